@@ -1,0 +1,61 @@
+//! Verdicts and findings.
+
+use crate::model::OrderNo;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Merged by the worst, in this order. `NotApplicable` stands outside the merge.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Pass,
+    NotExercised,
+    Unknown,
+    Fail,
+    NotApplicable,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::NotExercised => "not exercised",
+            Verdict::Unknown => "unknown",
+            Verdict::Fail => "fail",
+            Verdict::NotApplicable => "not applicable",
+        }
+    }
+    /// The worse of two; not applicable gives way to anything.
+    pub fn merge(self, other: Verdict) -> Verdict {
+        match (self, other) {
+            (Verdict::NotApplicable, v) | (v, Verdict::NotApplicable) => v,
+            (a, b) => a.max(b),
+        }
+    }
+}
+
+/// One thing that went wrong, with what proves it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Finding {
+    /// the invariant, or `EXPECTATION`
+    pub check: String,
+    /// the order concerned, if it is one
+    pub order: Option<OrderNo>,
+    /// what happened, in one sentence with figures
+    pub what: String,
+    /// what was expected, and why
+    pub expected: String,
+    /// numbers (`n`) of the few entries that prove it, in order
+    pub evidence: Vec<u64>,
+}
+
+/// One checker's result for one history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CheckResult {
+    pub name: String,
+    pub verdict: Verdict,
+    pub activations: u64,
+    pub unknowns: u64,
+    /// how many times it failed; findings beyond the first few are counted, not kept
+    pub failures: u64,
+}

@@ -1,0 +1,12 @@
+//! The history: the only witness of a run. Judging, measuring and drawing are folds over its entries.
+//!
+//! A history file is JSON Lines, gzipped: one header, then one entry a line, then one footer that counts and digests
+//! what came before it. A file without its footer was cut short, and can never pass.
+
+mod entry;
+mod header;
+mod store;
+
+pub use entry::{Entry, Kind, Observer};
+pub use header::{HISTORY_VERSION, Header};
+// pub use store::{HistoryReader, HistoryWriter, ReadError};

@@ -1,0 +1,16 @@
+//! The words said across rooms: ids, operations, messages, orders, nodes. Data and validity only.
+//!
+//! No rounding, allocation or transition logic lives here: the judge and the accused both speak these words, and
+//! neither may inherit a rule from them.
+
+mod fixture;
+mod ids;
+mod message;
+mod op;
+mod order;
+
+pub use fixture::{Fixture, Node, NodeKind, Policies, Product, Region};
+pub use ids::{Fid, Id, LineNo, Money, NodeId, OrderNo, SkuId};
+pub use message::{LineQty, Lines, Message};
+pub use op::{Class, Code, Op, Outcome};
+pub use order::{Channel, Fulfil, Order, OrderLine};

@@ -1,0 +1,104 @@
+//! What every format draws from; `summary.json` is exactly this.
+
+use crate::check::{CheckResult, Verdict};
+use crate::measure::Measures;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub const SUMMARY_VERSION: u32 = 1;
+
+/// A whole run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RunReport {
+    /// format version
+    pub orderstorm_summary: u32,
+    pub manifest: Manifest,
+    /// the worst verdict of the applicable cases
+    pub verdict: Verdict,
+    /// stopped before its end: what was recorded is judged and kept
+    pub partial: bool,
+    pub cases: Vec<CaseReport>,
+    /// over all cases
+    pub totals: Measures,
+    /// real seconds the run took
+    pub wall_s: f64,
+}
+
+/// What is needed to do it again.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Manifest {
+    pub version: String,
+    pub command: String,
+    pub seed: u64,
+    pub target: String,
+    pub defect: String,
+    /// SHA-256 of every scenario, fault set, profile and source file that was read, by name
+    pub files: std::collections::BTreeMap<String, String>,
+    /// the target's declared policies, by scenario variant where they differ from the default
+    pub policies: serde_json::Value,
+    /// how the matrix was covered, such as `pairwise: 612 of 3,672 cells`
+    pub cover: String,
+    /// for a run on a real order history: the account of its rows
+    pub source: Option<serde_json::Value>,
+    /// assumptions without a source that the run rests on
+    pub assumed: Vec<String>,
+}
+
+/// One case.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CaseReport {
+    pub name: String,
+    pub scenario: String,
+    pub variant: String,
+    pub fault: String,
+    pub channel: String,
+    pub orders: u32,
+    pub seed: u64,
+    pub verdict: Verdict,
+    /// why it is not applicable, not exercised or unknown
+    pub reason: String,
+    pub checks: Vec<CheckResult>,
+    pub findings: Vec<FindingReport>,
+    /// how many findings there were before they were capped
+    pub findings_total: u64,
+    /// how often each fault rule acted
+    pub faults_fired: std::collections::BTreeMap<String, u64>,
+    pub entries: u64,
+    /// virtual seconds from first to last entry
+    pub virtual_s: f64,
+    /// history files, relative to the run's folder
+    pub histories: Vec<String>,
+    /// SHA-256 over the uncompressed histories, in partition order; also there when none was kept
+    pub digest: String,
+    pub measures: Measures,
+    /// the command that runs this case alone
+    pub reproduce: String,
+}
+
+/// A finding with the story that proves it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FindingReport {
+    pub check: String,
+    /// `O17`, or empty
+    pub order: String,
+    pub what: String,
+    pub expected: String,
+    /// the entries that prove it, in order
+    pub evidence: Vec<TimelineRow>,
+    /// the fault rules that acted on this order
+    pub faults: Vec<String>,
+    pub reproduce: String,
+}
+
+/// One line of a timeline: facts on one side, claims on the other, faults inline.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TimelineRow {
+    pub n: u64,
+    /// `00:10:05.250` since the run began
+    pub at: String,
+    /// `fact`, `claim`, `sent`, `call`, `fault` or `mark`
+    pub side: String,
+    pub text: String,
+    /// one of the entries that a finding names
+    pub marked: bool,
+}

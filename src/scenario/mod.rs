@@ -1,0 +1,160 @@
+//! What happens and how hard: scenarios, fault sets, load profiles, and the matrix of cases made from them.
+//!
+//! `file` is the low form (what the TOML says, and the JSON Schema of it); the types here are the high form, built once by
+//! `load` after everything was checked.
+
+mod decode;
+mod expect;
+mod fault_file;
+mod file;
+mod load;
+mod matrix;
+mod profile;
+mod schema;
+
+// pub use decode::{Problem, Problems};
+pub use expect::{Amount, Chain, Count, Deadline, Expect, Ledger, Never, Relation, Scope, Step as FlowStep, StepTree, Term};
+pub use fault_file::{FaultAction, FaultRule, FaultSet, FaultSetFile, Leg, Link};
+pub use file::*;
+// pub use load::{Library, shipped};
+pub use matrix::Case; // Expansion, Selection
+pub use profile::{Arrival, LoadProfile, LoadProfileFile};
+// pub use schema::{SCHEMAS, schema_text};
+
+use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Op, Order, Region, SkuId};
+use crate::sim::Span;
+
+/// A scenario with one variant applied, checked and resolved: names are ids, texts are values.
+///
+/// Quantities are those of the file (one order); scaling to a number of orders happens when a case is built.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scenario {
+    /// `S01`
+    pub name: String,
+    /// `base`, or the variant's name
+    pub variant: String,
+    pub title: String,
+    pub about: String,
+    pub matrix: Matrix,
+    /// the standard fixture with this scenario's changes to nodes and policies
+    pub fixture: Fixture,
+    pub stock: Vec<StockLevel>,
+    pub phantom: Vec<StockLevel>,
+    /// the order as every shopper places it, with channel and customer left at their defaults
+    pub order: Order,
+    pub remorse_hold: Option<Span>,
+    pub steps: Vec<Step>,
+    pub partner: Vec<Behaviour>,
+    pub expect: Expect,
+    /// the text that `expect` was read from, as it goes into a history's header
+    pub expect_file: ExpectFile,
+    /// where it came from, for messages: a path, or `shipped:S01.toml`
+    pub origin: String,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Matrix {
+    pub channels: Vec<crate::model::Channel>,
+    pub orders: Vec<u32>,
+    pub cover: Cover,
+    pub stock: StockScope,
+    pub gap: Span,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StockLevel {
+    pub node: NodeId,
+    pub sku: SkuId,
+    pub qty: u32,
+}
+
+/// A range of time to draw from; `lo == hi` is exact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SpanRange {
+    pub lo: Span,
+    pub hi: Span,
+}
+
+/// Something done to the target.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    pub action: Action,
+    /// order steps: the event that sets it off; none for `order.placed` and for stock steps
+    pub on: Option<Op>,
+    pub after: SpanRange,
+    /// lines concerned; empty means all. Quantity none means the whole line.
+    pub lines: Vec<(LineNo, Option<u32>)>,
+    /// exchange: the new lines (line numbers are the target's to give; here they are 0)
+    pub take: Vec<crate::model::OrderLine>,
+    pub mode: ExchangeMode,
+    pub method: ReturnMethod,
+    pub disposition: Disposition,
+    pub node: NodeId,
+    pub sku: SkuId,
+    pub qty: u32,
+    pub times: u32,
+    pub blind: bool,
+}
+
+impl Action {
+    /// Done by a shopper for each order, as against once for a case.
+    pub fn is_of_order(self) -> bool {
+        matches!(self, Action::Cancel | Action::Return | Action::Exchange | Action::CancelReturn)
+    }
+}
+
+/// A partner that is not simply helpful.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Behaviour {
+    pub at: PartnerPoint,
+    pub answer: PartnerAnswer,
+    pub reason: Option<PartnerReason>,
+    pub node: NodeId,
+    pub nth: Option<u32>,
+    pub after: Option<Span>,
+    pub qty: Option<u32>,
+}
+
+/// The standard estate (domain 4.0): DC1 (east), DC2 (west), stores S1 (east) and S2 (west), 3PL1, SUP; SKUs A to K.
+pub fn standard_fixture() -> Fixture {
+    use crate::model::{Node, NodeKind, Policies, Product};
+    let node = |name: &str, kind, region, capacity_per_day, opens_h, closes_h| Node {
+        name: name.into(),
+        kind,
+        region,
+        safety_stock: 0,
+        capacity_per_day,
+        opens_h,
+        closes_h,
+        enabled: true,
+    };
+    let product = |name: &str, price, backorderable| Product { name: name.into(), price: Money(price), backorderable };
+    Fixture {
+        nodes: vec![
+            node("DC1", NodeKind::Dc, Region::East, 0, 0, 24),
+            node("DC2", NodeKind::Dc, Region::West, 0, 0, 24),
+            node("S1", NodeKind::Store, Region::East, 20, 9, 21),
+            node("S2", NodeKind::Store, Region::West, 20, 9, 21),
+            node("3PL1", NodeKind::ThirdParty, Region::East, 0, 0, 24),
+            node("SUP", NodeKind::Supplier, Region::West, 0, 0, 24),
+        ],
+        products: vec![
+            product("A", 4000, false),
+            product("A2", 4000, false),
+            product("B", 6000, false),
+            product("C", 10000, false),
+            product("D", 2500, true),
+            product("E", 8000, true),
+            product("F", 12000, false),
+            product("G", 3000, false),
+            product("H", 5500, false),
+            product("K", 9000, false),
+        ],
+        policies: Policies::default(),
+    }
+}
+
+/// Shipping charge where the file names none: 8.00 an order, nothing where every line is picked up.
+pub fn default_shipping(lines: &[crate::model::OrderLine]) -> Money {
+    if lines.iter().all(|line| line.fulfil == Fulfil::Pickup) { Money::ZERO } else { Money(800) }
+}

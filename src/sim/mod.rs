@@ -1,0 +1,14 @@
+//! Time, the clock, the calendar of pending items, and keyed random draws. Knows no orders.
+//!
+//! Everything here is generic: a calendar of any ordered item, a clock that either jumps or waits, and draws that
+//! are a pure function of (seed, purpose, entity, step).
+
+mod calendar;
+mod clock;
+mod draws;
+mod time;
+
+pub use calendar::Calendar;
+pub use clock::{Clock, Inbox, VirtualClock, Wake, WallClock};
+pub use draws::{Draw, Purpose, Seed};
+pub use time::{Span, Timestamp};
