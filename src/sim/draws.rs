@@ -23,3 +23,17 @@ pub struct Purpose(pub u16);
 /// A short stream of random bits; implements rand's generator traits (`rand::TryRng<Error = Infallible>`).
 #[derive(Clone, Debug)]
 pub struct Draw {}
+impl Draw {
+    pub fn span(&mut self, lo: super::Span, _hi: super::Span) -> super::Span {
+        lo
+    }
+    pub fn chance(&mut self, _p: f64) -> bool {
+        false
+    }
+    pub fn below(&mut self, _n: u64) -> u64 {
+        0
+    }
+    pub fn unit(&mut self) -> f64 {
+        0.5
+    }
+}
