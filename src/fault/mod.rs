@@ -5,7 +5,8 @@
 //! First the storm, then the calm: from `calm` on every rule lets everything pass.
 
 use crate::model::{Message, Op, Outcome};
-use crate::scenario::{FaultAction, FaultRule, FaultSet, Link};
+pub use crate::scenario::Link;
+use crate::scenario::{FaultAction, FaultRule, FaultSet};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
