@@ -432,8 +432,8 @@ fn exact(text: &str, digits: u32) -> Result<i64, Inexact> {
     }
     let fraction = fraction.trim_end_matches('0');
     let fill = (digits as usize).checked_sub(fraction.len()).ok_or(Inexact::TooFine)?;
-    let value = whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').chain(std::iter::repeat_n(0, fill));
-    let total = value.fold(Some(0i64), |total, digit| total?.checked_mul(10)?.checked_add(i64::from(digit))).ok_or(Inexact::TooLarge)?;
+    let mut value = whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').chain(std::iter::repeat_n(0, fill));
+    let total = value.try_fold(0i64, |total, digit| total.checked_mul(10)?.checked_add(i64::from(digit))).ok_or(Inexact::TooLarge)?;
     Ok(if negative { -total } else { total })
 }
 

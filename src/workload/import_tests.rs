@@ -113,6 +113,24 @@ fn byte_order_mark_carriage_returns_and_blank_lines_change_nothing() {
     assert_eq!(read(json).map(|import| import.orders), Ok(expected.orders));
 }
 
+/// As a pipe may do.
+struct ByteByByte<'a>(&'a [u8]);
+
+impl Read for ByteByByte<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let most = into.len().min(1);
+        self.0.read(&mut into[..most])
+    }
+}
+
+#[test]
+fn a_reader_that_hands_out_single_bytes_changes_nothing() {
+    let expected = sample();
+    for bytes in [format!("\u{feff}{SAMPLE}").into_bytes(), gzip(SAMPLE.as_bytes())] {
+        assert!(import(ByteByByte(&bytes), "orders.csv", &columns()).as_ref() == Ok(&expected));
+    }
+}
+
 const GOOD: &str = "1,A,thing,2,2011-01-02 03:04:05,2.55,7,Germany";
 
 #[test]
@@ -318,6 +336,15 @@ fn a_columns_map_that_cannot_work_is_refused() {
     assert!(problems("fold_case", "fold_cases").contains("unknown field `fold_cases`"));
     let both = problems("minor_digits = 2", "minor_digits = 9\n[extra]\n");
     assert!(both.starts_with("map.toml: "), "{both}");
+}
+
+/// The schema is what editors check a map with: it must refuse what the decoder refuses.
+#[test]
+fn the_schema_of_a_columns_map_knows_the_keys_that_the_shipped_map_uses() {
+    let schema = serde_json::to_value(schemars::schema_for!(crate::workload::ColumnsFile)).expect("a schema is JSON");
+    assert_eq!(schema["additionalProperties"], false);
+    let shipped: toml::Table = toml::from_str(SHIPPED).expect("TOML");
+    assert!(shipped.keys().all(|key| schema["properties"].get(key).is_some()));
 }
 
 #[test]

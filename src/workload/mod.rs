@@ -9,7 +9,8 @@ mod rows;
 mod stock;
 
 pub use columns::{
-    Columns, ColumnsError, ColumnsFile, CustomerFile, OrderIdFile, PlacedAtFile, PriceFile, QuantityFile, RegionFile, Repeated, SkuFile, parse_columns,
+    Columns, ColumnsError, ColumnsFile, CustomerFile, OrderIdFile, PlacedAtFile, PriceFile, QuantityFile, RegionFile, Repeated, SkuFile,
+    parse_columns,
 };
 pub use import::{Account, Example, Import, ImportError, Reason, SourceLine, SourceOrder, import};
 pub use stock::{DEFAULT_RECEIPT_LAG, Receipt, RegionStock, opening_stock, replenishment};

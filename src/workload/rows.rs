@@ -8,10 +8,12 @@ use flate2::bufread::MultiGzDecoder;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const UTF8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
+/// So many bytes are enough to tell what a file is.
+const START: u64 = 512;
 /// A longer line of JSON is no order line, and is not held in memory.
 const LONGEST_LINE: u64 = 1 << 20;
 /// So many column names are kept for messages.
@@ -35,20 +37,23 @@ pub(super) type Refused = (Reason, String);
 pub(super) fn read(reader: impl Read, name: &str, columns: &Columns, each: &mut dyn FnMut(u64, Result<Row<'_>, Refused>)) -> Result<(), ImportError> {
     let file = Source { name, columns };
     let mut reader = BufReader::with_capacity(1 << 16, reader);
-    if peek(&mut reader).map_err(|e| file.broken(0, &e))?.starts_with(GZIP) {
-        return file.text(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(reader)), each);
+    let start = take_start(&mut reader).map_err(|e| file.broken(0, &e))?;
+    if start.starts_with(GZIP) {
+        let packed = Cursor::new(start).chain(reader);
+        return file.text(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(packed)), each);
     }
     if name.to_ascii_lowercase().ends_with(".gz") {
-        return Err(file
-            .error(None, "the name ends in `.gz`, but the file does not begin as gzip does")
-            .help("if it is plain text, drop `.gz` from its name"));
+        let error = file.error(None, "the name ends in `.gz`, but the file does not begin as gzip does");
+        return Err(error.help("if it is plain text, drop `.gz` from its name"));
     }
-    file.text(reader, each)
+    file.text(Cursor::new(start).chain(reader), each)
 }
 
-/// The first bytes, left where they are. A reader may hand out as little as one byte at a time; no source here does.
-fn peek(reader: &mut impl BufRead) -> io::Result<&[u8]> {
-    reader.fill_buf()
+/// Takes the first bytes. A pipe may hand them out one by one, so a single read would not do.
+fn take_start(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    reader.take(START).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 struct Source<'a> {
@@ -67,7 +72,7 @@ impl Source<'_> {
     }
 
     fn text(&self, mut reader: impl BufRead, each: &mut dyn FnMut(u64, Result<Row<'_>, Refused>)) -> Result<(), ImportError> {
-        let start = peek(&mut reader).map_err(|e| self.broken(0, &e))?;
+        let start = take_start(&mut reader).map_err(|e| self.broken(0, &e))?;
         if start.is_empty() {
             return Err(self.error(None, "the file is empty; expected a header and rows, or one JSON object a line"));
         }
@@ -77,9 +82,11 @@ impl Source<'_> {
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
             return Err(self.error(None, "the text is UTF-16; expected UTF-8"));
         }
-        let mark = if start.starts_with(UTF8_MARK) { UTF8_MARK.len() } else { 0 };
-        let is_json = start[mark..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        reader.consume(mark);
+        let mark = if start.starts_with(UTF8_MARK) { UTF8_MARK.len() as u64 } else { 0 };
+        let is_json = start[mark as usize..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        let mut start = Cursor::new(start);
+        start.set_position(mark);
+        let reader = start.chain(reader);
         if is_json { self.json(reader, each) } else { self.csv(reader, each) }
     }
 
