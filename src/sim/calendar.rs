@@ -240,7 +240,7 @@ mod tests {
         let mut calendar = Calendar::new();
         let mut heap = BinaryHeap::new();
         let mut last = 0;
-        let mut check_pop = |calendar: &mut Calendar<u16>, heap: &mut BinaryHeap<Reverse<(u64, u16)>>, last: &mut u64| {
+        let check_pop = |calendar: &mut Calendar<u16>, heap: &mut BinaryHeap<Reverse<(u64, u16)>>, last: &mut u64| {
             let expected = heap.pop().map(|Reverse(pair)| pair);
             let got = calendar.pop().map(|(at, item)| (at.0, item));
             assert_eq!(got, expected);
