@@ -31,6 +31,9 @@ pub struct Plan {
     /// in time order
     pub stock_steps: Vec<StockStep>,
     pub seed: Seed,
+    /// how far apart the SKUs of one order and of the next are; 0 where they share them
+    pub stride: u32,
+    pub first: OrderNo,
 }
 
 /// Something the world does later. Ordered by content.
@@ -91,6 +94,8 @@ pub struct World {
     nodes: nodes::Floor,
     shopper: shopper::Shoppers,
     screens: screens::Screens,
+    stride: u32,
+    first: OrderNo,
     /// how often (order, point) was met, for behaviours that name an nth
     met: FxHashMap<(OrderNo, u8), u32>,
 }
@@ -110,6 +115,8 @@ impl World {
             nodes: nodes::Floor::default(),
             shopper: shopper::Shoppers::default(),
             screens: screens::Screens::default(),
+            stride: plan.stride,
+            first: plan.first,
             met: FxHashMap::default(),
         };
         let mut out = Actions::default();

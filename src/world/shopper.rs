@@ -1,7 +1,7 @@
 //! Shoppers: they place orders, change their minds, and send goods back.
 
 use super::{Actions, Later, Send, World};
-use crate::model::{Code, Fid, Id, LineNo, LineQty, Lines, Message, NodeId, Op, Order, OrderNo, Outcome};
+use crate::model::{Code, Fid, Id, LineNo, LineQty, Lines, Message, NodeId, Op, Order, OrderLine, OrderNo, Outcome, SkuId};
 use crate::scenario::{Action, Disposition, ExchangeMode, Link, ReturnMethod, Step};
 use crate::sim::{Law, Purpose, Span};
 use rustc_hash::FxHashMap;
@@ -121,7 +121,9 @@ impl World {
                 if step.action == Action::Exchange {
                     msg.op = Op::RequestExchange;
                     msg.code = if step.mode == ExchangeMode::Advance { Code::Advance } else { Code::OnReceipt };
-                    msg.body = Some(Arc::new(Order { lines: step.take.clone(), ..Order::default() }));
+                    let offset = self.stride * order.0.saturating_sub(self.first.0);
+                    let take = step.take.iter().map(|line| OrderLine { sku: SkuId(line.sku.0 + offset), ..line.clone() }).collect();
+                    msg.body = Some(Arc::new(Order { lines: take, ..Order::default() }));
                 }
                 self.shopper.parcels.insert(ret, Parcel { order, node, lines, disposition: step.disposition, sent: false });
                 if step.blind && time == 0 {
