@@ -157,6 +157,18 @@ fn wall_now() -> Instant {
     Instant::now()
 }
 
+/// Measures how long something really took.
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub fn start() -> Stopwatch {
+        Stopwatch(wall_now())
+    }
+    pub fn seconds(&self) -> f64 {
+        wall_now().duration_since(self.0).as_secs_f64()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
