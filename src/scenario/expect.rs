@@ -141,6 +141,12 @@ impl fmt::Display for ExpectProblem {
 impl Expect {
     /// Reads the sentences; names of nodes and SKUs are those of `fixture`. All problems at once.
     pub fn parse(file: &ExpectFile, fixture: &Fixture) -> Result<Expect, Vec<ExpectProblem>> {
+        let (expect, problems) = Expect::read(file, fixture);
+        if problems.is_empty() { Ok(expect) } else { Err(problems) }
+    }
+
+    /// What can be read, so that the rest can be checked further, and what cannot.
+    pub(super) fn read(file: &ExpectFile, fixture: &Fixture) -> (Expect, Vec<ExpectProblem>) {
         let mut reader = Reader { fixture, problems: Vec::new() };
         let body = Body { flow: &file.flow, never: &file.never, within: &file.within, calls: &file.calls, ledger: &file.ledger };
         let mut expect = reader.body(&body, "");
@@ -153,7 +159,7 @@ impl Expect {
                 Err((message, help)) => reader.problems.push(ExpectProblem { path, part: 0..name.len(), in_key: true, message, help }),
             }
         }
-        if reader.problems.is_empty() { Ok(expect) } else { Err(reader.problems) }
+        (expect, reader.problems)
     }
 
     /// Events that every order is certain to see, whichever way it ends.

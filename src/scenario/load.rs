@@ -379,3 +379,204 @@ fn merge(into: &mut Table, key: &str, change: &Entry) {
     }
     into.insert(key.to_string(), change.clone());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Link, StockScope, certain_ops};
+
+    fn wrong(text: &str) -> String {
+        read_scenarios(&Source::new("t.toml", text)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_shipped_is_right() {
+        let mut library = Library::shipped().unwrap_or_else(|problems| panic!("{problems}"));
+        let scenarios = library.scenarios(&[]).unwrap();
+        for n in 1..=8 {
+            let variants = scenarios.iter().filter(|s| s.name == format!("S0{n}")).count();
+            assert!(variants >= 4, "S0{n} has {variants} variants with the base");
+        }
+        assert_eq!(library.fault_sets(&["all".into()]).unwrap().len(), 19);
+        assert_eq!(library.load_profile("flash").unwrap().orders, 1000);
+        for (path, text) in shipped().iter().filter(|(path, _)| path.ends_with(".toml")) {
+            let up = if path.starts_with("scenarios/") { "../" } else { "../../" };
+            assert!(text.starts_with(&format!("#:schema {up}schemas/")), "{path} does not name its schema");
+        }
+        assert!(library.files.iter().all(|(_, digest)| digest.len() == 64) && library.files.len() == 8 + 19 + 1);
+    }
+
+    /// Stock movements in an expectation only mean something where each order has a share of the stock.
+    #[test]
+    fn no_shipped_scenario_judges_movements_of_fixed_stock() {
+        for scenario in Library::shipped().unwrap().scenarios(&[]).unwrap() {
+            if scenario.matrix.stock == StockScope::Fixed {
+                assert!(scenario.expect.ledger.stock.is_empty(), "{}.{}", scenario.name, scenario.variant);
+            }
+        }
+    }
+
+    #[test]
+    fn every_fault_set_can_act_on_some_shipped_scenario() {
+        let mut library = Library::shipped().unwrap();
+        let scenarios = library.scenarios(&[]).unwrap();
+        for set in library.fault_sets(&["all".into()]).unwrap() {
+            let links: Vec<Link> = set.rules.iter().map(|rule| rule.link).collect();
+            let acting = scenarios.iter().filter(|scenario| set.acts_on(scenario).is_ok()).count();
+            assert!(acting > 0, "{}", set.name);
+            if links.contains(&Link::Commands) || links.contains(&Link::Events) {
+                assert_eq!(acting, scenarios.len(), "{}", set.name);
+            }
+        }
+        let ops = certain_ops(&scenarios[0]);
+        for op in [crate::model::Op::PlaceOrder, crate::model::Op::PaymentCapture, crate::model::Op::FraudScreen, crate::model::Op::CbNodeShipped] {
+            assert!(ops.contains(&op), "{op}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_met_with_the_nearest() {
+        let mut library = Library::shipped().unwrap();
+        assert!(library.scenarios(&["s1".into()]).unwrap_err().to_string().contains("did you mean `S01`?"));
+        assert!(library.scenarios(&["S01.last-unit".into()]).unwrap_err().to_string().contains("did you mean `last-units`?"));
+        assert!(library.fault_sets(&["duplicat".into()]).unwrap_err().to_string().contains("did you mean `duplicate`?"));
+        assert!(library.load_profile("stead").unwrap_err().to_string().contains("did you mean `steady`?"));
+        assert!(library.scenarios(&["./no/such.toml".into()]).unwrap_err().to_string().contains("cannot read"));
+    }
+
+    #[test]
+    fn everything_wrong_with_the_meaning_is_reported_at_once_and_in_place() {
+        let text = r#"name = "T 1"
+title = "t"
+stock = { "A@DC9" = 1, "Z@DC1" = 1, "B@S1" = 1 }
+phantom = { "B@S1" = 2 }
+matrix = { gap = "5 parsecs" }
+[order]
+lines = [{ sku = "A", qty = 1, fulfil = "pickup" }, { sku = "AA", qty = 1, discount = 999999 }]
+[[step]]
+do = "exchange"
+on = "order.complete"
+after = "10s..1s"
+lines = [{ line = 7 }]
+[[step]]
+do = "receipt"
+on = "order.completed"
+node = "DC1"
+[[step]]
+do = "cancel_return"
+[[partner]]
+at = "node.pick"
+answer = "decline"
+qty = 3
+[expect]
+flow = ["order.accepted > payment.captred"]
+[expect.ledger]
+captured = "line.4"
+[[variant]]
+name = "base"
+matrix = { channels = ["web"] }
+[[variant]]
+name = "v"
+replace = ["expekt"]
+order = { lines = [{ sku = "A", qty = 0 }] }
+"#;
+        let found = wrong(text);
+        for part in [
+            "`T 1` cannot be part of a case's name",
+            "unknown node `DC9`",
+            "unknown SKU `Z`",
+            "more phantom units than the feed reports: 2 of 1",
+            "`5 parsecs` is not a duration",
+            "a pickup line needs its store",
+            "unknown SKU `AA`",
+            "a discount is between 0 and the price of the line",
+            "needs `take`",
+            "unknown event `order.complete`",
+            "did you mean `order.completed`?",
+            "`10s..1s` runs backwards",
+            "the order has no line 7",
+            "`on` has no meaning in a step that does `receipt`",
+            "a step that does `receipt` needs `sku`",
+            "a step that does `cancel_return` needs `on`",
+            "this answer does not fit where it is given",
+            "`qty` has no meaning here",
+            "t.toml:24:27",
+            "unknown event `payment.captred`",
+            "the order has no line 4",
+            "a second variant is named `base`",
+            "a variant cannot change the channels",
+            "`expekt` is to be replaced",
+            "`qty` must be at least 1",
+        ] {
+            assert!(found.contains(part), "{part} is not in\n{found}");
+        }
+    }
+
+    #[test]
+    fn a_variant_merges_tables_replaces_lists_and_points_into_its_own_lines() {
+        let text = r#"name = "T"
+title = "t"
+stock = { "A@DC1" = 1 }
+[order]
+lines = [{ sku = "A", qty = 1 }]
+[expect]
+flow = ["order.accepted"]
+[[variant]]
+name = "more"
+stock = { "A@DC2" = 2 }
+[[variant]]
+name = "fresh"
+replace = ["expect"]
+expect = { never = ["order.rejected"] }
+"#;
+        let scenarios = read_scenarios(&Source::new("t.toml", text)).unwrap();
+        assert_eq!(scenarios.iter().map(|s| s.variant.as_str()).collect::<Vec<_>>(), ["base", "more", "fresh"]);
+        assert_eq!(scenarios[1].stock.len(), 2);
+        assert_eq!(scenarios[1].expect.flow.len(), 1);
+        assert!(scenarios[2].expect.flow.is_empty() && scenarios[2].expect.never.len() == 1);
+        let found = wrong(&text.replace("A@DC2", "A@DC3"));
+        assert!(found.contains("t.toml:10:14"), "{found}");
+    }
+
+    #[test]
+    fn a_fault_rule_that_cannot_be_meant_is_refused() {
+        let text = r#"name = "f"
+title = "f"
+[[rule]]
+name = "a"
+link = "feeds"
+ops = ["payment.capture", "inventory.detla"]
+do = "lose"
+delay = "5m"
+[[rule]]
+name = "a"
+link = "callbacks"
+do = "refuse"
+[[rule]]
+name = "c"
+link = "commands"
+do = "duplicate"
+lasts = "2h"
+directed = false
+[[rule]]
+name = "d"
+link = "commands"
+do = "delay"
+directed = false
+"#;
+        let found = read_fault_set(&Source::new("f.toml", text)).unwrap_err().to_string();
+        for part in [
+            "`payment.capture` does not go over the link `feeds`",
+            "did you mean `inventory.delta`?",
+            "`delay` has no meaning with `lose`",
+            "needs `resync`",
+            "a second rule is named `a`",
+            "`refuse` does not fit the link `callbacks`",
+            "`lasts` has no meaning with `duplicate`",
+            "rule `d` needs `delay`",
+            "rule `d` never acts",
+        ] {
+            assert!(found.contains(part), "{part} is not in\n{found}");
+        }
+    }
+}

@@ -246,6 +246,19 @@ mod tests {
     }
 
     #[test]
+    fn the_whole_shipped_matrix_has_names_without_doubles_and_is_far_smaller_than_the_product() {
+        let mut library = Library::shipped().unwrap();
+        let (scenarios, faults) = (library.scenarios(&[]).unwrap(), library.fault_sets(&["all".into()]).unwrap());
+        let expansion = expand(&scenarios, &faults, &Selection::default());
+        let names: BTreeSet<&str> = expansion.cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names.len(), expansion.cases.len());
+        assert!(expansion.cases.len() * 2 < expansion.full, "{}", expansion.cover);
+        assert!(expansion.cases.iter().filter(|case| case.not_applicable.is_none()).count() > 500, "{}", expansion.cover);
+        let again = expand(&scenarios, &faults, &Selection::default());
+        assert_eq!(expansion.cases, again.cases);
+    }
+
+    #[test]
     fn a_case_in_which_the_fault_cannot_act_says_so() {
         let mut library = Library::shipped().unwrap();
         let scenarios = library.scenarios(&["S01.base".into()]).unwrap();

@@ -4,7 +4,7 @@ use super::decode::{Problem, Source, Spans, join};
 use super::expect::{Expect, ExpectProblem, Term, event, stock_key, unknown_node, unknown_sku};
 use super::file::*;
 use super::{Behaviour, Matrix, Scenario, SpanRange, StockLevel, standard_fixture};
-use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, NodeKind, Op, Order, OrderLine, SkuId};
+use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, NodeKind, Order, OrderLine, SkuId};
 use crate::sim::Span;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -387,18 +387,16 @@ fn behaviour(partner: &PartnerFile, i: usize, fixture: &Fixture, check: &mut Che
 }
 
 fn expect(file: &ScenarioFile, fixture: &Fixture, order: &Order, check: &mut Check<'_>) -> Expect {
-    let expect = Expect::parse(&file.expect, fixture).unwrap_or_else(|problems| {
-        for ExpectProblem { path, part, in_key, message, help } in problems {
-            check.part(&format!("expect.{path}"), part, in_key, message, help);
-        }
-        Expect::default()
-    });
+    let (expect, problems) = Expect::read(&file.expect, fixture);
+    for ExpectProblem { path, part, in_key, message, help } in problems {
+        check.part(&format!("expect.{path}"), part, in_key, message, help);
+    }
     ledger_lines("expect.ledger", &expect, order, file, check);
     for (op, outcome) in &expect.outcomes {
         ledger_lines(&format!("{}.ledger", join("expect.outcome", op.name())), outcome, order, file, check);
-        if let [(Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected, _)] = expect.outcomes.as_slice() {
-            check.key(&join("expect.outcome", op.name()), "an only outcome is no alternative", Some("move it up into `[expect]`".into()));
-        }
+    }
+    if let [(op, _)] = expect.outcomes.as_slice() {
+        check.key(&join("expect.outcome", op.name()), "an only outcome is no alternative", Some("move it up into `[expect]`".into()));
     }
     expect
 }

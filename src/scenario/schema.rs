@@ -56,9 +56,7 @@ fn drop_null(schema: &mut Json) {
             if let Some(Json::Array(branches)) = map.get_mut("anyOf") {
                 branches.retain(|branch| branch.get("type").is_none_or(|kind| kind != "null"));
             }
-            if map.get("default").is_some_and(Json::is_null) {
-                map.remove("default");
-            }
+            map.retain(|_, value| !value.is_null());
             map.values_mut().for_each(drop_null);
         }
         Json::Array(items) => items.iter_mut().for_each(drop_null),
