@@ -357,7 +357,7 @@ impl<'a> Walk<'a> {
 
     fn real(&mut self, node: &Node, number: f64, schema: &'a Json, name: &str) {
         let bound = |key| schema.get(key).and_then(Json::as_f64);
-        if let Some(low) = bound("minimum").filter(|low| !(number >= *low)) {
+        if let Some(low) = bound("minimum").filter(|low| number < *low || number.is_nan()) {
             self.problem(&node.span, format!("{} must be at least {low}", subject(name)), description(schema));
         } else if let Some(high) = bound("maximum").filter(|high| number > *high) {
             self.problem(&node.span, format!("{} must be at most {high}", subject(name)), description(schema));

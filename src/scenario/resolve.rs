@@ -206,7 +206,7 @@ fn order_line(line: &LineFile, number: usize, tax_bp: u32, path: &str, fixture: 
     let sku = check.sku(&format!("{path}.sku"), &line.sku, fixture);
     let unit_price = line.price.unwrap_or_else(|| fixture.product(sku).map_or(0, |product| product.price.0));
     let gross = unit_price.saturating_mul(i64::from(line.qty));
-    if unit_price < 0 || unit_price > 1_000_000_000 {
+    if !(0..=1_000_000_000).contains(&unit_price) {
         check.value(&format!("{path}.price"), "a price is between 0 and 1000000000 cents", None);
     }
     if line.discount < 0 || line.discount > gross {

@@ -5,9 +5,12 @@ use schemars::JsonSchema;
 use serde_json::Value as Json;
 use std::sync::LazyLock;
 
+/// A file name in `schemas/`, and what makes its text.
+pub type Format = (&'static str, fn() -> String);
+
 /// Every format by the name of its file in `schemas/`. Formats of other rooms (column maps, the history's header, the summary)
-/// are added here by whoever assembles the program, as `(name, || text_of::<Type>())`.
-pub const SCHEMAS: &[(&str, fn() -> String)] =
+/// are added here by whoever assembles the program, as `(name, schema_text::<Type>)`.
+pub const SCHEMAS: &[Format] =
     &[("scenario.v1.json", || text(scenario())), ("fault.v1.json", || text(fault_set())), ("load.v1.json", || text(load_profile()))];
 
 /// The schema of any format, as it is written to a file.
