@@ -2,6 +2,7 @@
 
 use super::CaseReport;
 use crate::check::Verdict;
+use crate::measure::Quantiles;
 use std::collections::BTreeMap;
 
 pub(super) struct Grid {
@@ -151,6 +152,26 @@ pub(super) fn thousands(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// From the first stage of an order to the last.
+const STAGE_ORDER: [&str; 9] = [
+    "ack_service",
+    "ack",
+    "order_to_accept",
+    "order_to_allocate",
+    "order_to_release",
+    "release_to_ship",
+    "order_to_ship",
+    "order_to_complete",
+    "return_to_refund",
+];
+
+/// Latencies in the order of an order's way, whatever else follows.
+pub(super) fn stages_in_order(stages: &BTreeMap<String, Quantiles>) -> Vec<(&str, &Quantiles)> {
+    let mut rows: Vec<(&str, &Quantiles)> = stages.iter().map(|(name, q)| (name.as_str(), q)).collect();
+    rows.sort_by_key(|(name, _)| STAGE_ORDER.iter().position(|stage| stage == name).unwrap_or(STAGE_ORDER.len()));
+    rows
 }
 
 /// The KPIs with their formulas as they are computed here.

@@ -1,6 +1,6 @@
 //! `report.html`: one file that needs nothing else, no network and no script.
 
-use super::grid::{Counts, Grid, kpi_rows, meaning, reasons, seconds, thousands};
+use super::grid::{Counts, Grid, kpi_rows, meaning, reasons, seconds, stages_in_order, thousands};
 use super::plots::{Ground, plots};
 use super::{CaseReport, RunReport};
 use crate::check::Verdict;
@@ -100,6 +100,16 @@ struct GroupView<'a> {
 }
 
 #[derive(Serialize)]
+struct CheckView<'a> {
+    check: &'a str,
+    findings: String,
+    cases: String,
+    faults: String,
+    /// the first finding of it that is drawn
+    href: String,
+}
+
+#[derive(Serialize)]
 struct LatencyView {
     stage: String,
     count: String,
@@ -173,6 +183,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             faults => Serde(&grid.faults),
             rows => Serde(&matrix(&grid, report, &anchors)),
             findings => Serde(&findings),
+            by_check => Serde(&by_check(report, &findings)),
             findings_total => thousands(all_findings),
             findings_hidden => thousands(all_findings.saturating_sub(findings.len() as u64)),
             any_hidden => all_findings > findings.len() as u64,
@@ -189,6 +200,40 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             digest => super::json::run_digest(report),
         })
         .map_err(io::Error::other)
+        // control characters are not legal in a page, whoever put them into a name
+        .map(|page| page.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{fffd}"))
+}
+
+/// What failed, by check: how often, in how many cases, under which faults.
+fn by_check<'a>(report: &'a RunReport, drawn: &[FindingView<'_>]) -> Vec<CheckView<'a>> {
+    let mut by_name: BTreeMap<&str, (u64, usize, BTreeMap<&str, usize>)> = BTreeMap::new();
+    for case in &report.cases {
+        let mut names: Vec<&str> = case.findings.iter().map(|finding| finding.check.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let kept = case.findings.iter().filter(|finding| finding.check == name).count() as u64;
+            let counted = case.checks.iter().find(|check| check.name == name).map_or(0, |check| check.failures);
+            let (findings, cases, faults) = by_name.entry(name).or_default();
+            *findings += kept.max(counted);
+            *cases += 1;
+            *faults.entry(case.fault.as_str()).or_default() += 1;
+        }
+    }
+    let view = |(check, (findings, cases, faults)): (&'a str, (u64, usize, BTreeMap<&str, usize>))| {
+        let mut faults: Vec<(&str, usize)> = faults.into_iter().collect();
+        faults.sort_by_key(|(name, cases)| (std::cmp::Reverse(*cases), *name));
+        let faults: Vec<String> = faults
+            .iter()
+            .take(4)
+            .map(|(name, cases)| if *cases == 1 { format!("{name} (1 case)") } else { format!("{name} ({cases} cases)") })
+            .collect();
+        let href = drawn.iter().find(|view| view.check == check).map(|view| format!("#{}", view.anchor)).unwrap_or_default();
+        (cases, CheckView { check, findings: thousands(findings), cases: thousands(cases as u64), faults: faults.join(", "), href })
+    };
+    let mut views: Vec<(usize, CheckView<'a>)> = by_name.into_iter().map(view).collect();
+    views.sort_by_key(|(cases, view)| (std::cmp::Reverse(*cases), view.check));
+    views.into_iter().map(|(_, view)| view).collect()
 }
 
 /// Finding views, the first of every case before the second of any, and the anchor of each case's first.
@@ -315,12 +360,12 @@ fn case_view<'a>(index: usize, case: &'a CaseReport, anchor: Option<&String>) ->
 
 fn latency(report: &RunReport) -> Vec<LatencyView> {
     let show = |value: Option<f64>| value.map_or("\u{2013}".to_owned(), seconds);
-    let row = |(stage, q): (&String, &crate::measure::Quantiles)| LatencyView {
+    let row = |(stage, q): (&str, &crate::measure::Quantiles)| LatencyView {
         stage: stage.replace('_', " "),
         count: thousands(q.count),
         mean: seconds(q.mean_s),
         quantiles: [q.p50_s, q.p90_s, q.p95_s, q.p99_s, q.p999_s].map(show).into(),
         max: seconds(q.max_s),
     };
-    report.totals.latency.iter().map(row).collect()
+    stages_in_order(&report.totals.latency).into_iter().map(row).collect()
 }

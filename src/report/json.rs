@@ -37,7 +37,7 @@ fn tidy_measures(measures: &mut Measures) {
     for q in measures.latency.values_mut() {
         tidy(&mut q.mean_s);
         tidy(&mut q.max_s);
-        [&mut q.p50_s, &mut q.p90_s, &mut q.p95_s, &mut q.p99_s, &mut q.p999_s].map(tidy_some);
+        [&mut q.p50_s, &mut q.p90_s, &mut q.p95_s, &mut q.p99_s, &mut q.p999_s].into_iter().for_each(tidy_some);
     }
     let kpis = &mut measures.kpis;
     [
@@ -49,7 +49,8 @@ fn tidy_measures(measures: &mut Measures) {
         &mut kpis.inventory_mismatch_rate,
         &mut kpis.tickets_per_100,
     ]
-    .map(tidy_some);
+    .into_iter()
+    .for_each(tidy_some);
     for point in &mut measures.series {
         tidy(&mut point.t_s);
         tidy(&mut point.ack_max_s);

@@ -1,6 +1,6 @@
 //! Plots as SVG, drawn without fonts of their own: text stays text, in the reader's sans-serif.
 
-use super::grid::{seconds, thousands};
+use super::grid::{seconds, stages_in_order, thousands};
 use crate::measure::{Measures, Quantiles, SeriesPoint};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -129,7 +129,7 @@ struct LogAxis {
 
 impl LogAxis {
     fn over(least: f64, most: f64) -> LogAxis {
-        const STOPS: [f64; 15] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 36_000.0, 86_400.0, 864_000.0, 8_640_000.0];
+        const STOPS: [f64; 15] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 864_000.0, 8_640_000.0];
         let last = STOPS.len() - 1;
         let mut first = STOPS.iter().rposition(|stop| *stop <= least).unwrap_or(0);
         let mut end = STOPS.iter().position(|stop| *stop >= most).unwrap_or(last);
@@ -192,25 +192,11 @@ fn time_ticks(most_s: f64) -> Vec<f64> {
     (0..=(most_s / step) as usize).map(|i| i as f64 * step).collect()
 }
 
-/// From the first stage of an order to the last.
-const STAGE_ORDER: [&str; 9] = [
-    "ack_service",
-    "ack",
-    "order_to_accept",
-    "order_to_allocate",
-    "order_to_release",
-    "release_to_ship",
-    "order_to_ship",
-    "order_to_complete",
-    "return_to_refund",
-];
-
 fn latency(stages: &BTreeMap<String, Quantiles>) -> Option<String> {
-    let mut rows: Vec<(&String, &Quantiles)> = stages.iter().filter(|(_, q)| q.count > 0 && q.max_s > 0.0 && q.max_s.is_finite()).collect();
+    let rows: Vec<_> = stages_in_order(stages).into_iter().filter(|(_, q)| q.count > 0 && q.max_s > 0.0 && q.max_s.is_finite()).collect();
     if rows.is_empty() {
         return None;
     }
-    rows.sort_by_key(|(name, _)| STAGE_ORDER.iter().position(|stage| stage == name).unwrap_or(STAGE_ORDER.len()));
     let start = |q: &Quantiles| q.p50_s.unwrap_or(q.mean_s).max(1e-6);
     let least = rows.iter().map(|(_, q)| start(q)).fold(f64::INFINITY, f64::min);
     let most = rows.iter().map(|(_, q)| q.max_s).fold(0.0, f64::max);
@@ -335,7 +321,7 @@ mod tests {
         assert_eq!(count_ticks(1), [0, 1]);
         assert_eq!(time_ticks(3_600.0), [0.0, 600.0, 1_200.0, 1_800.0, 2_400.0, 3_000.0, 3_600.0]);
         let axis = LogAxis::over(0.35, 9_000.0);
-        assert_eq!((axis.ticks.first(), axis.ticks.last()), (Some(&0.1), Some(&36_000.0)));
+        assert_eq!((axis.ticks.first(), axis.ticks.last()), (Some(&0.1), Some(&21_600.0)));
     }
 
     #[test]

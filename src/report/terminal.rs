@@ -1,9 +1,10 @@
 //! The report as text for a terminal: what is wrong first, everything else short.
 
-use super::grid::{Counts, Grid, kpi_rows, reasons, seconds, thousands};
+use super::grid::{Counts, Grid, kpi_rows, reasons, seconds, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
 use super::{FindingReport, RunReport, TimelineRow};
 use crate::check::Verdict;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// How much room there is, and for what.
@@ -108,11 +109,20 @@ impl Page {
             return;
         }
         self.heading(&format!("Findings ({})", thousands(total)));
-        // one of every failing case first, so that one bad case does not hide the others
+        // one of every failing case first and checks by turns, so that neither one bad case nor one check hides the others
         let most = report.cases.iter().map(|case| case.findings.len()).max().unwrap_or(0);
         let rounds = (0..most).flat_map(|round| report.cases.iter().filter_map(move |case| case.findings.get(round).map(|finding| (case, finding))));
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut by_turns: Vec<_> = rounds
+            .map(|(case, finding)| {
+                let turn = seen.entry(&finding.check).or_default();
+                *turn += 1;
+                (*turn, case, finding)
+            })
+            .collect();
+        by_turns.sort_by_key(|(turn, ..)| *turn);
         let mut shown = 0u64;
-        for (case, finding) in rounds.take(self.view.findings) {
+        for (_, case, finding) in by_turns.into_iter().take(self.view.findings) {
             shown += 1;
             self.finding(&case.name, finding);
         }
@@ -244,7 +254,7 @@ impl Page {
         let head = format!("  {:<18}{:>9}{:>10}{:>10}{:>10}{:>10}{:>10}", "latency", "samples", "p50", "p95", "p99", "p99.9", "max");
         let head = self.paint.text(DIM, &head);
         self.line(&head);
-        for (stage, q) in &totals.latency {
+        for (stage, q) in stages_in_order(&totals.latency) {
             let show = |value: Option<f64>| value.map_or("-".into(), seconds);
             self.line(&format!(
                 "  {:<18}{:>9}{:>10}{:>10}{:>10}{:>10}{:>10}",

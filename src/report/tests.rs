@@ -52,6 +52,7 @@ fn the_page_escapes_everything_and_needs_nothing_else() {
         assert!(!html.contains(outside), "{outside}");
     }
     assert!(html.contains("<svg") && html.contains("currentColor") && !html.contains("#010203"));
+    assert!(!html.contains('\u{1}'));
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
 }
 

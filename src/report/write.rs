@@ -19,6 +19,8 @@ pub struct Paths {
 /// Writes `summary.json`, `junit.xml`, `report.html` and `plots/*.svg`. Each file appears whole or not at all.
 pub fn write_all(dir: &Path, report: &RunReport) -> io::Result<Paths> {
     fs::create_dir_all(dir)?;
+    // every format draws from the very numbers that are stored
+    let report = &json::tidied(report);
     let mut paths = Paths { summary: dir.join("summary.json"), junit: dir.join("junit.xml"), html: dir.join("report.html"), plots: Vec::new() };
     write_file(&paths.summary, &json::to_json(report).map_err(io::Error::other)?)?;
     write_file(&paths.junit, &junit::to_junit(report)?)?;
