@@ -1,6 +1,7 @@
 //! orderstorm: the world around an order orchestrator, with faults, and a judge of the record.
 
 pub mod check;
+pub mod cli;
 pub mod engine;
 pub mod fault;
 pub mod history;

@@ -1,1 +1,22 @@
-//! stub
+//! Histories as files: JSON Lines, plain or gzipped, written byte for byte the same from the same entries, and read
+//! back as far as they go.
+//!
+//! Writing never interrupts a run: an I/O error is kept until [`HistoryWriter::finish`]. Reading never hides what is
+//! there: a file that was cut short yields its entries first, and only then says what is missing.
+
+mod names;
+mod people;
+mod problem;
+mod reader;
+mod row;
+mod schema;
+mod writer;
+
+pub use names::ForeignNames;
+pub use problem::ReadError;
+pub use reader::{End, HistoryReader, Item, read_history};
+pub use schema::history_schema;
+pub use writer::{Digest, HistoryWriter, combined_digest};
+
+#[cfg(test)]
+mod tests;

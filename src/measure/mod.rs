@@ -1,5 +1,15 @@
 //! Latencies, throughput and the seven KPIs: a fold over history entries.
 
+mod latency;
+mod meter;
+mod order;
+mod series;
+mod totals;
+
+pub use latency::Stage;
+pub use meter::Meter;
+pub use totals::MeterTotals;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,3 +66,6 @@ pub struct SeriesPoint {
     /// acknowledgements heard in the bucket: their largest latency in seconds
     pub ack_max_s: f64,
 }
+
+#[cfg(test)]
+mod tests;

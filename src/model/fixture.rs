@@ -117,3 +117,6 @@ impl Fixture {
 
 /// The reasons by which a node refuses or comes up short.
 pub const STOCK_REASONS: [Code; 4] = [Code::NotInStock, Code::Mismatch, Code::DamagedGoods, Code::NoVariance];
+
+/// The local hour at which every run begins: shops are open.
+pub const RUN_BEGINS_AT_H: u64 = 10;

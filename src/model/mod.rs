@@ -9,7 +9,7 @@ mod message;
 mod op;
 mod order;
 
-pub use fixture::{Fixture, Node, NodeKind, Policies, Product, Region};
+pub use fixture::{Fixture, Node, NodeKind, Policies, Product, RUN_BEGINS_AT_H, Region};
 pub use ids::{Fid, Id, LineNo, Money, NodeId, OrderNo, SkuId};
 pub use message::{LineQty, Lines, Message};
 pub use op::{Class, Code, Op, Outcome};

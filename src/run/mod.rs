@@ -1,1 +1,104 @@
-//! stub
+//! The verbs: the only room that knows every stage, one function a verb.
+
+pub mod execute;
+mod listing;
+mod matrix;
+mod source;
+mod stop;
+mod stored;
+
+pub use stop::Stop;
+
+use crate::cli::{Cli, Command};
+use std::fmt;
+
+/// How a verb ended, and with which exit code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// everything applicable passed and was exercised
+    Good,
+    /// something failed
+    Failed,
+    /// nothing failed, but something is unknown or was not exercised
+    Undecided,
+    /// stopped by Ctrl-C; what was recorded is judged and kept
+    Stopped,
+}
+
+impl Ended {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Ended::Good => 0,
+            Ended::Failed => 1,
+            Ended::Undecided => 4,
+            Ended::Stopped => 130,
+        }
+    }
+}
+
+/// Why a verb could not do its work.
+#[derive(Debug)]
+pub enum Trouble {
+    /// usage or a file: exit code 2
+    Usage(String),
+    /// the target or the environment: exit code 3
+    Environment(String),
+}
+
+impl Trouble {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Trouble::Usage(_) => 2,
+            Trouble::Environment(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Usage(text) | Trouble::Environment(text) => f.write_str(text.trim_end()),
+        }
+    }
+}
+
+impl From<crate::scenario::Problems> for Trouble {
+    fn from(problems: crate::scenario::Problems) -> Trouble {
+        let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        Trouble::Usage(problems.render(color))
+    }
+}
+
+/// Writing a result failed: a matter of the machine, not of what was asked.
+fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Trouble {
+    Trouble::Environment(format!("error: cannot write {}: {error}\n  = help: name another folder with --out, or make room", path.display()))
+}
+
+/// Does what the command line says.
+pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
+    match &cli.command {
+        Command::Run(args) => matrix::run(args, stop),
+        Command::Plan(args) => matrix::plan(args),
+        Command::Check(args) => stored::check(args),
+        Command::Report(args) => stored::report(args),
+        Command::Explain(args) => stored::explain(args),
+        Command::List(args) => listing::list(args),
+        Command::Schema(args) => listing::schema(args),
+        Command::Init(args) => listing::init(args),
+        Command::Completions(args) => {
+            crate::cli::completions(args.shell, &mut std::io::stdout());
+            Ok(Ended::Good)
+        }
+    }
+}
+
+/// Prints to standard output; a closed pipe is a reader who has seen enough.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// Columns of the terminal, or what fits a page.
+fn width() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| (40..=400).contains(columns)).unwrap_or(110)
+}

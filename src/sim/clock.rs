@@ -1,5 +1,10 @@
-//! The clock.
+//! The clock: virtual time jumps, wall time waits. The only place of the core that reads the time of day.
+
 use super::{Span, Timestamp};
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
 /// Why a wait ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a clock that is late says so here"]
@@ -9,21 +14,91 @@ pub enum Wake {
     /// Something came in before.
     Heard,
 }
+
 /// Where live adapters put what they heard; empty in virtual time.
 pub trait Inbox {
     /// Waits at most `timeout` for something to come in; true if there is something.
-    fn wait(&self, timeout: std::time::Duration) -> bool;
+    fn wait(&self, timeout: Duration) -> bool;
 }
+
+/// Nobody to hear from: a wait is a sleep.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoInbox;
+
+impl Inbox for NoInbox {
+    fn wait(&self, timeout: Duration) -> bool {
+        std::thread::sleep(timeout);
+        false
+    }
+}
+
+/// A queue between the receiving threads of a live adapter and the one thread that runs the case. Share it in an `Arc`.
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    queue: Mutex<VecDeque<T>>,
+    filled: Condvar,
+}
+
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        Mailbox { queue: Mutex::default(), filled: Condvar::new() }
+    }
+}
+
+impl<T> Mailbox<T> {
+    pub fn new() -> Self {
+        Mailbox::default()
+    }
+
+    /// Puts something in, and ends a wait if there is one.
+    pub fn push(&self, item: T) {
+        self.lock().push_back(item);
+        self.filled.notify_one();
+    }
+
+    /// Everything that came in since the last time, in the order of arrival.
+    pub fn drain(&self) -> VecDeque<T> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// A sender that panicked leaves the queue whole: each change of it is one call.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Inbox for Mailbox<T> {
+    fn wait(&self, timeout: Duration) -> bool {
+        let waited = self.filled.wait_timeout_while(self.lock(), timeout, |queue| queue.is_empty());
+        let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !queue.is_empty()
+    }
+}
+
 /// Says now, and waits until a time.
 pub trait Clock {
     fn now(&self) -> Timestamp;
+    /// Waits until `due`, or until something was heard. A time already passed is reached at once, with its lag: what is due
+    /// is not put off by what comes in, so whoever calls drains the inbox on every turn.
     fn wait_until(&mut self, due: Timestamp, inbox: &dyn Inbox) -> Wake;
 }
-/// stub
-#[derive(Default)]
+
+/// Jumps to whatever is due and is never late; nothing is heard between two instants of virtual time.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct VirtualClock {
     now: Timestamp,
 }
+
+impl VirtualClock {
+    pub fn new() -> Self {
+        VirtualClock::default()
+    }
+}
+
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
         self.now
@@ -33,7 +108,125 @@ impl Clock for VirtualClock {
         Wake::Reached { lag: Span::ZERO }
     }
 }
-/// stub
+
+/// Follows the time of day at a scale, and admits how late it is in virtual time.
+#[derive(Clone, Copy, Debug)]
 pub struct WallClock {
-    _scale: f64,
+    origin: Instant,
+    /// virtual seconds per wall second
+    scale: f64,
+}
+
+impl WallClock {
+    /// Longest single wait: a time that is never due must not overflow the operating system's timers.
+    const LONGEST_WAIT_NS: f64 = 3_600e9;
+
+    /// Starts now, at `scale` virtual seconds per wall second. A scale that is no positive number is 1.
+    pub fn new(scale: f64) -> Self {
+        let scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
+        WallClock { origin: wall_now(), scale }
+    }
+
+    /// Wall time until `due`, rounded up so that a wait does not end a moment too early.
+    fn wall_time_to(&self, due: Timestamp, now: Timestamp) -> Duration {
+        let wall_ns = (due.since(now).0 as f64 / self.scale).ceil();
+        Duration::from_nanos(wall_ns.min(Self::LONGEST_WAIT_NS) as u64)
+    }
+}
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        let elapsed = wall_now().saturating_duration_since(self.origin);
+        Timestamp((elapsed.as_nanos() as f64 * self.scale) as u64)
+    }
+    fn wait_until(&mut self, due: Timestamp, inbox: &dyn Inbox) -> Wake {
+        loop {
+            let now = self.now();
+            if now >= due {
+                return Wake::Reached { lag: now.since(due) };
+            }
+            if inbox.wait(self.wall_time_to(due, now)) {
+                return Wake::Heard;
+            }
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one clock of the core that follows the time of day; everything else asks a Clock")]
+fn wall_now() -> Instant {
+    Instant::now()
+}
+
+/// Measures how long something really took.
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub fn start() -> Stopwatch {
+        Stopwatch(wall_now())
+    }
+    pub fn seconds(&self) -> f64 {
+        wall_now().duration_since(self.0).as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn virtual_time_jumps_without_lag_and_never_back() {
+        let mut clock = VirtualClock::new();
+        for (due, now) in [(5, 5), (3, 5), (u64::MAX, u64::MAX)] {
+            assert_eq!(clock.wait_until(Timestamp(due), &NoInbox), Wake::Reached { lag: Span::ZERO });
+            assert_eq!(clock.now(), Timestamp(now));
+        }
+    }
+
+    #[test]
+    fn wall_time_reaches_what_is_due_at_a_high_scale() {
+        let mut clock = WallClock::new(1e6);
+        let due = clock.now() + Span::from_hours(1);
+        let Wake::Reached { lag } = clock.wait_until(due, &NoInbox) else { panic!("heard something from nobody") };
+        assert!(clock.now() >= due + lag);
+    }
+
+    #[test]
+    fn wall_time_admits_a_lag_when_the_time_has_passed() {
+        let mut clock = WallClock::new(1e6);
+        let due = clock.now() + Span(1);
+        let late = due + Span::from_secs(30);
+        let _ = clock.wait_until(late, &NoInbox);
+        let Wake::Reached { lag } = clock.wait_until(due, &NoInbox) else { panic!("heard something from nobody") };
+        assert!(lag >= Span::from_secs(30), "{lag}");
+    }
+
+    #[test]
+    fn a_push_from_another_thread_ends_the_wait() {
+        let mailbox = Arc::new(Mailbox::new());
+        let sender = Arc::clone(&mailbox);
+        let thread = std::thread::spawn(move || {
+            sender.push(1);
+            sender.push(2);
+        });
+        // Never due: only the push can end it, whenever it comes.
+        assert_eq!(WallClock::new(1.0).wait_until(Timestamp::NEVER, &*mailbox), Wake::Heard);
+        thread.join().expect("the sender ran");
+        assert_eq!(mailbox.drain(), [1, 2]);
+        assert!(mailbox.is_empty());
+    }
+
+    #[test]
+    fn what_is_due_is_not_put_off_by_what_was_heard() {
+        let mailbox = Mailbox::new();
+        mailbox.push(());
+        assert!(matches!(WallClock::new(1.0).wait_until(Timestamp::ZERO, &mailbox), Wake::Reached { .. }));
+    }
+
+    #[test]
+    fn a_scale_that_is_no_positive_number_is_one() {
+        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(WallClock::new(scale).scale, 1.0);
+        }
+    }
 }

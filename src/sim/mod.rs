@@ -6,9 +6,11 @@
 mod calendar;
 mod clock;
 mod draws;
+mod laws;
 mod time;
 
 pub use calendar::Calendar;
-pub use clock::{Clock, Inbox, VirtualClock, Wake, WallClock};
+pub use clock::{Clock, Inbox, Mailbox, NoInbox, Stopwatch, VirtualClock, Wake, WallClock};
 pub use draws::{Draw, Purpose, Seed};
+pub use laws::Law;
 pub use time::{Span, Timestamp};

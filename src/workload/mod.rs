@@ -1,1 +1,18 @@
-//! stub
+//! What is sent and when: order histories to replay, and due times.
+//!
+//! Nothing here opens a file: whoever loads hands over a reader and the name to call it by.
+
+pub mod arrivals;
+mod columns;
+mod import;
+mod plan;
+mod rows;
+mod stock;
+
+pub use columns::{
+    Columns, ColumnsError, ColumnsFile, CustomerFile, OrderIdFile, PlacedAtFile, PriceFile, QuantityFile, RegionFile, Repeated, SkuFile,
+    parse_columns,
+};
+pub use import::{Account, Example, Import, ImportError, Reason, SourceLine, SourceOrder, import};
+pub use plan::{PARTITION_ORDERS, Partition, partition, partitions, recorded};
+pub use stock::{DEFAULT_RECEIPT_LAG, Receipt, RegionStock, opening_stock, replenishment};

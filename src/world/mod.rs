@@ -1,1 +1,246 @@
-//! stub
+//! Everything the orchestrator is not: shoppers, inventory systems and partners, each with books of its own.
+//!
+//! A partner is a ledger with the idempotency of a real one: the same key gives the same answer and no second effect. What it
+//! really did is a *fact*. How long things take and how they turn out is drawn from streams keyed by the entity, so the same order
+//! meets the same world whatever else happens.
+//!
+//! Rooms: `payment`, `screens` (fraud, address, notification), `nodes` (warehouse, store, carrier), `shopper` (commands, steps,
+//! returns), `stock` (shelves and feeds). To add a partner: a file with its book and its calls, and a line in [`World::on_call`].
+
+mod nodes;
+mod payment;
+mod screens;
+mod shopper;
+mod stock;
+
+use crate::model::{Code, Fixture, Id, Message, Op, OrderNo, Outcome};
+use crate::scenario::{Behaviour, Link, PartnerAnswer, PartnerPoint, Scenario};
+use crate::sim::{Law, Purpose, Seed, Span, Timestamp};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+pub use stock::{Opening, StockStep};
+
+/// What a partition's world is made from.
+#[derive(Clone)]
+pub struct Plan {
+    pub scenario: Arc<Scenario>,
+    /// nodes and products, scaled to the number of orders
+    pub estate: Arc<Fixture>,
+    pub opening: Vec<Opening>,
+    /// in time order
+    pub stock_steps: Vec<StockStep>,
+    pub seed: Seed,
+    /// how far apart the SKUs of one order and of the next are; 0 where they share them
+    pub stride: u32,
+    pub first: OrderNo,
+}
+
+/// Something the world does later. Ordered by content.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Later {
+    StockStep(u32),
+    Node(nodes::Work, crate::model::Fid),
+    AuthExpires(Id),
+    PaymentDecides(Id),
+    FraudDecides(OrderNo),
+    Step { order: OrderNo, step: u16, time: u8 },
+    GoodsArrive { ret: Id },
+    GoodsInspected { ret: Id },
+    Snapshot(crate::model::NodeId),
+}
+
+impl Later {
+    /// Whom it is about, for the order of simultaneous things.
+    pub fn entity(self) -> u64 {
+        match self {
+            Later::StockStep(n) => n.into(),
+            Later::Node(_, fid) => fid.0,
+            Later::AuthExpires(id) | Later::PaymentDecides(id) | Later::GoodsArrive { ret: id } | Later::GoodsInspected { ret: id } => id.0,
+            Later::FraudDecides(order) | Later::Step { order, .. } => order.0.into(),
+            Later::Snapshot(node) => node.0.into(),
+        }
+    }
+}
+
+/// A message of the world on its way out.
+#[derive(Clone, Debug)]
+pub struct Send {
+    pub link: Link,
+    pub msg: Message,
+    /// when it was meant to go, where that is earlier than now (a resend of an order)
+    pub due: Timestamp,
+    pub after: Span,
+}
+
+/// What comes of something: facts first, then messages and plans.
+#[derive(Default)]
+pub struct Actions {
+    pub facts: Vec<Message>,
+    pub sends: Vec<Send>,
+    pub later: Vec<(Span, Later)>,
+}
+
+/// The world of one partition.
+pub struct World {
+    scenario: Arc<Scenario>,
+    estate: Arc<Fixture>,
+    seed: Seed,
+    next_id: u64,
+    now: Timestamp,
+    stock: stock::Shelves,
+    steps: Vec<StockStep>,
+    payment: payment::Books,
+    nodes: nodes::Floor,
+    shopper: shopper::Shoppers,
+    screens: screens::Screens,
+    stride: u32,
+    first: OrderNo,
+    /// how often (order, point) was met, for behaviours that name an nth
+    met: FxHashMap<(OrderNo, u8), u32>,
+}
+
+impl World {
+    /// The world at its beginning, and what it does first: opening stock and the feeds that report it.
+    pub fn new(plan: &Plan) -> (World, Actions) {
+        let mut world = World {
+            scenario: plan.scenario.clone(),
+            estate: plan.estate.clone(),
+            seed: plan.seed,
+            next_id: 0,
+            now: Timestamp::ZERO,
+            stock: stock::Shelves::new(&plan.estate),
+            steps: plan.stock_steps.clone(),
+            payment: payment::Books::default(),
+            nodes: nodes::Floor::default(),
+            shopper: shopper::Shoppers::default(),
+            screens: screens::Screens::default(),
+            stride: plan.stride,
+            first: plan.first,
+            met: FxHashMap::default(),
+        };
+        let mut out = Actions::default();
+        world.open(&plan.opening, &mut out);
+        for n in 0..world.steps.len() {
+            out.later.push((world.steps[n].at.since(Timestamp::ZERO), Later::StockStep(n as u32)));
+        }
+        (world, out)
+    }
+
+    /// A planned thing is due.
+    pub fn on_due(&mut self, now: Timestamp, what: Later, out: &mut Actions) {
+        self.now = now;
+        match what {
+            Later::StockStep(n) => self.stock_step(n as usize, out),
+            Later::Node(work, fid) => self.node_work(work, fid, out),
+            Later::AuthExpires(pay) => self.auth_expires(pay, out),
+            Later::PaymentDecides(key) => self.payment_decides(key, out),
+            Later::FraudDecides(order) => self.fraud_decides(order, out),
+            Later::Step { order, step, time } => self.shopper_step(order, step as usize, time, out),
+            Later::GoodsArrive { ret } => self.goods_arrive(ret, out),
+            Later::GoodsInspected { ret } => self.goods_inspected(ret, out),
+            Later::Snapshot(node) => self.send_snapshot(node, out),
+        }
+    }
+
+    /// A call of the target reaches its partner: the answer, with how long the partner takes to give it.
+    pub fn on_call(&mut self, now: Timestamp, call: &Message, out: &mut Actions) -> (Outcome, Message, Span) {
+        self.now = now;
+        let mut answer = Message { key: call.key, order: call.order, cause: call.id, fulfillment: call.fulfillment, ret: call.ret, ..Message::new(call.op, call.id) };
+        let outcome = match call.op {
+            Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentVoid | Op::PaymentRefund => self.payment_call(call, &mut answer, out),
+            Op::FraudScreen => self.screen(call, &mut answer, out),
+            Op::AddressValidate => self.validate(call, &mut answer),
+            Op::NodeRelease => self.node_release(call, &mut answer, out),
+            Op::NodeCancel => self.node_cancel(call, &mut answer, out),
+            Op::CarrierLabel => self.label(call, out),
+            Op::NotificationSend => self.notify(call, out),
+            _ => {
+                answer.code = Code::Invalid;
+                Outcome::Rejected
+            }
+        };
+        let law = match call.op {
+            // domain 6.2: authorization takes 350 ms in the median, 2.5 s at the 99th percentile (assumed)
+            Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentVoid | Op::PaymentRefund => {
+                Law::LogNormal { p50: Span::from_millis(350), p95: Span::from_millis(1400) }
+            }
+            _ => Law::LogNormal { p50: Span::from_millis(60), p95: Span::from_millis(250) },
+        };
+        let takes = law.sample(&mut self.seed.draw(ANSWER_TIME, call.key.0 ^ call.fulfillment.0, call.op as u32));
+        (outcome, answer, takes)
+    }
+
+    /// An event of the target has been heard.
+    pub fn on_event(&mut self, now: Timestamp, event: &Message, out: &mut Actions) {
+        self.now = now;
+        self.shopper_hears(event, out);
+    }
+
+    /// What became of a message that the world sent. `retry_after` is what the other side asked for.
+    pub fn on_reply(&mut self, now: Timestamp, sent: &Send, outcome: Outcome, code: Code, retry_after: Span, out: &mut Actions) {
+        self.now = now;
+        match outcome {
+            Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected | Outcome::None => {
+                if sent.link == Link::Commands {
+                    self.command_answered(sent, outcome, code, out);
+                }
+            }
+            // no definite answer: the same business request again under its old key, as a careful client does
+            Outcome::Backpressure | Outcome::Error | Outcome::Refused | Outcome::TimedOut => {
+                let tries = self.shopper.tries(sent.msg.key);
+                let wait = Span::from_secs(1 << tries.min(8)).max(retry_after);
+                let msg = Message { id: self.fresh_id(), cause: sent.msg.id, ..sent.msg.clone() };
+                out.sends.push(Send { link: sent.link, msg, due: sent.due, after: wait });
+            }
+        }
+    }
+
+    /// The feed of a node has a gap that is mended by a snapshot after `wait`.
+    pub fn resync(&self, node: crate::model::NodeId, wait: Span, out: &mut Actions) {
+        out.later.push((wait, Later::Snapshot(node)));
+    }
+
+    /// A copy of a message under a new id, as a network or a nervous client makes it.
+    pub fn copy_of(&mut self, msg: &Message) -> Message {
+        Message { id: self.fresh_id(), cause: msg.id, ..msg.clone() }
+    }
+
+    /// The PlaceOrder of one order.
+    pub fn place_order(&mut self, order: OrderNo, body: Arc<crate::model::Order>, due: Timestamp) -> Send {
+        let id = self.fresh_id();
+        let msg = Message { key: Id(u64::from(order.0) << 8 | 1), body: Some(body.clone()), ..Message::of_order(Op::PlaceOrder, id, order) };
+        self.shopper.placed(order, body);
+        Send { link: Link::Commands, msg, due, after: Span::ZERO }
+    }
+
+    fn fresh_id(&mut self) -> Id {
+        self.next_id += 1;
+        // even ids are the world's, odd ones the target's
+        Id(self.next_id * 2)
+    }
+
+    fn callback(&mut self, op: Op, order: OrderNo, fill: impl FnOnce(&mut Message)) -> Send {
+        let id = self.fresh_id();
+        let mut msg = Message { key: id, ..Message::of_order(op, id, order) };
+        fill(&mut msg);
+        Send { link: Link::Callbacks, msg, due: self.now, after: Span::ZERO }
+    }
+
+    fn fact(&mut self, op: Op, order: OrderNo, fill: impl FnOnce(&mut Message)) -> Message {
+        let mut msg = Message::of_order(op, self.fresh_id(), order);
+        fill(&mut msg);
+        msg
+    }
+
+    /// How a partner behaves at `point` for this order, this time.
+    fn behaviour(&mut self, order: OrderNo, point: PartnerPoint, node: crate::model::NodeId) -> Option<Behaviour> {
+        let nth = self.met.entry((order, point as u8)).or_insert(0);
+        *nth += 1;
+        let nth = *nth;
+        let fits = |b: &&Behaviour| b.at == point && (b.node.is_none() || b.node == node) && b.nth.is_none_or(|n| n == nth);
+        self.scenario.partner.iter().find(fits).copied().filter(|b| b.answer != PartnerAnswer::Ok || b.after.is_some())
+    }
+}
+
+const ANSWER_TIME: Purpose = Purpose(300);

@@ -1,0 +1,214 @@
+//! The command line: argv -> [`Command`]. No clap type goes beyond this file.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Puts an order orchestrator through a storm before its customers do.
+///
+/// orderstorm plays the whole world around an order orchestrator (channels, inventory systems, payment, fraud, address, warehouse,
+/// store, carrier), injects faults on every link, writes down what was sent and heard, and judges that record.
+#[derive(Parser, Debug)]
+#[command(name = "orderstorm", version, max_term_width = 110, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  orderstorm run                                  the whole shipped matrix against the embedded reference
+  orderstorm run S06 --faults duplicate,delay     one scenario under two fault sets
+  orderstorm run --defect dedup-by-message-id     switch on a bug and see it found
+  orderstorm explain results/latest O1            what happened to order 1
+
+Exit codes: 0 all applicable cases passed and were exercised; 1 something failed; 2 usage or file error; 3 target or environment
+error; 4 nothing failed, but something is unknown or was not exercised; 130 stopped by Ctrl-C.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run scenarios under faults, judge, and write a report
+    #[command(after_help = "Examples:
+  orderstorm run                                   everything that is shipped
+  orderstorm run S01 S05 my/scenario.toml          by name or path
+  orderstorm run --case 'S06.*.delay.*'            cases by name
+  orderstorm run S02 --orders 500 --faults none    one scenario, 500 orders
+  orderstorm run --profile flash                   as a load profile says
+  orderstorm run --seeds 20 --record failures      twenty seeds, keep histories of failing cases only
+  orderstorm run --source orders.csv.gz --columns map.toml   replay a real order history")]
+    Run(RunArgs),
+    /// Expand the matrix and print what would be run; send nothing
+    Plan(PlanArgs),
+    /// Judge a stored history again
+    #[command(after_help = "Example:\n  orderstorm check results/latest/histories/S01.base.none.web.1.jsonl.gz")]
+    Check(CheckArgs),
+    /// Draw the report of a stored run again
+    #[command(after_help = "Example:\n  orderstorm report results/latest")]
+    Report(ReportArgs),
+    /// Show one order's timeline: facts and claims side by side, faults inline
+    #[command(after_help = "Examples:
+  orderstorm explain results/latest O3
+  orderstorm explain results/latest O3 --case 'S06.released.delay.*'")]
+    Explain(ExplainArgs),
+    /// List what there is
+    List(ListArgs),
+    /// Print the JSON Schema of a file format
+    #[command(after_help = "Examples:\n  orderstorm schema                 which there are\n  orderstorm schema scenario        print one\n  orderstorm schema --all --out schemas")]
+    Schema(SchemaArgs),
+    /// Write the shipped scenarios and profiles out, to edit them
+    #[command(after_help = "Example:\n  orderstorm init my-tests && orderstorm run my-tests/scenarios/S01-single-item-ship.toml")]
+    Init(InitArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  orderstorm completions bash > ~/.local/share/bash-completion/completions/orderstorm")]
+    Completions(CompletionsArgs),
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct MatrixArgs {
+    /// Scenario names (S01) or paths of scenario files; all shipped ones where absent
+    pub scenarios: Vec<String>,
+    /// Load profile by name or path: takes the place of each scenario's own order counts and gaps
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Option<String>,
+    /// Orders a case
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub orders: Option<u32>,
+    /// Fault sets by name or path, separated by commas; or `none`, or `all`
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',', default_value = "all")]
+    pub faults: Vec<String>,
+    /// Seed of all that is drawn; the same seed and files give the same histories, byte for byte
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Run the matrix under so many seeds, from --seed on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub seeds: u32,
+    /// Only cases whose name matches, such as `S06.*.delay.*` (scenario.variant.fault.channel.orders)
+    #[arg(long, value_name = "GLOB")]
+    pub case: Option<String>,
+    /// Replay the orders of a recorded history: CSV or JSON Lines, plain or gzip
+    #[arg(long, value_name = "FILE", requires = "columns")]
+    pub source: Option<PathBuf>,
+    /// Which column of --source is what; `online-retail` is shipped
+    #[arg(long, value_name = "MAP.toml", requires = "source")]
+    pub columns: Option<String>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub matrix: MatrixArgs,
+    /// What to run against: `embedded` is the reference orchestrator in virtual time
+    #[arg(long, value_name = "NAME", default_value = "embedded")]
+    pub target: String,
+    /// Switch a bug on in the embedded reference (see `orderstorm list defects`)
+    #[arg(long, value_name = "NAME")]
+    pub defect: Option<String>,
+    /// Cases run at the same time; as many as there are cores where absent. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub jobs: Option<u32>,
+    /// Folder for the results; a new one under results/ where absent
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Which histories to keep; `failures` runs a failing case again from its seed to record it
+    #[arg(long, value_enum, default_value_t = Record::All)]
+    pub record: Record,
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Run everything twice and name the first difference
+    #[arg(long)]
+    pub check_determinism: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub matrix: MatrixArgs,
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct CheckArgs {
+    /// History file (.jsonl or .jsonl.gz)
+    pub history: PathBuf,
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ReportArgs {
+    /// Folder of a run, such as results/latest
+    pub run: PathBuf,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ExplainArgs {
+    /// Folder of a run, or one history file
+    pub run: PathBuf,
+    /// Order number, such as O3
+    pub order: String,
+    /// Which case, where several have that order; the first failing one where absent
+    #[arg(long, value_name = "GLOB")]
+    pub case: Option<String>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ListArgs {
+    #[arg(value_enum)]
+    pub what: Listed,
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct SchemaArgs {
+    /// Which format; the list of them where absent
+    pub name: Option<String>,
+    /// All of them, into --out
+    #[arg(long, requires = "out")]
+    pub all: bool,
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct InitArgs {
+    /// Folder to write to; must not hold any of these files yet
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Write over files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Record {
+    All,
+    Failures,
+    None,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listed {
+    Scenarios,
+    Faults,
+    Profiles,
+    Invariants,
+    Defects,
+}
+
+/// Writes the completion script for a shell.
+pub fn completions(shell: clap_complete::Shell, to: &mut dyn std::io::Write) {
+    use clap::CommandFactory;
+    clap_complete::generate(shell, &mut Cli::command(), "orderstorm", &mut &mut *to);
+}

@@ -1,0 +1,113 @@
+//! Names to ids. Our own text forms read back as the numbers they were written from; every other text gets a number of its own.
+
+use crate::model::{Fid, Id, OrderNo};
+use rustc_hash::FxHashMap;
+
+/// Numbers of foreign texts have the two top bits set and the rest from a hash of the text, so that the partitions of one case
+/// give the same number to the same text.
+const FOREIGN: u64 = 3 << 62;
+const FOREIGN_ORDER: u32 = 1 << 31;
+
+/// Texts that are not our own, as other programs name their orders and messages.
+#[derive(Default, Debug)]
+pub struct ForeignNames {
+    ids: Interner,
+    fids: Interner,
+    orders: FxHashMap<String, u32>,
+    order_names: Vec<String>,
+}
+
+#[derive(Default, Debug)]
+struct Interner {
+    numbers: FxHashMap<String, u64>,
+    names: FxHashMap<u64, String>,
+}
+
+impl Interner {
+    fn number(&mut self, text: &str) -> u64 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        // FNV-1a, spread once more; taken numbers are stepped over
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let mut number = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) | FOREIGN;
+        while self.names.contains_key(&number) {
+            number = number.wrapping_add(1) | FOREIGN;
+        }
+        self.numbers.insert(text.to_owned(), number);
+        self.names.insert(number, text.to_owned());
+        number
+    }
+}
+
+impl ForeignNames {
+    pub(super) fn id(&mut self, text: &str) -> Id {
+        match text {
+            "" => Id::NONE,
+            text => Id(canonical_hex(text).unwrap_or_else(|| self.ids.number(text))),
+        }
+    }
+
+    pub(super) fn fid(&mut self, text: &str) -> Fid {
+        match text {
+            "" => Fid::NONE,
+            text => Fid(text.strip_prefix('F').and_then(canonical_hex).unwrap_or_else(|| self.fids.number(text))),
+        }
+    }
+
+    pub(super) fn order(&mut self, text: &str) -> OrderNo {
+        if text.is_empty() {
+            return OrderNo::NONE;
+        }
+        if let Some(number) = text.strip_prefix('O').and_then(canonical_decimal) {
+            return OrderNo(number);
+        }
+        if let Some(number) = self.orders.get(text) {
+            return OrderNo(*number);
+        }
+        let number = FOREIGN_ORDER | self.order_names.len() as u32;
+        self.orders.insert(text.to_owned(), number);
+        self.order_names.push(text.to_owned());
+        OrderNo(number)
+    }
+
+    /// The text an id was read from.
+    pub fn show_id(&self, id: Id) -> String {
+        self.ids.names.get(&id.0).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    pub fn show_fid(&self, fid: Fid) -> String {
+        self.fids.names.get(&fid.0).cloned().unwrap_or_else(|| fid.to_string())
+    }
+
+    pub fn show_order(&self, order: OrderNo) -> String {
+        let foreign = order.0.checked_sub(FOREIGN_ORDER).and_then(|k| self.order_names.get(k as usize));
+        foreign.cloned().unwrap_or_else(|| order.to_string())
+    }
+
+    /// The order that a user means by a text, without making a new number for it.
+    pub fn find_order(&self, text: &str) -> Option<OrderNo> {
+        let own = || text.strip_prefix('O').and_then(canonical_decimal).map(OrderNo);
+        self.orders.get(text).copied().map(OrderNo).or_else(own)
+    }
+}
+
+/// Exactly what `{:x}` writes: lower case, no leading zero. Anything else is a name and keeps its spelling.
+fn canonical_hex(text: &str) -> Option<u64> {
+    let bytes = text.as_bytes();
+    if bytes.is_empty() || bytes.len() > 16 || bytes[0] == b'0' {
+        return None;
+    }
+    bytes.iter().try_fold(0u64, |value, b| {
+        let digit = match b {
+            b'0'..=b'9' => b - b'0',
+            b'a'..=b'f' => b - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(digit))
+    })
+}
+
+fn canonical_decimal(text: &str) -> Option<u32> {
+    (text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0')).then(|| text.parse().ok()).flatten()
+}

@@ -1,0 +1,213 @@
+//! Which node brings which units, and who waits for a SKU that is short.
+
+use super::state::{LineState, Oid, Status};
+use super::{Defect, Reference};
+use crate::model::{Fulfil, LineNo, NodeId, NodeKind, Op, Region, SkuId};
+use crate::sim::Span;
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+
+/// Backordered lines by SKU, longest waiting first.
+#[derive(Default)]
+pub struct Backlog {
+    waiting: FxHashMap<SkuId, VecDeque<(Oid, LineNo)>>,
+    /// fulfillments promised to a node for a day
+    pub used: FxHashMap<(NodeId, u64), u32>,
+}
+
+impl Backlog {
+    pub fn add(&mut self, sku: SkuId, oid: Oid, line: LineNo) {
+        let queue = self.waiting.entry(sku).or_default();
+        if !queue.contains(&(oid, line)) {
+            queue.push_back((oid, line));
+        }
+    }
+    pub fn is_waited_for(&self, sku: SkuId) -> bool {
+        self.waiting.get(&sku).is_some_and(|queue| !queue.is_empty())
+    }
+    pub fn remove(&mut self, sku: SkuId, oid: Oid, line: LineNo) {
+        if let Some(queue) = self.waiting.get_mut(&sku) {
+            queue.retain(|waiting| *waiting != (oid, line));
+        }
+    }
+}
+
+/// Units wanted of one line.
+#[derive(Clone, Copy)]
+pub struct Want {
+    pub line: LineNo,
+    pub sku: SkuId,
+    pub qty: u32,
+    pub fulfil: Fulfil,
+    pub pickup_node: NodeId,
+}
+
+impl Want {
+    pub fn of(line: &LineState, qty: u32) -> Want {
+        Want { line: line.line, sku: line.sku, qty, fulfil: line.fulfil, pickup_node: line.pickup_node }
+    }
+}
+
+/// Units of a line taken from a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Pick {
+    pub node: NodeId,
+    pub line: LineNo,
+    pub sku: SkuId,
+    pub qty: u32,
+}
+
+impl Reference {
+    fn day(&self) -> u64 {
+        self.now.0 / Span::from_days(1).0
+    }
+
+    /// Nodes that may ship to `region`, best first: same region, then DC before store before 3PL, then those whose feed has no gap.
+    fn candidates(&self, region: Region, wants: &[Want]) -> Vec<NodeId> {
+        let mut nodes: Vec<(bool, u8, bool, NodeId)> = Vec::with_capacity(self.estate.nodes.len());
+        for id in self.estate.node_ids() {
+            let Some(node) = self.estate.node(id) else { continue };
+            let rank = match node.kind {
+                NodeKind::Dc => 0,
+                NodeKind::Store => 1,
+                NodeKind::ThirdParty => 2,
+                NodeKind::Supplier => continue,
+            };
+            let full = node.capacity_per_day > 0 && self.backlog.used.get(&(id, self.day())).copied().unwrap_or(0) >= node.capacity_per_day;
+            if !node.enabled || full {
+                continue;
+            }
+            let stale = wants.iter().any(|want| self.stock.level(id, want.sku).is_stale());
+            nodes.push((node.region != region, rank, stale, id));
+        }
+        nodes.sort_unstable();
+        nodes.into_iter().map(|(_, _, _, id)| id).collect()
+    }
+
+    /// What can be had for `wants`: pickup lines from their store, the others from as few nodes as possible. What is missing from
+    /// the answer is short. `blocked` says which (node, SKU) must not be asked.
+    pub(super) fn source(&self, region: Region, wants: &[Want], blocked: &dyn Fn(NodeId, SkuId) -> bool) -> Vec<Pick> {
+        let mut picks = Vec::new();
+        // units of a (node, SKU) already taken by an earlier line of this very order
+        let mut taken: Vec<(NodeId, SkuId, i64)> = Vec::new();
+        let free = |taken: &[(NodeId, SkuId, i64)], node: NodeId, sku: SkuId| {
+            if blocked(node, sku) {
+                return 0;
+            }
+            let mine: i64 = taken.iter().filter(|(n, s, _)| (*n, *s) == (node, sku)).map(|(_, _, q)| q).sum();
+            (self.stock.available(node, sku) - mine).max(0)
+        };
+        for want in wants.iter().filter(|want| want.fulfil == Fulfil::Pickup) {
+            if free(&taken, want.pickup_node, want.sku) >= i64::from(want.qty) {
+                taken.push((want.pickup_node, want.sku, i64::from(want.qty)));
+                picks.push(Pick { node: want.pickup_node, line: want.line, sku: want.sku, qty: want.qty });
+            }
+        }
+        let ship: Vec<Want> = wants.iter().filter(|want| want.fulfil == Fulfil::Ship).copied().collect();
+        if ship.is_empty() {
+            return picks;
+        }
+        let nodes = self.candidates(region, &ship);
+        let chosen = self.fewest(&nodes, &ship, &|node, sku| free(&taken, node, sku));
+        for want in &ship {
+            let mut left = i64::from(want.qty);
+            for node in &chosen {
+                let take = free(&taken, *node, want.sku).min(left);
+                if take > 0 {
+                    taken.push((*node, want.sku, take));
+                    picks.push(Pick { node: *node, line: want.line, sku: want.sku, qty: take as u32 });
+                    left -= take;
+                }
+            }
+        }
+        picks
+    }
+
+    /// The smallest set of nodes that together have everything, the best first among equals; all of them where nothing has everything.
+    fn fewest(&self, nodes: &[NodeId], wants: &[Want], free: &dyn Fn(NodeId, SkuId) -> i64) -> Vec<NodeId> {
+        let mut demand: Vec<(SkuId, i64)> = Vec::new();
+        for want in wants {
+            match demand.iter_mut().find(|(sku, _)| *sku == want.sku) {
+                Some((_, qty)) => *qty += i64::from(want.qty),
+                None => demand.push((want.sku, i64::from(want.qty))),
+            }
+        }
+        // twelve nodes are 4,095 sets: enough for an estate of the reference, and never slow
+        let n = nodes.len().min(12);
+        let mut sets: Vec<u32> = (1..1u32 << n).collect();
+        // nodes are best first: of two sets of one size the one with the better first node comes first
+        sets.sort_by_key(|set| (set.count_ones(), !set.reverse_bits()));
+        let members = |set: u32| nodes.iter().take(n).enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, node)| *node);
+        for set in sets {
+            if demand.iter().all(|(sku, qty)| members(set).map(|node| free(node, *sku)).sum::<i64>() >= *qty) {
+                return members(set).collect();
+            }
+        }
+        nodes.to_vec()
+    }
+
+    /// Promises units to an order's lines and says so, one event a node.
+    pub(super) fn commit_picks(&mut self, oid: Oid, picks: &[Pick]) {
+        let day = self.day();
+        let mut nodes: Vec<NodeId> = picks.iter().map(|pick| pick.node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        for node in nodes {
+            *self.backlog.used.entry((node, day)).or_insert(0) += 1;
+            let mut lines = crate::model::Lines::new();
+            let mut ret = crate::model::Id::NONE;
+            for pick in picks.iter().filter(|pick| pick.node == node) {
+                self.stock.reserve(node, pick.sku, pick.qty);
+                lines.push(crate::model::LineQty { line: pick.line, sku: pick.sku, qty: pick.qty as i32, seq: 0 });
+                if let Some(line) = self.orders.get_mut(&oid).and_then(|order| order.line_mut(pick.line)) {
+                    ret = line.ret;
+                    match line.reserved.iter_mut().find(|(n, _)| *n == node) {
+                        Some((_, qty)) => *qty += pick.qty,
+                        None => line.reserved.push((node, pick.qty)),
+                    }
+                }
+            }
+            self.event(oid, Op::InventoryReserved, |m| {
+                m.node = node;
+                m.ret = ret;
+                m.lines = lines;
+            });
+        }
+    }
+
+    /// Gives whoever waits for `sku` what has become free, longest waiting first. Strictly in order: who cannot be served whole
+    /// holds the queue, so that nobody overtakes.
+    pub(super) fn serve_backlog(&mut self, sku: SkuId) {
+        loop {
+            let Some(queue) = self.backlog.waiting.get(&sku) else { return };
+            let lifo = self.has(Defect::BackordersLifo);
+            let Some((oid, line_no)) = (if lifo { queue.back() } else { queue.front() }).copied() else { return };
+            let Some(order) = self.orders.get(&oid) else { return };
+            let Some(line) = order.lines.iter().find(|line| line.line == line_no) else { return };
+            let cancelled = line.backordered == 0 || (order.status != Status::Open && line.ret.is_none());
+            if cancelled {
+                self.backlog.remove(sku, oid, line_no);
+                continue;
+            }
+            let want = Want::of(line, line.backordered);
+            let region = order.order.ship_to;
+            let excluded = order.excluded.clone();
+            let picks = self.source(region, &[want], &|node, sku| excluded.contains(&(node, sku)));
+            let got: u32 = picks.iter().map(|pick| pick.qty).sum();
+            if got == 0 || (got < want.qty && !self.estate.policies.backorder_partial) {
+                return;
+            }
+            if let Some(line) = self.orders.get_mut(&oid).and_then(|order| order.line_mut(line_no)) {
+                line.backordered -= got;
+                if line.backordered == 0 {
+                    self.backlog.remove(sku, oid, line_no);
+                }
+            }
+            self.commit_picks(oid, &picks);
+            self.advance(oid);
+            if got < want.qty {
+                return;
+            }
+        }
+    }
+}

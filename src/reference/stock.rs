@@ -1,0 +1,161 @@
+//! What is on hand and what is promised, per (node, SKU).
+//!
+//! Every physical movement of a (node, SKU) carries a number 1, 2, 3, ..; so each is applied once, in whatever order it is told,
+//! and a snapshot as of movement s takes the place of all movements up to s and of none after it.
+
+use super::{Defect, Reference};
+use crate::model::{Code, Fixture, Lines, Message, NodeId, Op, Outcome, SkuId};
+use smallvec::SmallVec;
+
+#[derive(Clone, Default, Debug)]
+pub struct Level {
+    pub on_hand: i64,
+    pub reserved: i64,
+    /// every movement up to here is in `on_hand`
+    base: u32,
+    /// movements after `base` that are in `on_hand`, by number
+    ahead: SmallVec<[(u32, i32); 2]>,
+}
+
+impl Level {
+    /// False if it was applied before.
+    fn movement(&mut self, seq: u32, qty: i32) -> bool {
+        if seq <= self.base || self.ahead.iter().any(|(s, _)| *s == seq) {
+            return false;
+        }
+        self.on_hand += i64::from(qty);
+        let at = self.ahead.partition_point(|(s, _)| *s < seq);
+        self.ahead.insert(at, (seq, qty));
+        self.fold();
+        true
+    }
+    /// False if it is older than what is known.
+    fn snapshot(&mut self, seq: u32, qty: i32) -> bool {
+        if seq < self.base {
+            return false;
+        }
+        self.ahead.retain(|(s, _)| *s > seq);
+        self.on_hand = i64::from(qty) + self.ahead.iter().map(|(_, q)| i64::from(*q)).sum::<i64>();
+        self.base = seq;
+        self.fold();
+        true
+    }
+    fn fold(&mut self) {
+        while self.ahead.first().is_some_and(|(s, _)| *s == self.base + 1) {
+            self.base += 1;
+            self.ahead.remove(0);
+        }
+    }
+    /// A movement is missing: what is on hand may be wrong.
+    pub fn is_stale(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+}
+
+pub struct Stock {
+    levels: Vec<Level>,
+    skus: usize,
+    safety: Vec<i64>,
+    defect: Option<Defect>,
+}
+
+impl Stock {
+    pub fn new(estate: &Fixture, defect: Option<Defect>) -> Stock {
+        let skus = estate.products.len() + 1;
+        Stock {
+            levels: vec![Level::default(); skus * (estate.nodes.len() + 1)],
+            skus,
+            safety: std::iter::once(0).chain(estate.nodes.iter().map(|node| i64::from(node.safety_stock))).collect(),
+            defect,
+        }
+    }
+    fn at(&self, node: NodeId, sku: SkuId) -> usize {
+        node.0 as usize * self.skus + sku.0 as usize
+    }
+    pub fn level(&self, node: NodeId, sku: SkuId) -> &Level {
+        &self.levels[self.at(node, sku)]
+    }
+    fn level_mut(&mut self, node: NodeId, sku: SkuId) -> &mut Level {
+        let at = self.at(node, sku);
+        &mut self.levels[at]
+    }
+    /// Units that may still be promised.
+    pub fn available(&self, node: NodeId, sku: SkuId) -> i64 {
+        let level = self.level(node, sku);
+        (level.on_hand - level.reserved - self.safety[node.0 as usize]).max(0)
+    }
+    pub fn reserve(&mut self, node: NodeId, sku: SkuId, qty: u32) {
+        self.level_mut(node, sku).reserved += i64::from(qty);
+    }
+    pub fn release(&mut self, node: NodeId, sku: SkuId, qty: u32) {
+        self.level_mut(node, sku).reserved -= i64::from(qty);
+    }
+    pub fn movement(&mut self, node: NodeId, sku: SkuId, seq: u32, qty: i32) -> bool {
+        let defect = self.defect;
+        let level = self.level_mut(node, sku);
+        if defect == Some(Defect::FeedDuplicateApplied) && seq != 0 && !level.movement(seq, qty) && qty > 0 {
+            level.on_hand += i64::from(qty);
+            return true;
+        } else if defect == Some(Defect::FeedDuplicateApplied) {
+            return true;
+        }
+        level.movement(seq, qty)
+    }
+    pub fn snapshot(&mut self, node: NodeId, sku: SkuId, seq: u32, qty: i32) -> bool {
+        let defect = self.defect;
+        let level = self.level_mut(node, sku);
+        if defect == Some(Defect::StaleSnapshotWins) {
+            level.on_hand = i64::from(qty);
+            return true;
+        }
+        level.snapshot(seq, qty)
+    }
+}
+
+impl Reference {
+    pub(super) fn apply_snapshot(&mut self, msg: &Message) -> (Outcome, Code) {
+        for item in &msg.lines {
+            if self.estate.product(item.sku).is_none() || self.estate.node(msg.node).is_none() {
+                return (Outcome::Rejected, Code::UnknownSku);
+            }
+        }
+        for item in &msg.lines {
+            self.stock.snapshot(msg.node, item.sku, item.seq, item.qty);
+        }
+        let mut event =
+            Message { node: msg.node, lines: msg.lines.clone(), cause: self.cause, ..Message::new(Op::InventoryAdjusted, self.fresh_id()) };
+        for item in &mut event.lines {
+            item.qty = self.stock.level(msg.node, item.sku).on_hand as i32;
+        }
+        self.out.push(super::Effect::Event(event));
+        for item in &msg.lines {
+            self.serve_backlog(item.sku);
+        }
+        (Outcome::Ok, Code::None)
+    }
+
+    pub(super) fn apply_delta(&mut self, msg: &Message) -> (Outcome, Code) {
+        if self.estate.product(msg.sku).is_none() || self.estate.node(msg.node).is_none() {
+            return (Outcome::Rejected, Code::UnknownSku);
+        }
+        if self.has(Defect::NegativeDeltaIgnored) && msg.qty < 0 {
+            return (Outcome::Ok, Code::None);
+        }
+        if !self.stock.movement(msg.node, msg.sku, msg.seq, msg.qty) {
+            return (Outcome::Replayed, Code::None);
+        }
+        let qty = self.stock.level(msg.node, msg.sku).on_hand as i32;
+        let event = Message { node: msg.node, sku: msg.sku, qty, cause: self.cause, ..Message::new(Op::InventoryAdjusted, self.fresh_id()) };
+        self.out.push(super::Effect::Event(event));
+        self.serve_backlog(msg.sku);
+        (Outcome::Ok, Code::None)
+    }
+
+    /// Units left a node: they are no longer on hand nor promised.
+    pub(super) fn consume(&mut self, node: NodeId, lines: &Lines) {
+        for item in lines {
+            self.stock.release(node, item.sku, item.qty.unsigned_abs());
+            self.stock.movement(node, item.sku, item.seq, -item.qty);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Running cases: each is cut into its fixed partitions, threads pick partitions, and results are put together in the order of the
+//! plan, so that nothing depends on how many threads there are.
+
+use super::stop::Stop;
+use crate::check::{Finding, Judgement, Suite};
+use crate::engine::{Engine, Ran};
+use crate::fault::Storm;
+use crate::history::{Digest, Entry, HISTORY_VERSION, Header, HistoryWriter, Observer};
+use crate::measure::{Meter, MeterTotals};
+use crate::model::OrderNo;
+use crate::reference::{Defect, Settings};
+use crate::report::{FindingReport, Lens};
+use crate::scenario::{Case, Expect};
+use crate::sim::{Clock, Seed, VirtualClock};
+use crate::target::{Embedded, ServiceModel};
+use crate::workload::Partition;
+use crate::world::World;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What is the same for all cases of a run.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub seed: u64,
+    pub target: String,
+    pub defect: Option<Defect>,
+    pub service: ServiceModel,
+    /// the arguments that make this run, without `--case`
+    pub arguments: String,
+}
+
+/// What came of one partition.
+pub struct Part {
+    pub judgement: Judgement,
+    pub totals: MeterTotals,
+    pub digest: Digest,
+    pub ran: Ran,
+    /// findings with the story that proves them
+    pub stories: Vec<FindingReport>,
+}
+
+/// What a history of this partition says first.
+pub fn header(setup: &Setup, case: &Case, part: &Partition) -> Header {
+    Header {
+        orderstorm_history: HISTORY_VERSION,
+        version: env!("CARGO_PKG_VERSION").into(),
+        case: case.name.clone(),
+        seed: setup.seed,
+        partition: part.number,
+        partitions: part.of,
+        target: setup.target.clone(),
+        defect: setup.defect.map_or(String::new(), |defect| defect.to_string()),
+        fault_rules: case.fault.rules.iter().map(|rule| rule.name.clone()).collect(),
+        calm_ns: part.calm.0,
+        horizon_ns: part.horizon.0,
+        fixture: (*part.plan.estate).clone(),
+        expect: case.scenario.expect_file.clone(),
+        command: reproduce(setup, &case.name),
+    }
+}
+
+/// The command that runs one case of this run alone.
+pub fn reproduce(setup: &Setup, case: &str) -> String {
+    format!("orderstorm run {} --case {case}", setup.arguments).replace("  ", " ")
+}
+
+/// Runs one partition on `clock`; every entry goes to `observer`.
+pub fn simulate<O: Observer>(setup: &Setup, case: &Case, part: &Partition, clock: &mut dyn Clock, stop: &Stop, observer: O) -> Ran {
+    let (world, opening) = World::new(&part.plan);
+    let settings = Settings { remorse_hold: case.scenario.remorse_hold, ..Settings::default() };
+    let mut target = Embedded::new(part.plan.estate.clone(), settings, setup.service.clone(), setup.defect, part.seed);
+    let engine = Engine {
+        world,
+        opening,
+        storm: Storm::new(&case.fault, part.seed, part.first.0, part.calm),
+        target: &mut target,
+        clock,
+        arrivals: Box::new(part.orders()),
+        seed: part.seed,
+        calm: part.calm,
+        horizon: part.horizon,
+        stop: stop.flag(),
+    };
+    engine.run(observer)
+}
+
+/// Runs, judges and measures one partition; keeps its history in `file` if one is named.
+pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Path>, stop: &Stop) -> io::Result<Part> {
+    let header = header(setup, case, part);
+    let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
+    let mut meter = Meter::new();
+    let mut clock = VirtualClock::new();
+    let (ran, digest) = if let Some(path) = file {
+        let mut writer = HistoryWriter::create(path, &header)?;
+        let ran = simulate(setup, case, part, &mut clock, stop, (&mut suite, (&mut meter, &mut writer)));
+        (ran, writer.finish()?)
+    } else {
+        let mut writer = HistoryWriter::<io::Sink>::digesting(&header);
+        let ran = simulate(setup, case, part, &mut clock, stop, (&mut suite, (&mut meter, &mut writer)));
+        (ran, writer.finish()?)
+    };
+    let judgement = suite.finish(!ran.stopped);
+    let stories = if judgement.findings.is_empty() { Vec::new() } else { tell(setup, case, part, &header, &judgement.findings, stop) };
+    Ok(Part { judgement, totals: meter.totals(), digest, ran, stories })
+}
+
+/// Keeps the entries of a few orders, and those that a finding names.
+struct Witnesses {
+    orders: Vec<OrderNo>,
+    numbers: Vec<u64>,
+    kept: Vec<Entry>,
+}
+
+impl Observer for Witnesses {
+    fn observe(&mut self, entry: &Entry) {
+        if (entry.msg.order.is_some() && self.orders.contains(&entry.msg.order)) || self.numbers.contains(&entry.n) {
+            self.kept.push(entry.clone());
+        }
+    }
+}
+
+/// Runs a partition again from its seed to tell the story of its findings: the first run keeps nothing.
+fn tell(setup: &Setup, case: &Case, part: &Partition, header: &Header, findings: &[Finding], stop: &Stop) -> Vec<FindingReport> {
+    let mut witnesses = Witnesses {
+        orders: findings.iter().filter_map(|finding| finding.order).collect(),
+        numbers: findings.iter().flat_map(|finding| finding.evidence.iter().copied()).collect(),
+        kept: Vec::new(),
+    };
+    simulate(setup, case, part, &mut VirtualClock::new(), stop, &mut witnesses);
+    stories(header, findings, &witnesses.kept, &reproduce(setup, &case.name))
+}
+
+/// Findings with the entries that prove them, drawn from `entries`.
+pub fn stories(header: &Header, findings: &[Finding], entries: &[Entry], reproduce: &str) -> Vec<FindingReport> {
+    const MOST_ROWS: usize = 12;
+    let lens = Lens::new(header);
+    findings
+        .iter()
+        .map(|finding| FindingReport {
+            check: finding.check.clone(),
+            order: finding.order.map_or(String::new(), |order| order.to_string()),
+            what: finding.what.clone(),
+            expected: finding.expected.clone(),
+            evidence: lens.excerpt(entries, finding.order, &finding.evidence, MOST_ROWS),
+            faults: finding.order.map_or(Vec::new(), |order| lens.faults_of(entries, order)),
+            reproduce: reproduce.into(),
+        })
+        .collect()
+}
+
+/// Does `work` for 0..count on `jobs` threads and gives the results in order. What is not begun when `stop` is set is none.
+pub fn in_parallel<T: Send>(count: usize, jobs: usize, stop: &Stop, work: impl Fn(usize) -> T + Sync) -> Vec<Option<T>> {
+    let results: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(count).max(1) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= count || stop.is_set() {
+                        return;
+                    }
+                    let result = work(at);
+                    if let Ok(mut slot) = results[at].lock() {
+                        *slot = Some(result);
+                    }
+                }
+            });
+        }
+    });
+    results.into_iter().map(|slot| slot.into_inner().unwrap_or(None)).collect()
+}
+
+/// Runs a partition twice and gives the first entry in which the two differ, if any.
+pub fn first_difference(setup: &Setup, case: &Case, part: &Partition, stop: &Stop) -> Option<(u64, String, String)> {
+    let mut first: Vec<Entry> = Vec::new();
+    simulate(setup, case, part, &mut VirtualClock::new(), stop, &mut first);
+    let mut second: Vec<Entry> = Vec::new();
+    simulate(setup, case, part, &mut VirtualClock::new(), stop, &mut second);
+    let show = |entry: Option<&Entry>| entry.map_or("(nothing: the record ends before)".into(), |entry| format!("{entry:?}"));
+    let at = (0..first.len().max(second.len())).find(|at| first.get(*at) != second.get(*at))?;
+    Some((at as u64 + 1, show(first.get(at)), show(second.get(at))))
+}
+
+/// The seed of a run, as cases derive theirs from it.
+pub fn run_seed(seed: u64) -> Seed {
+    Seed(seed)
+}
+
+/// Reads a header's expectations again, for a history judged alone.
+pub fn expectations(header: &Header) -> Result<Expect, String> {
+    Expect::parse(&header.expect, &header.fixture).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| format!("{problem:?}")).collect();
+        format!("the history's expectations cannot be read: {}", lines.join("; "))
+    })
+}

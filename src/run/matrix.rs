@@ -1,0 +1,458 @@
+//! `run` and `plan`.
+
+use super::execute::{self, Setup};
+use super::source::{self, Recorded};
+use super::{Ended, Stop, Trouble, cannot_write, say, width};
+use crate::check::{CheckResult, Verdict};
+use crate::cli::{Format, MatrixArgs, PlanArgs, Record, RunArgs};
+use crate::history::combined_digest;
+use crate::measure::MeterTotals;
+use crate::reference::{DEFECTS, Defect};
+use crate::report::{self, CaseReport, Manifest, RunReport, View};
+use crate::scenario::{Case, Expansion, Library, Problem, Problems, Selection, expand};
+use crate::sim::Stopwatch;
+use crate::target::ServiceModel;
+use crate::workload::{self, Partition};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Everything that a run or a plan is about.
+struct Chosen {
+    expansion: Expansion,
+    library: Library,
+    recorded: Option<Arc<Recorded>>,
+}
+
+impl Chosen {
+    fn partitions(&self, case: &Case) -> u32 {
+        self.recorded.as_ref().map_or_else(|| workload::partitions(case), |recorded| recorded.parts.len() as u32)
+    }
+    fn partition(&self, case: &Case, number: u32) -> Partition {
+        match &self.recorded {
+            Some(recorded) => recorded.partition(case, number),
+            None => workload::partition(case, number),
+        }
+    }
+}
+
+fn choose(args: &MatrixArgs) -> Result<Chosen, Trouble> {
+    let mut library = Library::shipped()?;
+    let faults = library.fault_sets(&args.faults)?;
+    let profile = args.profile.as_deref().map(|name| library.load_profile(name)).transpose()?;
+    let mut cases = Vec::new();
+    if let Some(glob) = &args.case {
+        cases.push(glob::Pattern::new(glob).map_err(|error| {
+            Trouble::Usage(format!("error: `{glob}` is no pattern: {error}\n  = help: use `*` and `?`, such as 'S06.*.delay.*'"))
+        })?);
+    }
+    let (scenarios, recorded) = match (&args.source, &args.columns) {
+        (Some(file), Some(columns)) => {
+            if !args.scenarios.is_empty() || args.profile.is_some() {
+                return Err(Trouble::Usage("error: --source brings its own orders: name no scenarios and no --profile with it".into()));
+            }
+            let (scenario, recorded) = source::load(file, columns, args.orders, &mut library)?;
+            (vec![Arc::new(scenario)], Some(Arc::new(recorded)))
+        }
+        _ => (library.scenarios(&args.scenarios)?, None),
+    };
+    let orders = if let Some(recorded) = &recorded { Some(recorded.orders() as u32) } else { args.orders };
+    let selection =
+        Selection { profile, orders, seed: execute::run_seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
+    let expansion = expand(&scenarios, &faults, &selection);
+    if expansion.cases.is_empty() {
+        let glob = args.case.clone().unwrap_or_default();
+        let problem = Problem::plain(
+            format!("no case matches `{glob}`"),
+            Some("`orderstorm plan` lists the names: scenario.variant.fault.channel.orders".into()),
+        );
+        return Err(Problems(vec![problem]).into());
+    }
+    Ok(Chosen { expansion, library, recorded })
+}
+
+fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
+    let Some(name) = name else { return Ok(None) };
+    if let Some(defect) = Defect::parse(name) {
+        return Ok(Some(defect));
+    }
+    let nearest = DEFECTS.iter().max_by(|a, b| strsim::jaro(a.name, name).total_cmp(&strsim::jaro(b.name, name))).map_or("", |entry| entry.name);
+    Err(Trouble::Usage(format!("error: there is no defect named `{name}`\n  = help: did you mean `{nearest}`? `orderstorm list defects` shows all")))
+}
+
+/// The arguments that make this run again, in the order of the help text.
+fn arguments(args: &RunArgs) -> String {
+    let m = &args.matrix;
+    let mut words: Vec<String> = m.scenarios.clone();
+    let mut add = |flag: &str, value: Option<String>| words.extend(value.map(|value| format!("{flag} {}", quoted(&value))));
+    add("--profile", m.profile.clone());
+    add("--orders", m.orders.map(|n| n.to_string()));
+    add("--faults", (m.faults != ["all"]).then(|| m.faults.join(",")));
+    add("--source", m.source.as_ref().map(|path| path.display().to_string()));
+    add("--columns", m.columns.clone());
+    add("--defect", args.defect.clone());
+    add("--seed", Some(m.seed.to_string()));
+    add("--seeds", (m.seeds > 1).then(|| m.seeds.to_string()));
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = word.chars().all(|c| c.is_alphanumeric() || "-_./,:=".contains(c));
+    if plain { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
+    let chosen = choose(&args.matrix)?;
+    let expansion = &chosen.expansion;
+    if args.format == Format::Json {
+        let cases: Vec<serde_json::Value> = expansion
+            .cases
+            .iter()
+            .map(|case| {
+                serde_json::json!({"name": case.name, "scenario": case.scenario.name, "variant": case.scenario.variant, "fault": case.fault.name,
+                    "channel": case.channel.name(), "orders": case.orders, "seed": case.seed.0, "partitions": chosen.partitions(case),
+                    "not_applicable": case.not_applicable})
+            })
+            .collect();
+        say(&format!("{:#}\n", serde_json::json!({"cover": expansion.cover, "cases": cases})));
+        return Ok(Ended::Good);
+    }
+    let mut out = String::new();
+    let mut scenario = String::new();
+    for case in &expansion.cases {
+        let title = format!("{} {}", case.scenario.name, case.scenario.title);
+        if title != scenario {
+            out += &format!("\n{title}\n");
+            scenario = title;
+        }
+        match &case.not_applicable {
+            Some(reason) => out += &format!("  {:<52} not applicable: {reason}\n", case.name),
+            None => out += &format!("  {:<52} {} orders, then {}\n", case.name, case.orders, steps_of(case)),
+        }
+    }
+    let applicable: Vec<&Case> = expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
+    let orders: u64 = applicable.iter().map(|case| u64::from(case.orders)).sum();
+    out += &format!("\n{}\n", expansion.cover);
+    out += &format!("{} cases to run, {} not applicable; {orders} orders in all.\n", applicable.len(), expansion.cases.len() - applicable.len());
+    out += &format!("{}\n", estimate(&chosen, &applicable, orders));
+    say(&out);
+    Ok(Ended::Good)
+}
+
+fn steps_of(case: &Case) -> String {
+    let steps: Vec<String> = case.scenario.steps.iter().map(|step| format!("{:?}", step.action).to_lowercase()).collect();
+    if steps.is_empty() { "nothing more".into() } else { steps.join(", ") }
+}
+
+/// How long it would take: measured on a few of the cases, for machines differ.
+fn estimate(chosen: &Chosen, applicable: &[&Case], orders: u64) -> String {
+    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() };
+    let watch = Stopwatch::start();
+    let mut done = 0;
+    let every = (applicable.len() / 12).max(1);
+    for case in applicable.iter().step_by(every).filter(|case| case.orders <= 1_000) {
+        if watch.seconds() > 0.5 {
+            break;
+        }
+        let part = chosen.partition(case, 0);
+        if execute::partition(&setup, case, &part, None, &Stop::new()).is_ok() {
+            done += u64::from(part.orders);
+        }
+    }
+    if done == 0 {
+        return "How long it would take was not measured: every case is large.".into();
+    }
+    let jobs = jobs(None);
+    let seconds = watch.seconds() / done as f64 * orders as f64 / jobs as f64;
+    format!("It would take about {seconds:.1} s in virtual time on {jobs} cores (measured on {done} orders). Nothing was sent.")
+}
+
+fn jobs(asked: Option<u32>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| n as usize)
+}
+
+pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
+    if args.target != "embedded" {
+        return Err(Trouble::Usage(format!(
+            "error: there is no target named `{}`\n  = help: this version runs against `embedded`, the reference orchestrator",
+            args.target
+        )));
+    }
+    let setup = Setup {
+        seed: args.matrix.seed,
+        target: args.target.clone(),
+        defect: defect(args.defect.as_ref())?,
+        service: ServiceModel::default(),
+        arguments: arguments(args),
+    };
+    let chosen = choose(&args.matrix)?;
+    if args.check_determinism {
+        return check_determinism(&setup, &chosen, args, stop);
+    }
+    let dir = out_dir(args.out.as_deref())?;
+    let histories = dir.join("histories");
+    std::fs::create_dir_all(&histories).map_err(|error| cannot_write(&histories, &error))?;
+    let watch = Stopwatch::start();
+    let cases = &chosen.expansion.cases;
+    let units: Vec<(usize, u32)> = (0..cases.len())
+        .filter(|at| cases[*at].not_applicable.is_none())
+        .flat_map(|at| (0..chosen.partitions(&cases[at])).map(move |number| (at, number)))
+        .collect();
+    let bar = progress(units.len() as u64);
+    let parts = execute::in_parallel(units.len(), jobs(args.jobs), stop, |unit| {
+        let (at, number) = units[unit];
+        let case = &cases[at];
+        let part = chosen.partition(case, number);
+        let file = (args.record == Record::All).then(|| histories.join(history_name(case, number, chosen.partitions(case))));
+        let mut result = execute::partition(&setup, case, &part, file.as_deref(), stop);
+        let failed = result.as_ref().is_ok_and(|part| part.judgement.verdict == Verdict::Fail);
+        if failed && args.record == Record::Failures {
+            let file = histories.join(history_name(case, number, chosen.partitions(case)));
+            result = execute::partition(&setup, case, &part, Some(&file), stop);
+        }
+        bar.inc(1);
+        bar.set_message(case.name.clone());
+        result
+    });
+    bar.finish_and_clear();
+    let mut by_case: BTreeMap<usize, Vec<(u32, execute::Part)>> = BTreeMap::new();
+    let mut skipped: BTreeMap<usize, u32> = BTreeMap::new();
+    for ((at, number), result) in units.iter().zip(parts) {
+        match result {
+            Some(Ok(part)) => by_case.entry(*at).or_default().push((*number, part)),
+            Some(Err(error)) => return Err(cannot_write(&histories, &error)),
+            None => *skipped.entry(*at).or_default() += 1,
+        }
+    }
+    let mut totals = MeterTotals::default();
+    let mut reports = Vec::with_capacity(cases.len());
+    for (at, case) in cases.iter().enumerate() {
+        let parts = by_case.remove(&at).unwrap_or_default();
+        if parts.is_empty() && case.not_applicable.is_none() {
+            continue;
+        }
+        let short = skipped.contains_key(&at);
+        reports.push(case_report(&setup, &chosen, case, &parts, short, args.record, &mut totals));
+    }
+    let partial = stop.is_set();
+    let verdict = reports.iter().fold(Verdict::NotApplicable, |worst, case| worst.merge(case.verdict));
+    let report = RunReport {
+        orderstorm_summary: report::SUMMARY_VERSION,
+        manifest: manifest(&setup, &chosen),
+        verdict,
+        partial,
+        cases: reports,
+        totals: totals.measures(),
+        wall_s: watch.seconds(),
+    };
+    let paths = report::write_all(&dir, &report).map_err(|error| cannot_write(&dir, &error))?;
+    link_latest(&dir);
+    match args.format {
+        Format::Json => {
+            let text = report::to_json(&report).map_err(|error| Trouble::Environment(format!("error: {error}")))?;
+            say(&format!("{}\n", String::from_utf8_lossy(&text)));
+        }
+        Format::Human => {
+            if let Some(recorded) = &chosen.recorded {
+                say(&format!("{}\n", recorded.account));
+            }
+            let view = View { width: width(), ..View::default() };
+            report::print(&report, view).map_err(|error| Trouble::Environment(format!("error: {error}")))?;
+            say(&format!("\nReport   {}\nSummary  {}\nJUnit    {}\n", paths.html.display(), paths.summary.display(), paths.junit.display()));
+        }
+    }
+    Ok(match (partial, verdict) {
+        (true, _) => Ended::Stopped,
+        (_, Verdict::Fail) => Ended::Failed,
+        (_, Verdict::Unknown | Verdict::NotExercised) => Ended::Undecided,
+        // nothing at all was applicable: nothing was shown
+        (_, Verdict::NotApplicable) => Ended::Undecided,
+        (_, Verdict::Pass) => Ended::Good,
+    })
+}
+
+fn history_name(case: &Case, number: u32, of: u32) -> String {
+    if of == 1 { format!("{}.jsonl.gz", case.name) } else { format!("{}.p{number:04}.jsonl.gz", case.name) }
+}
+
+fn progress(units: u64) -> ProgressBar {
+    let bar = ProgressBar::new(units);
+    if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} cases, {per_sec}, {eta} left  {wide_msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+fn case_report(
+    setup: &Setup,
+    chosen: &Chosen,
+    case: &Case,
+    parts: &[(u32, execute::Part)],
+    short: bool,
+    record: Record,
+    totals: &mut MeterTotals,
+) -> CaseReport {
+    let of = chosen.partitions(case);
+    let mut checks: Vec<CheckResult> = Vec::new();
+    let mut findings = Vec::new();
+    let mut measured = MeterTotals::default();
+    let mut fired: BTreeMap<String, u64> = BTreeMap::new();
+    let mut verdict = Verdict::NotApplicable;
+    let (mut entries, mut findings_total, mut ended) = (0, 0, 0.0f64);
+    for (_, part) in parts {
+        verdict = verdict.merge(part.judgement.verdict);
+        entries += part.judgement.entries;
+        findings_total += part.judgement.findings_total;
+        ended = ended.max(part.ran.ended.0 as f64 / 1e9);
+        findings.extend(part.stories.iter().cloned());
+        measured.merge_partition(&part.totals);
+        for (at, rule) in case.fault.rules.iter().enumerate() {
+            *fired.entry(rule.name.clone()).or_default() += part.ran.fired.get(at).copied().unwrap_or(0);
+        }
+        for result in &part.judgement.results {
+            match checks.iter_mut().find(|check| check.name == result.name) {
+                None => checks.push(result.clone()),
+                Some(check) => {
+                    // exercised in one partition is exercised
+                    check.verdict = match (check.verdict, result.verdict) {
+                        (Verdict::NotExercised, other) | (other, Verdict::NotExercised) => other,
+                        (a, b) => a.merge(b),
+                    };
+                    check.activations += result.activations;
+                    check.unknowns += result.unknowns;
+                    check.failures += result.failures;
+                }
+            }
+        }
+    }
+    let mut reason = case.not_applicable.clone().unwrap_or_default();
+    let stopped = short || parts.iter().any(|(_, part)| part.ran.stopped);
+    if case.not_applicable.is_none() {
+        if stopped {
+            verdict = verdict.merge(Verdict::Unknown);
+            reason = "the run was stopped before this case came to rest".into();
+        } else if !case.fault.rules.is_empty() && fired.values().all(|n| *n == 0) {
+            verdict = verdict.merge(Verdict::NotExercised);
+            reason = format!("no rule of fault set `{}` ever acted", case.fault.name);
+        } else if verdict == Verdict::Unknown {
+            let which: Vec<&str> = checks.iter().filter(|check| check.verdict == Verdict::Unknown).map(|check| check.name.as_str()).collect();
+            reason = format!("could not be decided: {}", which.join(", "));
+        } else if verdict == Verdict::NotExercised {
+            reason = "nothing was judged".into();
+        }
+    }
+    totals.merge(&measured);
+    let digests: Vec<_> = parts.iter().map(|(_, part)| part.digest.clone()).collect();
+    let kept = |part: &execute::Part| record == Record::All || (record == Record::Failures && part.judgement.verdict == Verdict::Fail);
+    CaseReport {
+        name: case.name.clone(),
+        scenario: case.scenario.name.clone(),
+        variant: case.scenario.variant.clone(),
+        fault: case.fault.name.clone(),
+        channel: case.channel.name().into(),
+        orders: case.orders,
+        seed: case.seed.0,
+        verdict,
+        reason,
+        checks,
+        findings,
+        findings_total,
+        faults_fired: fired,
+        entries,
+        virtual_s: ended,
+        histories: parts.iter().filter(|(_, part)| kept(part)).map(|(n, _)| format!("histories/{}", history_name(case, *n, of))).collect(),
+        digest: if digests.is_empty() { String::new() } else { combined_digest(&digests) },
+        measures: measured.measures(),
+        reproduce: execute::reproduce(setup, &case.name),
+    }
+}
+
+fn manifest(setup: &Setup, chosen: &Chosen) -> Manifest {
+    let default = crate::model::Policies::default();
+    let mut policies = serde_json::Map::new();
+    policies.insert("default".into(), serde_json::json!(default));
+    for case in &chosen.expansion.cases {
+        let own = &case.scenario.fixture.policies;
+        if *own != default {
+            policies.insert(format!("{}.{}", case.scenario.name, case.scenario.variant), serde_json::json!(own));
+        }
+    }
+    Manifest {
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: format!("orderstorm run {}", setup.arguments),
+        seed: setup.seed,
+        target: setup.target.clone(),
+        defect: setup.defect.map_or(String::new(), |defect| defect.to_string()),
+        files: chosen.library.files.clone(),
+        policies: policies.into(),
+        cover: chosen.expansion.cover.clone(),
+        source: chosen.recorded.as_ref().map(|recorded| recorded.as_json.clone()),
+        assumed: vec![
+            "service times of partners, nodes and carrier, and network latency, where the scenario names none".into(),
+            "weights of the support ticket model".into(),
+        ],
+    }
+}
+
+/// The folder asked for, or the next free one under results/. It must not hold a run yet.
+fn out_dir(asked: Option<&Path>) -> Result<PathBuf, Trouble> {
+    if let Some(dir) = asked {
+        if dir.join("summary.json").exists() {
+            return Err(Trouble::Usage(format!(
+                "error: {} holds the results of another run\n  = help: name a new folder with --out, or remove that one",
+                dir.display()
+            )));
+        }
+        std::fs::create_dir_all(dir).map_err(|error| cannot_write(dir, &error))?;
+        return Ok(dir.into());
+    }
+    let results = PathBuf::from("results");
+    std::fs::create_dir_all(&results).map_err(|error| cannot_write(&results, &error))?;
+    for n in 1..1_000_000u32 {
+        let dir = results.join(format!("run-{n:04}"));
+        match std::fs::create_dir(&dir) {
+            Ok(()) => return Ok(dir),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(cannot_write(&dir, &error)),
+        }
+    }
+    Err(Trouble::Environment("error: results/ is full\n  = help: remove old runs".into()))
+}
+
+/// `results/latest` leads to the newest run, where the system has links.
+fn link_latest(dir: &Path) {
+    #[cfg(unix)]
+    if let (Some(parent), Some(name)) = (dir.parent(), dir.file_name())
+        && parent.ends_with("results")
+    {
+        let link = parent.join("latest");
+        // a convenience: where it cannot be made, the path is printed all the same
+        let _ = std::fs::remove_file(&link);
+        let _ = std::os::unix::fs::symlink(name, link);
+    }
+}
+
+fn check_determinism(setup: &Setup, chosen: &Chosen, args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
+    let cases: Vec<&Case> = chosen.expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
+    let units: Vec<(&Case, u32)> = cases.iter().flat_map(|case| (0..chosen.partitions(case)).map(move |number| (*case, number))).collect();
+    let bar = progress(units.len() as u64);
+    let found = execute::in_parallel(units.len(), jobs(args.jobs), stop, |at| {
+        let (case, number) = units[at];
+        let difference = execute::first_difference(setup, case, &chosen.partition(case, number), stop);
+        bar.inc(1);
+        difference
+    });
+    bar.finish_and_clear();
+    if stop.is_set() {
+        return Ok(Ended::Stopped);
+    }
+    for ((case, number), difference) in units.iter().zip(&found) {
+        if let Some(Some((n, first, second))) = difference {
+            say(&format!("{} partition {number}: the two runs differ first at entry {n}\n  first:  {first}\n  second: {second}\n", case.name));
+            return Ok(Ended::Failed);
+        }
+    }
+    say(&format!("{} cases ran twice: every entry was the same.\n", cases.len()));
+    Ok(Ended::Good)
+}

@@ -1,0 +1,137 @@
+//! A recorded order history as the source of a run: its real times, SKUs and quantities, in virtual time.
+
+use super::Trouble;
+use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Order, OrderLine, OrderNo, Product, Region, SkuId};
+use crate::scenario::{Action, Case, Cover, Expect, ExpectFile, Library, Matrix, Scenario, StockScope, standard_fixture};
+use crate::sim::{Span, Timestamp};
+use crate::workload::{self, DEFAULT_RECEIPT_LAG, Partition, import, opening_stock, parse_columns, replenishment};
+use crate::world::{Opening, StockStep};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Share of each SKU's demand that is on the shelf when the run begins; the rest comes in after it ran out.
+const OPENING_SHARE: f64 = 0.98;
+
+/// Recorded orders, cut into the regions that they belong to.
+pub struct Recorded {
+    scenario: Arc<Scenario>,
+    pub parts: Vec<Part>,
+    /// what became of every row, as text and as JSON
+    pub account: String,
+    pub as_json: serde_json::Value,
+}
+
+pub struct Part {
+    orders: Vec<(Timestamp, OrderNo, Arc<Order>)>,
+    opening: Vec<Opening>,
+    receipts: Vec<StockStep>,
+}
+
+impl Recorded {
+    pub fn orders(&self) -> usize {
+        self.parts.iter().map(|part| part.orders.len()).sum()
+    }
+    pub fn partition(&self, case: &Case, number: u32) -> Partition {
+        let part = &self.parts[number as usize];
+        let seed = case.seed.derive(&format!("partition {number}"));
+        let of = (number, self.parts.len() as u32);
+        workload::recorded(&self.scenario, seed, of, part.orders.clone(), part.opening.clone(), part.receipts.clone())
+    }
+}
+
+/// Reads the history and its column map.
+pub fn load(file: &Path, columns: &str, most: Option<u32>, library: &mut Library) -> Result<(Scenario, Recorded), Trouble> {
+    let (name, text) = library.column_map(columns)?;
+    let columns = parse_columns(&text, &name).map_err(|error| Trouble::Usage(error.to_string()))?;
+    let input = library.open_source(file)?;
+    let shown = file.display().to_string();
+    let mut history = import(input, &shown, &columns).map_err(|error| Trouble::Usage(error.to_string()))?;
+    if let Some(most) = most {
+        history.orders.truncate(most as usize);
+    }
+    let mut fixture = standard_fixture();
+    fixture.products = history.skus.iter().map(|name| Product { name: name.clone(), price: Money::ZERO, backorderable: true }).collect();
+    let scenario = Arc::new(scenario(fixture)?);
+    let node = |region: Region| if region == Region::East { NodeId(1) } else { NodeId(2) };
+    let opening = opening_stock(&history, OPENING_SHARE);
+    let receipts = replenishment(&history, &opening, DEFAULT_RECEIPT_LAG);
+    let account = format!("{}", history.account);
+    let as_json = serde_json::json!({"file": shown, "columns": name, "account": history.account, "orders": history.orders.len(), "skus": history.skus.len()});
+    let number = |at: usize| OrderNo(at as u32 + 1);
+    let parts = [Region::East, Region::West]
+        .into_iter()
+        .map(|region| Part {
+            orders: history
+                .orders
+                .iter()
+                .enumerate()
+                .filter(|(_, order)| order.region == region)
+                .map(|(at, order)| (order.placed_at, number(at), Arc::new(as_order(order, region))))
+                .collect(),
+            opening: opening
+                .iter()
+                .filter(|stock| stock.region == region)
+                .map(|stock| Opening { node: node(region), sku: SkuId(stock.sku + 1), book: clamp(stock.units), phantom: 0 })
+                .collect(),
+            receipts: receipts
+                .iter()
+                .filter(|receipt| receipt.region == region)
+                .map(|r| StockStep { at: r.at, action: Action::Receipt, node: node(region), sku: SkuId(r.sku + 1), qty: clamp(r.units) })
+                .collect(),
+        })
+        .filter(|part| !part.orders.is_empty())
+        .collect();
+    let recorded = Recorded { scenario: scenario.clone(), parts, account, as_json };
+    Ok(((*scenario).clone(), recorded))
+}
+
+fn clamp(units: u64) -> u32 {
+    units.min(u64::from(u32::MAX / 4)) as u32
+}
+
+fn as_order(order: &workload::SourceOrder, region: Region) -> Order {
+    let lines = order.lines.iter().enumerate().map(|(at, line)| OrderLine {
+        line: LineNo(at as u16 + 1),
+        sku: SkuId(line.sku + 1),
+        qty: line.qty,
+        unit_price: line.unit_price,
+        discount: Money::ZERO,
+        tax: Money::ZERO,
+        fulfil: Fulfil::Ship,
+        node: NodeId::NONE,
+    });
+    Order { ship_to: region, customer: order.customer.unwrap_or(0), lines: lines.collect(), ..Order::default() }
+}
+
+/// What is expected of a recorded order: it ends, and everything in between keeps the invariants.
+fn scenario(fixture: Fixture) -> Result<Scenario, Trouble> {
+    let expect_file = ExpectFile {
+        flow: vec!["order.accepted > order.completed".into(), "order.accepted > payment.captured+".into()],
+        never: vec!["order.rejected".into(), "order.cancelled".into()],
+        ..ExpectFile::default()
+    };
+    let expect = Expect::parse(&expect_file, &fixture).map_err(|_| Trouble::Environment("error: the built-in expectation is broken".into()))?;
+    Ok(Scenario {
+        name: "SOURCE".into(),
+        variant: "recorded".into(),
+        title: "Recorded orders".into(),
+        about: "A real order history with its own times, SKUs and quantities; opening stock covers 98 % of each SKU's demand".into(),
+        matrix: Matrix {
+            channels: vec![crate::model::Channel::Web],
+            orders: vec![1],
+            cover: Cover::Pairwise,
+            stock: StockScope::Fixed,
+            gap: Span::ZERO,
+        },
+        fixture,
+        stock: Vec::new(),
+        phantom: Vec::new(),
+        order: Order::default(),
+        remorse_hold: None,
+        steps: Vec::new(),
+        partner: Vec::new(),
+        expect,
+        expect_file,
+        origin: "recorded".into(),
+    })
+}

@@ -1,0 +1,162 @@
+//! The reference orchestrator inside the simulation, behind a service model: workers, service time and a bounded queue, so that a
+//! virtual flash sale queues and sheds like a real one.
+
+use super::{Inbound, Outbound, Target};
+use crate::model::{Code, Fixture, Id, Message, NodeId, OrderNo, Outcome, SkuId};
+use crate::reference::{Defect, Effect, Input, Reference, Settings};
+use crate::sim::{Calendar, Law, Purpose, Seed, Span, Timestamp};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+const SERVICE: Purpose = Purpose(800);
+
+/// How fast it works and how much it takes on.
+#[derive(Clone, Debug)]
+pub struct ServiceModel {
+    pub workers: usize,
+    pub service: Law,
+    /// messages waiting for a worker; more are answered with backpressure
+    pub queue: usize,
+}
+
+impl Default for ServiceModel {
+    fn default() -> ServiceModel {
+        ServiceModel { workers: 8, service: Law::LogNormal { p50: Span::from_millis(4), p95: Span::from_millis(15) }, queue: 256 }
+    }
+}
+
+/// Ordered by content: by number of arrival.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Done(u64),
+    /// send an event again that the sink refused
+    Resend(Id),
+}
+
+pub struct Embedded {
+    core: Reference,
+    model: ServiceModel,
+    defect: Option<Defect>,
+    seed: Seed,
+    arrived: u64,
+    busy: usize,
+    at_work: FxHashMap<u64, Inbound>,
+    waiting: VecDeque<(u64, Inbound)>,
+    due: Calendar<Due>,
+    /// published and not yet taken by the sink
+    outbox: FxHashMap<Id, (Message, u32)>,
+    effects: Vec<Effect>,
+}
+
+impl Embedded {
+    pub fn new(estate: Arc<Fixture>, settings: Settings, model: ServiceModel, defect: Option<Defect>, seed: Seed) -> Embedded {
+        Embedded {
+            core: Reference::new(estate, settings, defect, seed),
+            model,
+            defect,
+            seed,
+            arrived: 0,
+            busy: 0,
+            at_work: FxHashMap::default(),
+            waiting: VecDeque::new(),
+            due: Calendar::new(),
+            outbox: FxHashMap::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
+        self.busy += 1;
+        let takes = self.model.service.sample(&mut self.seed.draw(SERVICE, number, 0));
+        self.at_work.insert(number, inbound);
+        self.due.push(now + takes, Due::Done(number));
+    }
+
+    fn publish(&mut self, out: &mut Vec<Outbound>) {
+        for effect in self.effects.drain(..) {
+            out.push(match effect {
+                Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code },
+                Effect::Call(msg) => Outbound::Call(msg),
+                Effect::Event(msg) => {
+                    self.outbox.insert(msg.id, (msg.clone(), 0));
+                    Outbound::Event(msg)
+                }
+            });
+        }
+    }
+}
+
+impl Target for Embedded {
+    fn deliver(&mut self, now: Timestamp, inbound: Inbound, out: &mut Vec<Outbound>) {
+        self.arrived += 1;
+        let number = self.arrived;
+        if self.busy < self.model.workers {
+            self.start(now, number, inbound);
+        } else if let Inbound::Message(msg) = &inbound
+            && self.waiting.len() >= self.model.queue
+        {
+            // answers to its own calls are never shed: it asked for them
+            let outcome = if self.defect == Some(Defect::SilentDropWhenFull) { Outcome::Ok } else { Outcome::Backpressure };
+            let code = if outcome == Outcome::Ok { Code::None } else { Code::QueueFull };
+            out.push(Outbound::Reply { to: msg.id, outcome, code });
+        } else {
+            self.waiting.push_back((number, inbound));
+        }
+    }
+
+    fn next_due(&mut self) -> Timestamp {
+        self.core.next_due().min(self.due.next_at().unwrap_or(Timestamp::NEVER))
+    }
+
+    fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        while self.due.next_at().is_some_and(|at| at <= now) {
+            match self.due.pop() {
+                Some((_, Due::Done(number))) => {
+                    self.busy -= 1;
+                    if let Some(inbound) = self.at_work.remove(&number) {
+                        let input = match inbound {
+                            Inbound::Message(msg) => Input::Message(msg),
+                            Inbound::Answer { msg, outcome } => Input::Answer { msg, outcome },
+                        };
+                        self.core.handle(now, input, &mut self.effects);
+                    }
+                    if let Some((next, inbound)) = self.waiting.pop_front() {
+                        self.start(now, next, inbound);
+                    }
+                }
+                Some((_, Due::Resend(id))) => {
+                    if let Some((msg, _)) = self.outbox.get(&id) {
+                        out.push(Outbound::Event(msg.clone()));
+                    }
+                }
+                None => break,
+            }
+            self.publish(out);
+        }
+        if self.core.next_due() <= now {
+            self.core.wake(now, &mut self.effects);
+            self.publish(out);
+        }
+    }
+
+    fn acknowledged(&mut self, event: Id) {
+        self.outbox.remove(&event);
+    }
+
+    fn refused(&mut self, now: Timestamp, event: Id) {
+        if let Some((_, tries)) = self.outbox.get_mut(&event) {
+            let wait = Span::from_secs(1 << (*tries).min(8));
+            *tries += 1;
+            self.due.push(now + wait, Due::Resend(event));
+        }
+    }
+
+    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
+        self.core.order_state(order)
+    }
+
+    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
+        Some(self.core.inventory(node, sku))
+    }
+}
