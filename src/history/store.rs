@@ -9,11 +9,13 @@ mod people;
 mod problem;
 mod reader;
 mod row;
+mod schema;
 mod writer;
 
 pub use names::ForeignNames;
 pub use problem::ReadError;
 pub use reader::{End, HistoryReader, Item, read_history};
+pub use schema::history_schema;
 pub use writer::{Digest, HistoryWriter, combined_digest};
 
 #[cfg(test)]

@@ -1,5 +1,26 @@
 //! The report: cases, verdicts, findings, measures and how to reproduce them, as plain data, and the formats that draw it.
 
 mod data;
+mod explain;
+mod grid;
+mod html;
+mod json;
+mod junit;
+mod paint;
+mod plots;
+mod terminal;
+mod write;
 
-pub use data::{CaseReport, FindingReport, Manifest, RunReport, TimelineRow};
+pub use data::{CaseReport, FindingReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+pub use explain::Lens;
+pub use html::to_html;
+pub use json::{run_digest, summary_schema, to_json};
+pub use junit::to_junit;
+pub use plots::{Ground, Plot, plots};
+pub use terminal::{View, print, print_timeline, summary, timeline};
+pub use write::{Paths, read_summary, write_all};
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;

@@ -91,16 +91,15 @@ pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Pat
     let header = header(setup, case, part);
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
     let mut meter = Meter::new();
-    let mut kept = match file {
-        Some(path) => Some(HistoryWriter::create(path, &header)?),
-        None => None,
-    };
-    let mut digesting = if file.is_none() { Some(HistoryWriter::<io::Sink>::digesting(&header)) } else { None };
-    let ran = simulate(setup, case, part, &mut VirtualClock::new(), stop, ((&mut suite, &mut meter), (&mut kept, &mut digesting)));
-    let digest = match (kept, digesting) {
-        (Some(writer), _) => writer.finish()?,
-        (None, Some(writer)) => writer.finish()?,
-        (None, None) => Digest::default(),
+    let mut clock = VirtualClock::new();
+    let (ran, digest) = if let Some(path) = file {
+        let mut writer = HistoryWriter::create(path, &header)?;
+        let ran = simulate(setup, case, part, &mut clock, stop, (&mut suite, (&mut meter, &mut writer)));
+        (ran, writer.finish()?)
+    } else {
+        let mut writer = HistoryWriter::<io::Sink>::digesting(&header);
+        let ran = simulate(setup, case, part, &mut clock, stop, (&mut suite, (&mut meter, &mut writer)));
+        (ran, writer.finish()?)
     };
     let judgement = suite.finish(!ran.stopped);
     let stories = if judgement.findings.is_empty() { Vec::new() } else { tell(setup, case, part, &header, &judgement.findings, stop) };

@@ -4,7 +4,7 @@ use super::{Ended, Trouble, cannot_write, say};
 use crate::check::INVARIANTS;
 use crate::cli::{Format, InitArgs, ListArgs, Listed, SchemaArgs};
 use crate::reference::DEFECTS;
-use crate::scenario::{Library, SCHEMAS, schema_text, shipped};
+use crate::scenario::{COLUMN_MAPS, Library, SCHEMAS, schema_text, shipped};
 use serde_json::{Value, json};
 
 pub fn list(args: &ListArgs) -> Result<Ended, Trouble> {
@@ -73,6 +73,8 @@ pub fn schema(args: &SchemaArgs) -> Result<Ended, Trouble> {
 pub fn init(args: &InitArgs) -> Result<Ended, Trouble> {
     let files: Vec<(String, String)> = shipped()
         .iter()
+        .filter(|(path, _)| path.ends_with(".toml"))
+        .chain(COLUMN_MAPS)
         .map(|(path, text)| (path.to_string(), text.to_string()))
         .chain(schemas().into_iter().map(|(name, text)| (format!("schemas/{name}"), text)))
         .collect();

@@ -4,7 +4,7 @@ use super::execute;
 use super::{Ended, Trouble, cannot_write, say, width};
 use crate::check::{Suite, Verdict};
 use crate::cli::{CheckArgs, ExplainArgs, Format, ReportArgs};
-use crate::history::{Entry, HistoryReader, Observer, read_history};
+use crate::history::{End, Entry, HistoryReader, Item, Observer, read_history};
 use crate::report::{self, CaseReport, Lens, RunReport, View};
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,16 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
     let expect = execute::expectations(&header).map_err(Trouble::Usage)?;
     let mut suite = Suite::new(header.clone(), expect);
     let mut entries: Vec<Entry> = Vec::new();
-    for entry in reader.by_ref() {
-        let entry = entry.map_err(usage)?;
-        suite.observe(&entry);
-        entries.push(entry);
+    let mut end = End { complete: false, missing: None, entries: 0, digest: String::new() };
+    for item in reader.by_ref() {
+        match item.map_err(usage)? {
+            Item::Entry(entry) => {
+                suite.observe(&entry);
+                entries.push(*entry);
+            }
+            Item::End(found) => end = found,
+        }
     }
-    let end = reader.end();
     let judgement = suite.finish(end.complete);
     let stories = execute::stories(&header, &judgement.findings, &entries, &header.command);
     let missing = end.missing.clone().unwrap_or_default();

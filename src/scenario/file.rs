@@ -55,6 +55,9 @@ pub struct VariantFile {
     pub name: String,
     #[serde(default)]
     pub about: String,
+    /// keys of the scenario that start afresh here instead of being merged with the base, such as `["expect"]`
+    #[serde(default)]
+    pub replace: Vec<String>,
     #[serde(flatten)]
     pub changes: BTreeMap<String, serde_json::Value>,
 }

@@ -10,16 +10,17 @@ mod file;
 mod load;
 mod matrix;
 mod profile;
+mod resolve;
 mod schema;
 
-// pub use decode::{Problem, Problems};
-pub use expect::{Amount, Chain, Count, Deadline, Expect, Ledger, Never, Relation, Scope, Step as FlowStep, StepTree, Term};
-pub use fault_file::{FaultAction, FaultRule, FaultSet, FaultSetFile, Leg, Link};
+pub use decode::{Problem, Problems};
+pub use expect::{Amount, Chain, Count, Deadline, Expect, ExpectProblem, Ledger, Never, Relation, Scope, Step as FlowStep, StepTree, Term};
+pub use fault_file::{FaultAction, FaultRule, FaultRuleFile, FaultSet, FaultSetFile, Leg, Link, certain_ops};
 pub use file::*;
-// pub use load::{Library, shipped};
-pub use matrix::Case; // Expansion, Selection
+pub use load::{Library, shipped};
+pub use matrix::{Case, Expansion, Selection, expand};
 pub use profile::{Arrival, LoadProfile, LoadProfileFile};
-// pub use schema::{SCHEMAS, schema_text};
+pub use schema::{SCHEMAS, schema_text};
 
 use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Op, Order, Region, SkuId};
 use crate::sim::Span;
@@ -73,6 +74,15 @@ pub struct StockLevel {
 pub struct SpanRange {
     pub lo: Span,
     pub hi: Span,
+}
+
+impl SpanRange {
+    /// A duration such as `2h`, or a range such as `0s..10s`.
+    pub fn parse(text: &str) -> Result<SpanRange, String> {
+        let (lo, hi) = text.split_once("..").unwrap_or((text, text));
+        let range = SpanRange { lo: Span::parse(lo)?, hi: Span::parse(hi)? };
+        if range.lo > range.hi { Err(format!("`{text}` runs backwards: write the shorter time first")) } else { Ok(range) }
+    }
 }
 
 /// Something done to the target.

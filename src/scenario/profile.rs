@@ -1,5 +1,6 @@
 //! Load profiles: how hard. The low form, and the high form made from it.
 
+use super::resolve::Check;
 use crate::sim::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,4 +42,21 @@ pub struct LoadProfile {
     pub arrival: Arrival,
     pub gap: Span,
     pub orders: u32,
+}
+
+impl LoadProfile {
+    pub(super) fn resolve(file: &LoadProfileFile, check: &mut Check<'_>) -> Option<LoadProfile> {
+        let before = check.problems.len();
+        check.name("name", &file.name);
+        let gap = check.span("gap", &file.gap);
+        let profile = LoadProfile {
+            name: file.name.clone(),
+            title: file.title.clone(),
+            about: file.about.clone(),
+            arrival: file.arrival,
+            gap,
+            orders: file.orders,
+        };
+        (check.problems.len() == before).then_some(profile)
+    }
 }

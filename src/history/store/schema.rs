@@ -1,0 +1,108 @@
+//! JSON Schema of one line of a history, for those who write histories with other programs.
+
+use crate::model::{Channel, Class, Code, Op};
+use serde_json::{Value, json};
+
+/// The text of `schemas/history.v1.json`.
+pub fn history_schema() -> String {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    let whole = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});
+    let signed = |about: &str| json!({"type": "integer", "description": about});
+    let ops: Vec<&str> = Op::ALL.iter().map(|op| op.name()).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).filter(|name| !name.is_empty()).collect();
+    let marks: Vec<&str> = Op::ALL.iter().filter(|op| op.class() == Class::Mark).map(|op| op.name()).collect();
+    let order_line = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "line": whole("number of the line, from 1"),
+            "sku": text("name in the header's fixture"),
+            "qty": whole("units"),
+            "unit_price": signed("list price of a unit, minor units"),
+            "discount": signed("off the whole line"),
+            "tax": signed("on the whole line"),
+            "fulfil": {"enum": ["ship", "pickup"]},
+            "node": text("the store of a pickup line"),
+        }
+    });
+    let line = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "line": whole("number of the line, from 1"),
+            "sku": text("name in the header's fixture"),
+            "qty": signed("units"),
+            "seq": whole("number of the movement within its node and SKU"),
+        }
+    });
+    let body = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "channel": {"enum": Channel::ALL.map(Channel::name)},
+            "ship_to": {"enum": ["east", "west"]},
+            "customer": {"type": "object", "properties": {"no": whole("the shopper; name and address are for the eye")}},
+            "lines": {"type": "array", "items": order_line},
+            "shipping": signed("minor units, once an order"),
+            "ship_complete": {"type": "boolean"},
+        }
+    });
+    let entry = json!({
+        "title": "entry",
+        "type": "object",
+        "required": ["n", "at", "kind", "op"],
+        "additionalProperties": false,
+        "properties": {
+            "n": {"type": "integer", "minimum": 1, "description": "number of the entry, from 1 without gaps"},
+            "at": whole("when the harness saw it, nanoseconds since the run began"),
+            "due": whole("commands: when the order was meant to be sent; absent where equal to `at`"),
+            "kind": {"enum": ["sent", "reply", "call", "answer", "event", "fact", "fault", "state", "mark"]},
+            "outcome": {"enum": ["ok", "replayed", "pending", "rejected", "backpressure", "error", "refused", "timed_out"]},
+            "op": {"enum": ops, "description": format!("canonical name of the operation; of a mark one of {}", marks.join(", "))},
+            "id": text("identity of the message"),
+            "key": text("idempotency key of a command or call"),
+            "order": text("such as O17"),
+            "line": whole("number of the line"),
+            "fulfillment": text("fulfillment, and its parcel"),
+            "ret": text("return or exchange"),
+            "pay": text("payment authorization"),
+            "node": text("name in the header's fixture"),
+            "sku": text("name in the header's fixture"),
+            "qty": signed("units"),
+            "amount": signed("minor units"),
+            "code": {"enum": codes},
+            "seq": whole("number within its order, or within its node and SKU; of a fault the rule's number"),
+            "cause": text("id of the message that caused this one"),
+            "lines": {"type": "array", "items": line},
+            "body": body,
+        }
+    });
+    let footer = json!({
+        "title": "footer",
+        "type": "object",
+        "required": ["end"],
+        "additionalProperties": false,
+        "properties": {"end": {
+            "type": "object",
+            "required": ["entries", "sha256"],
+            "additionalProperties": false,
+            "properties": {"entries": whole("entries before it"), "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+        }}
+    });
+    let header = json!({
+        "title": "header",
+        "type": "object",
+        "required": ["orderstorm_history", "case", "fixture", "fault_rules", "expect"],
+        "properties": {"orderstorm_history": {"const": crate::history::HISTORY_VERSION}},
+    });
+    let schema: Value = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://orderstorm.dev/schemas/history.v1.json",
+        "title": "one line of an orderstorm history",
+        "description": "First line: header. Then entries. Last line: footer.",
+        "oneOf": [header, entry, footer],
+    });
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}

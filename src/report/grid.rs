@@ -1,0 +1,221 @@
+//! The matrix as a grid: a row for each scenario and variant, a column for each fault set, the worst verdict in each cell.
+
+use super::CaseReport;
+use crate::check::Verdict;
+use crate::measure::Quantiles;
+use std::collections::BTreeMap;
+
+pub(super) struct Grid {
+    /// fault sets in the order of the run
+    pub faults: Vec<String>,
+    pub rows: Vec<GridRow>,
+}
+
+pub(super) struct GridRow {
+    pub scenario: String,
+    pub variant: String,
+    /// by column; empty where the matrix has no case
+    pub cells: Vec<Cell>,
+}
+
+#[derive(Default, Clone)]
+pub(super) struct Cell {
+    /// indices into the run's cases
+    pub cases: Vec<usize>,
+    pub verdict: Option<Verdict>,
+}
+
+impl Grid {
+    pub fn of(cases: &[CaseReport]) -> Grid {
+        let mut faults: Vec<String> = Vec::new();
+        let mut columns: BTreeMap<&str, usize> = BTreeMap::new();
+        for case in cases {
+            columns.entry(&case.fault).or_insert_with(|| {
+                faults.push(case.fault.clone());
+                faults.len() - 1
+            });
+        }
+        let mut places: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        let mut rows: Vec<GridRow> = Vec::new();
+        for (index, case) in cases.iter().enumerate() {
+            let place = *places.entry((&case.scenario, &case.variant)).or_insert_with(|| {
+                let cells = vec![Cell::default(); faults.len()];
+                rows.push(GridRow { scenario: case.scenario.clone(), variant: case.variant.clone(), cells });
+                rows.len() - 1
+            });
+            let cell = &mut rows[place].cells[columns[case.fault.as_str()]];
+            cell.cases.push(index);
+            cell.verdict = Some(cell.verdict.map_or(case.verdict, |verdict| verdict.merge(case.verdict)));
+        }
+        Grid { faults, rows }
+    }
+}
+
+/// How many cases have each verdict.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Counts {
+    pub pass: usize,
+    pub not_exercised: usize,
+    pub unknown: usize,
+    pub fail: usize,
+    pub not_applicable: usize,
+}
+
+impl Counts {
+    pub fn of(cases: &[CaseReport]) -> Counts {
+        let mut counts = Counts::default();
+        for case in cases {
+            match case.verdict {
+                Verdict::Pass => counts.pass += 1,
+                Verdict::NotExercised => counts.not_exercised += 1,
+                Verdict::Unknown => counts.unknown += 1,
+                Verdict::Fail => counts.fail += 1,
+                Verdict::NotApplicable => counts.not_applicable += 1,
+            }
+        }
+        counts
+    }
+
+    /// In the order in which a reader wants them: the worst first.
+    pub fn each(&self) -> [(Verdict, usize); 5] {
+        [
+            (Verdict::Fail, self.fail),
+            (Verdict::Unknown, self.unknown),
+            (Verdict::NotExercised, self.not_exercised),
+            (Verdict::Pass, self.pass),
+            (Verdict::NotApplicable, self.not_applicable),
+        ]
+    }
+}
+
+/// Reasons for not being applicable, the most frequent first.
+pub(super) fn reasons(cases: &[CaseReport]) -> Vec<(String, usize)> {
+    let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
+    for case in cases.iter().filter(|case| case.verdict == Verdict::NotApplicable) {
+        *by_reason.entry(if case.reason.is_empty() { "no reason given" } else { &case.reason }).or_default() += 1;
+    }
+    let mut list: Vec<(String, usize)> = by_reason.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
+    list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    list
+}
+
+/// What a verdict means, for a reader who sees one for the first time.
+pub(super) fn meaning(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "Every check had something to judge where it was bound to, and found nothing wrong.",
+        Verdict::NotExercised => {
+            "Nothing went wrong, but what the case is about never happened: a fault that did not act, a check with nothing to judge. This is not a pass."
+        }
+        Verdict::Unknown => {
+            "It cannot be decided: the record was cut short, the harness was too slow, or an outcome stayed open. This is not a pass."
+        }
+        Verdict::Fail => "At least one check found something wrong; the finding shows the entries that prove it.",
+        Verdict::NotApplicable => {
+            "The target does not claim what the case needs, or the axes do not go together. It is left out of the overall verdict."
+        }
+    }
+}
+
+/// A duration for a person, from seconds: two or three significant figures.
+pub(super) fn seconds(s: f64) -> String {
+    let figures = |value: f64, unit: &str| {
+        let digits = if value >= 100.0 {
+            0
+        } else if value >= 10.0 {
+            1
+        } else {
+            2
+        };
+        let text = format!("{value:.digits$}");
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        format!("{text} {unit}")
+    };
+    match s {
+        s if !s.is_finite() => "-".into(),
+        s if s < 0.000_999_5 => figures(s * 1e6, "us"),
+        s if s < 0.999_5 => figures(s * 1e3, "ms"),
+        s if s < 60.0 => figures(s, "s"),
+        s if s < 3_600.0 => figures(s / 60.0, "min"),
+        s if s < 172_800.0 => figures(s / 3_600.0, "h"),
+        s => figures(s / 86_400.0, "d"),
+    }
+}
+
+/// `12,345`
+pub(super) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// From the first stage of an order to the last.
+const STAGE_ORDER: [&str; 9] = [
+    "ack_service",
+    "ack",
+    "order_to_accept",
+    "order_to_allocate",
+    "order_to_release",
+    "release_to_ship",
+    "order_to_ship",
+    "order_to_complete",
+    "return_to_refund",
+];
+
+/// Latencies in the order of an order's way, whatever else follows.
+pub(super) fn stages_in_order(stages: &BTreeMap<String, Quantiles>) -> Vec<(&str, &Quantiles)> {
+    let mut rows: Vec<(&str, &Quantiles)> = stages.iter().map(|(name, q)| (name.as_str(), q)).collect();
+    rows.sort_by_key(|(name, _)| STAGE_ORDER.iter().position(|stage| stage == name).unwrap_or(STAGE_ORDER.len()));
+    rows
+}
+
+/// The KPIs with their formulas as they are computed here.
+pub(super) fn kpi_rows(kpis: &crate::measure::Kpis) -> Vec<(&'static str, String, &'static str)> {
+    let rate = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{:.2} %", v * 100.0));
+    vec![
+        (
+            "Order-to-ship time (mean)",
+            kpis.order_to_ship_s.map_or("-".into(), seconds),
+            "first parcel left, handed over or ready for pickup, less the intended time of the order",
+        ),
+        (
+            "Order failure rate",
+            rate(kpis.order_failure_rate),
+            "orders that were lost or stuck at rest / orders placed; business rejections and orders parked in an exception queue are not counted",
+        ),
+        ("Cancellation rate", rate(kpis.cancellation_rate), "orders cancelled as a whole / orders placed"),
+        ("Manual intervention rate", rate(kpis.manual_intervention_rate), "orders with at least one exception raised / orders placed"),
+        (
+            "Split shipment rate",
+            rate(kpis.split_shipment_rate),
+            "orders with more than one outbound parcel / orders with at least one; exchange parcels left out",
+        ),
+        (
+            "Inventory mismatch rate",
+            rate(kpis.inventory_mismatch_rate),
+            "(node, SKU) pairs whose on-hand at rest differs from the shelf / pairs asked for",
+        ),
+        (
+            "Support tickets per 100 orders (modelled)",
+            kpis.tickets_per_100.map_or("-".into(), |v| format!("{v:.1}")),
+            "sum of 1 - product(1 - w): base .03, cancelled by merchant .40, refund over 5 d after receipt .30, charged too much .95, no confirmation .20, split without notice .08, repeated confirmation .05; the weights are assumptions",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short_and_have_units() {
+        let shown: Vec<String> = [0.0000123, 0.35, 0.99999, 1.5, 90.0, 7200.0, 90_000.0, 864_000.0, f64::NAN].into_iter().map(seconds).collect();
+        assert_eq!(shown, ["12.3 us", "350 ms", "1 s", "1.5 s", "1.5 min", "2 h", "25 h", "10 d", "-"]);
+        assert_eq!([0, 999, 1000, 1234567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

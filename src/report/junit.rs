@@ -1,0 +1,74 @@
+//! `junit.xml` for build servers: a suite for each case, a test for each check.
+
+use super::{CaseReport, FindingReport, RunReport};
+use crate::check::Verdict;
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use std::fmt::Write as _;
+use std::io;
+
+/// The text of `junit.xml`. Characters that XML does not have are left out.
+pub fn to_junit(report: &RunReport) -> io::Result<Vec<u8>> {
+    let mut out = Report::new("orderstorm");
+    for case in &report.cases {
+        let mut suite = TestSuite::new(case.name.as_str());
+        let seed = case.seed.to_string();
+        for (name, value) in [("seed", seed.as_str()), ("reproduce", &case.reproduce), ("digest", &case.digest), ("verdict", case.verdict.name())] {
+            suite.add_property(Property::new(name, value));
+        }
+        for check in &case.checks {
+            let findings: Vec<&FindingReport> = case.findings.iter().filter(|finding| finding.check == check.name).collect();
+            let reason = match check.verdict {
+                Verdict::Fail => format!("{} failed {} times in {} activations", check.name, check.failures, check.activations),
+                Verdict::Unknown => format!("{} of {} could not be decided. {}", check.unknowns, check.activations.max(check.unknowns), case.reason),
+                Verdict::NotExercised => format!("not exercised: nothing to judge. {}", case.reason),
+                _ => case.reason.clone(),
+            };
+            suite.add_test_case(test(case, &check.name, check.verdict, reason.trim(), &findings));
+        }
+        // what the checks do not show: a fault that never acted, a record cut short, a case that could not run
+        let shown = case.checks.iter().map(|check| check.verdict).reduce(Verdict::merge);
+        if shown != Some(case.verdict) {
+            let strays: Vec<&FindingReport> =
+                case.findings.iter().filter(|finding| !case.checks.iter().any(|check| check.name == finding.check)).collect();
+            suite.add_test_case(test(case, "case", case.verdict, &case.reason, &strays));
+        }
+        out.add_test_suite(suite);
+    }
+    let mut text = Vec::new();
+    out.serialize(&mut text).map_err(io::Error::other)?;
+    Ok(text)
+}
+
+fn test(case: &CaseReport, name: &str, verdict: Verdict, reason: &str, findings: &[&FindingReport]) -> TestCase {
+    let mut status = match verdict {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Verdict::Unknown => TestCaseStatus::non_success(NonSuccessKind::Error),
+        Verdict::NotExercised | Verdict::NotApplicable => TestCaseStatus::skipped(),
+    };
+    if verdict != Verdict::Pass {
+        let prefix = if verdict == Verdict::NotApplicable { "not applicable: " } else { "" };
+        let message = findings.first().map_or_else(|| format!("{prefix}{reason}"), |finding| finding.what.clone());
+        status.set_message(message);
+        status.set_type(verdict.name());
+        if !findings.is_empty() {
+            status.set_description(findings.iter().map(|finding| describe(finding)).collect::<Vec<_>>().join("\n\n"));
+        }
+    }
+    let mut test = TestCase::new(name, status);
+    test.set_classname(format!("{}.{}", case.scenario, case.variant));
+    test
+}
+
+fn describe(finding: &FindingReport) -> String {
+    let mut text = String::new();
+    if !finding.order.is_empty() {
+        let _ = write!(text, "order {}: ", finding.order);
+    }
+    let _ = writeln!(text, "{}\nexpected: {}", finding.what, finding.expected);
+    for row in &finding.evidence {
+        let _ = writeln!(text, "{} {:>7} {} {:<5} {}", if row.marked { ">" } else { " " }, row.n, row.at, row.side, row.text);
+    }
+    let _ = write!(text, "reproduce: {}", finding.reproduce);
+    text
+}

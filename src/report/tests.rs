@@ -1,0 +1,109 @@
+use super::*;
+use crate::check::Verdict;
+
+/// The published schema must be what the types say. `ORDERSTORM_BLESS=1 cargo test` writes it anew.
+fn same_as_file(path: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("ORDERSTORM_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        std::fs::write(&path, text).expect("writable");
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == text, "{} is out of date: run with ORDERSTORM_BLESS=1", path.display());
+}
+
+#[test]
+fn the_published_summary_schema_is_up_to_date() {
+    same_as_file("schemas/summary.v1.json", &summary_schema());
+}
+
+#[test]
+fn the_published_history_schema_is_up_to_date() {
+    same_as_file("schemas/history.v1.json", &crate::history::history_schema());
+}
+
+#[test]
+fn a_stored_run_reads_back_and_draws_the_same() {
+    let report = sample::run();
+    // ORDERSTORM_SAMPLE=dir leaves the files for looking at
+    let kept = std::env::var_os("ORDERSTORM_SAMPLE").map(std::path::PathBuf::from);
+    let dir = kept.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("orderstorm-report-{}", std::process::id())));
+    let paths = write_all(&dir, &report).expect("writable");
+    assert_eq!(paths.plots.len(), 3);
+    let again = read_summary(&dir).expect("readable");
+    assert!(again == json::tidied(&report), "what was read is not what was written");
+    assert!(to_html(&again).expect("drawable") == std::fs::read_to_string(&paths.html).expect("written"), "drawn again, the page differs");
+    let left: Vec<_> = std::fs::read_dir(&dir).expect("a folder").flatten().filter(|f| f.file_name().to_string_lossy().ends_with(".tmp")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    if kept.is_none() {
+        std::fs::remove_dir_all(&dir).expect("removable");
+    } else {
+        std::fs::write(dir.join("terminal.txt"), summary(&report, View::default())).expect("writable");
+        std::fs::write(dir.join("terminal.ansi"), summary(&report, View { color: true, ..View::default() })).expect("writable");
+    }
+}
+
+#[test]
+fn the_page_escapes_everything_and_needs_nothing_else() {
+    let html = to_html(&sample::run()).expect("drawable");
+    assert!(!html.contains("<script"), "text became markup");
+    assert!(html.contains("&lt;script&gt;") && html.contains("default-src 'none'"));
+    for outside in ["src=\"http", "href=\"http", "url(", "@import", "<link"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    assert!(html.contains("<svg") && html.contains("currentColor") && !html.contains("#010203"));
+    assert!(!html.contains('\u{1}'));
+    assert!(html.len() < 3_000_000, "{} bytes", html.len());
+}
+
+#[test]
+fn junit_has_a_suite_a_case_and_no_invalid_characters() {
+    let report = sample::run();
+    let xml = String::from_utf8(to_junit(&report).expect("drawable")).expect("UTF-8");
+    assert_eq!(xml.matches("<testsuite ").count(), report.cases.len());
+    assert!(!xml.contains('\u{1}') && !xml.contains("<script"));
+    for part in ["<failure", "<error", "<skipped", "name=\"seed\"", "name=\"reproduce\"", "not applicable: the target does not claim"] {
+        assert!(xml.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn the_terminal_keeps_to_its_width_and_to_its_colours() {
+    let report = sample::run();
+    for width in [60, 100, 160] {
+        let text = summary(&report, View { width, ..View::default() });
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{1}'));
+        // stories and the matrix keep to the width; commands and measures may not be broken
+        let story =
+            timeline(&report.cases.iter().flat_map(|case| &case.findings).next().expect("a finding").evidence, View { width, ..View::default() });
+        assert!(story.lines().all(|line| line.chars().count() <= width.max(70)), "{story}");
+    }
+    assert!(summary(&report, View { color: true, ..View::default() }).contains('\u{1b}'));
+}
+
+#[test]
+fn numbers_that_json_does_not_have_do_not_break_the_summary() {
+    let mut report = sample::run();
+    report.cases.truncate(1);
+    report.wall_s = f64::NAN;
+    report.totals.throughput_per_s = f64::INFINITY;
+    let text = to_json(&report).expect("serialisable");
+    let back: RunReport = serde_json::from_slice(&text).expect("readable");
+    assert_eq!((back.wall_s, back.totals.throughput_per_s), (0.0, 0.0));
+}
+
+#[test]
+fn an_empty_run_draws() {
+    let report = RunReport {
+        orderstorm_summary: SUMMARY_VERSION,
+        manifest: Manifest::default(),
+        verdict: Verdict::Unknown,
+        partial: true,
+        cases: Vec::new(),
+        totals: Default::default(),
+        wall_s: 0.0,
+    };
+    assert!(to_html(&report).expect("drawable").contains("unknown"));
+    assert!(summary(&report, View { width: 1, ..View::default() }).contains("UNKNOWN"));
+    assert!(!to_junit(&report).expect("drawable").is_empty());
+}

@@ -1,0 +1,416 @@
+//! From the low form to the high one: names become ids, texts become values, and what contradicts itself is refused with its place.
+
+use super::decode::{Problem, Source, Spans, join};
+use super::expect::{Expect, ExpectProblem, Term, event, stock_key, unknown_node, unknown_sku};
+use super::file::*;
+use super::{Behaviour, Matrix, Scenario, SpanRange, StockLevel, standard_fixture};
+use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, NodeKind, Order, OrderLine, SkuId};
+use crate::sim::Span;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Collects problems of one document, each at the place of a path.
+pub(super) struct Check<'a> {
+    pub source: &'a Source,
+    pub spans: &'a Spans,
+    pub problems: Vec<Problem>,
+}
+
+impl<'a> Check<'a> {
+    pub fn new(source: &'a Source, spans: &'a Spans) -> Check<'a> {
+        Check { source, spans, problems: Vec::new() }
+    }
+
+    fn at(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        self.problems.push(self.source.problem(span, message, help));
+    }
+
+    pub fn value(&mut self, path: &str, message: impl Into<String>, help: Option<String>) {
+        self.at(self.spans.value(self.source, path), message, help);
+    }
+
+    pub fn key(&mut self, path: &str, message: impl Into<String>, help: Option<String>) {
+        self.at(self.spans.key(self.source, path), message, help);
+    }
+
+    /// At a part of the text that stands at `path`.
+    fn part(&mut self, path: &str, part: Range<usize>, in_key: bool, message: impl Into<String>, help: Option<String>) {
+        self.at(self.spans.part(self.source, path, part, in_key), message, help);
+    }
+
+    pub fn span(&mut self, path: &str, text: &str) -> Span {
+        Span::parse(text).unwrap_or_else(|message| {
+            self.value(path, message, None);
+            Span::ZERO
+        })
+    }
+
+    pub fn range(&mut self, path: &str, text: &str) -> SpanRange {
+        SpanRange::parse(text).unwrap_or_else(|message| {
+            self.value(path, message, None);
+            SpanRange::default()
+        })
+    }
+
+    /// Names are parts of a case's name, so they may not hold what separates those.
+    pub fn name(&mut self, path: &str, name: &str) {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            self.value(path, format!("`{name}` cannot be part of a case's name"), Some("letters, digits, `-` and `_` only".into()));
+        }
+    }
+
+    fn node(&mut self, path: &str, name: &str, fixture: &Fixture) -> NodeId {
+        fixture.node_named(name).unwrap_or_else(|| {
+            let (message, help) = unknown_node(name, fixture);
+            self.value(path, message, Some(help));
+            NodeId::NONE
+        })
+    }
+
+    fn sku(&mut self, path: &str, name: &str, fixture: &Fixture) -> SkuId {
+        fixture.sku_named(name).unwrap_or_else(|| {
+            let (message, help) = unknown_sku(name, fixture);
+            self.value(path, message, Some(help));
+            SkuId::NONE
+        })
+    }
+}
+
+/// The scenario that the (merged) file describes; None where something is wrong with it.
+pub(super) fn resolve(file: &ScenarioFile, variant: &str, about: &str, origin: &str, check: &mut Check<'_>) -> Option<Scenario> {
+    let before = check.problems.len();
+    check.name("name", &file.name);
+    let fixture = fixture(file, check);
+    let stock = stock("stock", &file.stock, &fixture, check);
+    let phantom = stock_phantom(file, &fixture, check);
+    let order = order(file, &fixture, check);
+    let steps = file.step.iter().enumerate().map(|(i, step)| resolve_step(file, step, i, &fixture, check)).collect();
+    let partner = file.partner.iter().enumerate().map(|(i, partner)| behaviour(partner, i, &fixture, check)).collect();
+    let expect = expect(file, &fixture, &order, check);
+    let scenario = Scenario {
+        name: file.name.clone(),
+        variant: variant.to_string(),
+        title: file.title.clone(),
+        about: about.to_string(),
+        matrix: matrix(&file.matrix, check),
+        remorse_hold: file.policy.remorse_hold.as_ref().map(|text| check.span("policy.remorse_hold", text)),
+        fixture,
+        stock,
+        phantom,
+        order,
+        steps,
+        partner,
+        expect,
+        expect_file: file.expect.clone(),
+        origin: origin.to_string(),
+    };
+    (check.problems.len() == before).then_some(scenario)
+}
+
+fn matrix(file: &MatrixFile, check: &mut Check<'_>) -> Matrix {
+    if file.channels.is_empty() {
+        check.value("matrix.channels", "a matrix needs a channel", Some("leave `channels` out for the usual ones".into()));
+    }
+    if file.orders.is_empty() {
+        check.value("matrix.orders", "a matrix needs a number of orders", Some("leave `orders` out for [1, 12]".into()));
+    }
+    for (i, orders) in file.orders.iter().enumerate() {
+        if *orders == 0 {
+            check.value(&format!("matrix.orders[{i}]"), "a case places at least 1 order", None);
+        }
+    }
+    let mut channels = file.channels.clone();
+    channels.sort();
+    channels.dedup();
+    let mut orders = file.orders.clone();
+    orders.sort();
+    orders.dedup();
+    Matrix { channels, orders, cover: file.cover, stock: file.stock, gap: check.span("matrix.gap", &file.gap) }
+}
+
+fn fixture(file: &ScenarioFile, check: &mut Check<'_>) -> Fixture {
+    let mut fixture = standard_fixture();
+    for (name, change) in &file.nodes {
+        let path = join("nodes", name);
+        let Some(id) = fixture.node_named(name) else {
+            let (message, help) = unknown_node(name, &fixture);
+            check.key(&path, message, Some(help));
+            continue;
+        };
+        let node = &mut fixture.nodes[usize::from(id.0) - 1];
+        node.kind = change.kind.unwrap_or(node.kind);
+        node.region = change.region.unwrap_or(node.region);
+        node.safety_stock = change.safety_stock.unwrap_or(node.safety_stock);
+        node.capacity_per_day = change.capacity_per_day.unwrap_or(node.capacity_per_day);
+        node.enabled = change.enabled.unwrap_or(node.enabled);
+        if let Some((opens, closes)) = change.hours {
+            if opens >= closes || closes > 24 {
+                check.value(&format!("{path}.hours"), "hours are an opening and a later closing hour of one day", Some("such as [9, 21]".into()));
+            }
+            (node.opens_h, node.closes_h) = (opens, closes);
+        }
+    }
+    let policies = &mut fixture.policies;
+    let mut seconds = |key: &str, text: &Option<String>, into: &mut u64| {
+        if let Some(text) = text {
+            *into = check.span(&format!("policy.{key}"), text).0 / 1_000_000_000;
+        }
+    };
+    seconds("pickup_hold", &file.policy.pickup_hold, &mut policies.pickup_hold_s);
+    seconds("node_accept_sla", &file.policy.node_accept_sla, &mut policies.node_accept_sla_s);
+    policies.backorder_partial = file.policy.backorder_partial.unwrap_or(policies.backorder_partial);
+    fixture
+}
+
+fn stock(table: &str, levels: &BTreeMap<String, u32>, fixture: &Fixture, check: &mut Check<'_>) -> Vec<StockLevel> {
+    let mut stock = Vec::new();
+    for (key, qty) in levels {
+        match stock_key(key, fixture) {
+            Ok((node, sku)) => stock.push(StockLevel { node, sku, qty: *qty }),
+            Err((part, message, help)) => check.part(&join(table, key), part, true, message, help),
+        }
+    }
+    stock
+}
+
+fn stock_phantom(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) -> Vec<StockLevel> {
+    for (key, qty) in &file.phantom {
+        let reported = file.stock.get(key).copied().unwrap_or(0);
+        if *qty > reported {
+            let message = format!("more phantom units than the feed reports: {qty} of {reported}");
+            check.value(&join("phantom", key), message, Some(format!("raise stock.\"{key}\" or lower this")));
+        }
+    }
+    stock("phantom", &file.phantom, fixture, check)
+}
+
+fn order(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) -> Order {
+    if file.order.lines.is_empty() {
+        check.value("order.lines", "an order needs a line", Some("such as lines = [{ sku = \"A\", qty = 1 }]".into()));
+    }
+    let lines: Vec<OrderLine> = file
+        .order
+        .lines
+        .iter()
+        .enumerate()
+        .map(|(i, line)| order_line(line, i + 1, file.order.tax_bp, &format!("order.lines[{i}]"), fixture, check))
+        .collect();
+    if file.order.shipping.is_some_and(|cents| cents < 0) {
+        check.value("order.shipping", "the shipping charge cannot be negative", None);
+    }
+    let shipping = file.order.shipping.map_or_else(|| super::default_shipping(&lines), Money);
+    Order { ship_to: file.order.ship_to, lines, shipping, ship_complete: file.order.ship_complete, ..Order::default() }
+}
+
+fn order_line(line: &LineFile, number: usize, tax_bp: u32, path: &str, fixture: &Fixture, check: &mut Check<'_>) -> OrderLine {
+    let sku = check.sku(&format!("{path}.sku"), &line.sku, fixture);
+    let unit_price = line.price.unwrap_or_else(|| fixture.product(sku).map_or(0, |product| product.price.0));
+    let gross = unit_price.saturating_mul(i64::from(line.qty));
+    if !(0..=1_000_000_000).contains(&unit_price) {
+        check.value(&format!("{path}.price"), "a price is between 0 and 1000000000 cents", None);
+    }
+    if line.discount < 0 || line.discount > gross {
+        check.value(&format!("{path}.discount"), format!("a discount is between 0 and the price of the line, {gross} cents"), None);
+    }
+    let node = match (&line.node, line.fulfil) {
+        (None, Fulfil::Ship) => NodeId::NONE,
+        (None, Fulfil::Pickup) => {
+            check.value(path, "a pickup line needs its store", Some("add `node`, such as node = \"S1\"".into()));
+            NodeId::NONE
+        }
+        (Some(name), fulfil) => {
+            let path = format!("{path}.node");
+            let id = check.node(&path, name, fixture);
+            if fulfil == Fulfil::Ship {
+                check.key(&path, "`node` is for pickup lines: where a line ships from is the target's to choose", None);
+            } else if fixture.node(id).is_some_and(|node| node.kind != NodeKind::Store) {
+                check.value(&path, format!("`{name}` is not a store"), Some("nobody can pick up there".into()));
+            }
+            id
+        }
+    };
+    // half a cent rounds up; the discount comes off before tax
+    let tax = gross.saturating_sub(line.discount).saturating_mul(i64::from(tax_bp)).saturating_add(5_000) / 10_000;
+    OrderLine {
+        line: LineNo(u16::try_from(number).unwrap_or(u16::MAX)),
+        sku,
+        qty: line.qty,
+        unit_price: Money(unit_price),
+        discount: Money(line.discount),
+        tax: Money(tax),
+        fulfil: line.fulfil,
+        node,
+    }
+}
+
+fn resolve_step(file: &ScenarioFile, step: &StepFile, i: usize, fixture: &Fixture, check: &mut Check<'_>) -> super::Step {
+    let path = format!("step[{i}]");
+    let key = |name: &str| format!("{path}.{name}");
+    let of_order = step.action.is_of_order();
+    let brings_back = matches!(step.action, Action::Return | Action::Exchange);
+    let moves_stock = matches!(step.action, Action::Receipt | Action::Sale | Action::Supply);
+    let action = action_name(step.action);
+
+    let mut only = |name: &str, allowed: bool| {
+        if !allowed && check.spans.has(&key(name)) {
+            check.key(&key(name), format!("`{name}` has no meaning in a step that does `{action}`"), None);
+        }
+    };
+    only("on", of_order);
+    only("times", of_order);
+    only("lines", matches!(step.action, Action::Cancel | Action::Return | Action::Exchange));
+    only("take", step.action == Action::Exchange);
+    only("mode", step.action == Action::Exchange);
+    only("method", brings_back);
+    only("disposition", brings_back);
+    only("blind", brings_back);
+    only("node", brings_back || moves_stock);
+    only("sku", moves_stock);
+    only("qty", moves_stock);
+
+    let mut needs = |name: &str, given: bool, such_as: &str| {
+        if !given {
+            check.value(&path, format!("a step that does `{action}` needs `{name}`"), Some(format!("such as {name} = {such_as}")));
+        }
+    };
+    if of_order {
+        needs("on", step.on.is_some(), "\"order.completed\"");
+    }
+    if moves_stock {
+        needs("node", step.node.is_some(), "\"DC1\"");
+        needs("sku", step.sku.is_some(), "\"A\"");
+        needs("qty", step.qty.is_some(), "5");
+    }
+    needs("take", step.action != Action::Exchange || !step.take.is_empty(), "[{ sku = \"A2\", qty = 1 }]");
+    needs("node", step.method != Some(ReturnMethod::Store) || step.node.is_some(), "\"S1\"");
+
+    if step.action == Action::CancelReturn && !file.step[..i].iter().any(|other| matches!(other.action, Action::Return | Action::Exchange)) {
+        check.value(&path, "there is no earlier return or exchange to withdraw", None);
+    }
+    let on = step.on.as_deref().filter(|on| *on != "order.placed").and_then(|on| match event(on) {
+        Ok(op) => Some(op),
+        Err((message, help)) => {
+            check.value(&key("on"), message, help.or_else(|| Some("an event of the order, or `order.placed`".into())));
+            None
+        }
+    });
+    let lines = step_lines(file, step, &path, check);
+    let node = step.node.as_ref().map_or(NodeId::NONE, |name| check.node(&key("node"), name, fixture));
+    let in_store = step.action == Action::Sale || step.method == Some(ReturnMethod::Store);
+    if in_store && fixture.node(node).is_some_and(|node| node.kind != NodeKind::Store) {
+        check.value(&key("node"), format!("`{}` is not a store", fixture.node_name(node)), None);
+    }
+    let take = step.take.iter().enumerate();
+    let take = take
+        .map(|(n, line)| OrderLine { line: LineNo::NONE, ..order_line(line, 0, file.order.tax_bp, &format!("{path}.take[{n}]"), fixture, check) });
+    super::Step {
+        action: step.action,
+        on,
+        take: take.collect(),
+        after: step.after.as_ref().map_or(SpanRange::default(), |text| check.range(&key("after"), text)),
+        lines,
+        mode: step.mode.unwrap_or_default(),
+        method: step.method.unwrap_or_default(),
+        disposition: step.disposition.unwrap_or_default(),
+        node,
+        sku: step.sku.as_ref().map_or(SkuId::NONE, |name| check.sku(&key("sku"), name, fixture)),
+        qty: step.qty.unwrap_or(0),
+        times: step.times,
+        blind: step.blind,
+    }
+}
+
+fn step_lines(file: &ScenarioFile, step: &StepFile, path: &str, check: &mut Check<'_>) -> Vec<(LineNo, Option<u32>)> {
+    // an exchange continues the line numbers of its order
+    let known = file.order.lines.len() + file.step.iter().map(|step| step.take.len()).sum::<usize>();
+    for (n, line) in step.lines.iter().enumerate() {
+        let place = format!("{path}.lines[{n}].line");
+        if usize::from(line.line) > known {
+            check.value(&place, format!("the order has no line {}", line.line), Some(format!("its lines are 1 to {known}")));
+        }
+        if step.lines[..n].iter().any(|other| other.line == line.line) {
+            check.value(&place, format!("line {} is named twice", line.line), None);
+        }
+    }
+    step.lines.iter().map(|line| (LineNo(line.line), line.qty)).collect()
+}
+
+fn action_name(action: Action) -> &'static str {
+    match action {
+        Action::Cancel => "cancel",
+        Action::Return => "return",
+        Action::Exchange => "exchange",
+        Action::CancelReturn => "cancel_return",
+        Action::Receipt => "receipt",
+        Action::Sale => "sale",
+        Action::Supply => "supply",
+        Action::Snapshot => "snapshot",
+    }
+}
+
+fn behaviour(partner: &PartnerFile, i: usize, fixture: &Fixture, check: &mut Check<'_>) -> Behaviour {
+    use PartnerAnswer as A;
+    use PartnerPoint as P;
+    let path = format!("partner[{i}]");
+    let key = |name: &str| format!("{path}.{name}");
+    let (answers, known): (&[A], &str) = match partner.at {
+        P::Authorize => (&[A::Ok, A::Decline, A::Pending], "ok, decline, pending"),
+        P::Screen => (&[A::Ok, A::Reject, A::ReviewAccept, A::ReviewReject], "ok, reject, review_accept, review_reject"),
+        P::Validate => (&[A::Ok, A::Corrected, A::Undeliverable], "ok, corrected, undeliverable"),
+        P::Accept => (&[A::Ok, A::Reject, A::Never], "ok, reject, never"),
+        P::Pick => (&[A::Ok, A::Short], "ok, short"),
+        P::Collect => (&[A::Ok, A::Never], "ok, never"),
+        P::NodeCancel => (&[A::Ok, A::TooLate], "ok, too_late"),
+    };
+    if !answers.contains(&partner.answer) {
+        check.value(&key("answer"), "this answer does not fit where it is given", Some(format!("here: {known}")));
+    }
+    let mut only = |name: &str, allowed: bool, what: &str| {
+        if !allowed && check.spans.has(&key(name)) {
+            check.key(&key(name), format!("`{name}` has no meaning here"), Some(format!("it goes with {what}")));
+        }
+    };
+    let at_node = matches!(partner.at, P::Accept | P::Pick | P::Collect | P::NodeCancel);
+    only("node", at_node, "node.accept, node.pick, node.cancel and customer.collect");
+    only("qty", partner.answer == A::Short, "answer = \"short\"");
+    let gives_reason = partner.answer == A::Short || partner.at == P::Accept && partner.answer == A::Reject;
+    only("reason", gives_reason, "a node that rejects or comes up short");
+    Behaviour {
+        at: partner.at,
+        answer: partner.answer,
+        reason: partner.reason,
+        node: partner.node.as_ref().map_or(NodeId::NONE, |name| check.node(&key("node"), name, fixture)),
+        nth: partner.nth,
+        after: partner.after.as_ref().map(|text| check.span(&key("after"), text)),
+        qty: partner.qty,
+    }
+}
+
+fn expect(file: &ScenarioFile, fixture: &Fixture, order: &Order, check: &mut Check<'_>) -> Expect {
+    let (expect, problems) = Expect::read(&file.expect, fixture);
+    for ExpectProblem { path, part, in_key, message, help } in problems {
+        check.part(&format!("expect.{path}"), part, in_key, message, help);
+    }
+    ledger_lines("expect.ledger", &expect, order, file, check);
+    for (op, outcome) in &expect.outcomes {
+        ledger_lines(&format!("{}.ledger", join("expect.outcome", op.name())), outcome, order, file, check);
+    }
+    if let [(op, _)] = expect.outcomes.as_slice() {
+        check.key(&join("expect.outcome", op.name()), "an only outcome is no alternative", Some("move it up into `[expect]`".into()));
+    }
+    expect
+}
+
+/// `line.N` and `unit.N` must name lines of the order, or of an exchange.
+fn ledger_lines(path: &str, expect: &Expect, order: &Order, file: &ScenarioFile, check: &mut Check<'_>) {
+    let known = order.lines.len() + file.step.iter().map(|step| step.take.len()).sum::<usize>();
+    let ledger = &expect.ledger;
+    for (key, amount) in [("captured", &ledger.captured), ("refunded", &ledger.refunded), ("authorized_open", &ledger.authorized_open)] {
+        for (_, term) in amount.iter().flat_map(|amount| &amount.terms) {
+            let (Term::Line(line) | Term::Unit(line)) = term else { continue };
+            if usize::from(line.0) > known {
+                check.value(&format!("{path}.{key}"), format!("the order has no line {}", line.0), Some(format!("its lines are 1 to {known}")));
+            }
+        }
+    }
+}
