@@ -1,1 +1,504 @@
-//! stub
+//! The assembler: all checkers over one history, and the verdict.
+
+use super::account::{Account, Arrival};
+use super::evidence::{EventGapless, Evidence};
+use super::{CheckResult, Checker, Context, Finding, Ledger, Verdict};
+use super::{
+    accept_once::AcceptOnce, backorder_fair::BackorderFair, capture_within_auth::CaptureWithinAuth, expectation::Expectation,
+    money_conserved::MoneyConserved, no_lost::NoLost, no_oversell::NoOversell, partner_agreement::PartnerAgreement, refund_exact::RefundExact,
+    released_on_end::ReleasedOnEnd, ship_once::ShipOnce, stock_conserved::StockConserved,
+};
+use crate::history::{Entry, Header, Kind, Observer};
+use crate::model::{Code, Op, OrderNo};
+use crate::scenario::Expect;
+use crate::sim::{Span, Timestamp};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Findings of one check that are kept; the rest is counted.
+pub const FINDINGS_KEPT: usize = 5;
+/// An order that has ended is settled and forgotten when nothing was heard of it for so long: longer than a return window.
+pub const QUIET: Span = Span::from_days(40);
+
+/// A check that is always on.
+pub struct Invariant {
+    pub name: &'static str,
+    pub summary: &'static str,
+    /// what exactly is claimed, so that it can be argued with
+    pub definition: &'static str,
+    /// decided by what partners' books and shelves show, whatever the target says
+    pub facts_only: bool,
+}
+
+/// All invariants, in the order in which their findings are shown: can the record be relied on; safety by facts alone;
+/// claims; what is owed at rest. `EXPECTATION`, the scenario's own, comes last.
+pub const INVARIANTS: &[Invariant] = &[
+    Invariant {
+        name: "EVIDENCE",
+        summary: "the record is whole, and an event keeps its content",
+        definition: "Entries are numbered without a gap and times never go back (else the verdict is unknown). An event delivered again under the same id says the same.",
+        facts_only: false,
+    },
+    Invariant {
+        name: "EVENT_GAPLESS",
+        summary: "no event is lost",
+        definition: "At rest the distinct events of an order are numbered 1, 2, 3, .. without a hole, in whatever order they were heard.",
+        facts_only: false,
+    },
+    Invariant {
+        name: "SHIP_ONCE",
+        summary: "nobody gets more than was ordered",
+        definition: "Per order line, units that physically left never exceed the units ordered (exchange lines included), and a fulfillment leaves once.",
+        facts_only: true,
+    },
+    Invariant {
+        name: "CAPTURE_WITHIN_AUTH",
+        summary: "nobody is charged more than was authorized",
+        definition: "At every capture: captured <= authorized, for the order and for each authorization, and never on one that was voided or has expired.",
+        facts_only: true,
+    },
+    Invariant {
+        name: "REFUND_EXACT",
+        summary: "refunded is exactly what the returned units were worth",
+        definition: "Refunded never exceeds captured. At rest refunded = value of the units given back, by cumulative rounding, less the new goods of an exchange; shipping is not refunded.",
+        facts_only: true,
+    },
+    Invariant {
+        name: "MONEY_CONSERVED",
+        summary: "charged is exactly what the shopper keeps",
+        definition: "At rest, for an order that ended: captured - refunded = value of units shipped and not given back, and shipping once; nothing stays authorized.",
+        facts_only: true,
+    },
+    Invariant {
+        name: "ACCEPT_ONCE",
+        summary: "one order, one acceptance",
+        definition: "Per order at most one distinct order.accepted event, however often the command arrived.",
+        facts_only: false,
+    },
+    Invariant {
+        name: "NO_OVERSELL",
+        summary: "nothing is promised that the target cannot believe to have",
+        definition: "At each reservation: all reservations at that node and SKU less those given back <= opening + increases sent - decreases known - safety stock.",
+        facts_only: false,
+    },
+    Invariant {
+        name: "BACKORDER_FAIR",
+        summary: "who waits longest is served first",
+        definition: "Under a fifo policy, an order that was placed after another's backorder was announced does not get units that the waiting one could use.",
+        facts_only: false,
+    },
+    Invariant {
+        name: "RELEASED_ON_END",
+        summary: "an order that ended holds no stock",
+        definition: "At rest, for an order that ended: reserved - released - shipped = 0 at every node and SKU, and the target says the same of orders and of shelves.",
+        facts_only: false,
+    },
+    Invariant {
+        name: "NO_LOST",
+        summary: "every accepted order comes to exactly one end",
+        definition: "At rest an order that was taken on is completed, cancelled, rejected, or parked with an exception that was raised; waiting is legal only without supply. Accepted returns complete.",
+        facts_only: false,
+    },
+    Invariant {
+        name: "PARTNER_AGREEMENT",
+        summary: "the target's story matches its partners' books",
+        definition: "At rest, per order, authorizations, captures, voids, refunds, releases and parcels are the same multiset in facts and in claims, by id and amount.",
+        facts_only: false,
+    },
+    Invariant {
+        name: "STOCK_CONSERVED",
+        summary: "the target's shelves match the real ones",
+        definition: "At rest, per node and SKU: on hand as the target says = opening + all movements (or the node's own book, where that differs); reserved >= 0.",
+        facts_only: false,
+    },
+];
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    /// one for every invariant in order, then `EXPECTATION`
+    pub results: Vec<CheckResult>,
+    /// at most [`FINDINGS_KEPT`] a check, by rank
+    pub findings: Vec<Finding>,
+    pub findings_total: u64,
+    pub entries: u64,
+    /// orders that were placed
+    pub orders: u64,
+    pub unknowns: u64,
+    /// why it is unknown or not exercised, if there is one reason for the whole
+    pub reason: String,
+}
+
+#[derive(Default)]
+struct Tally {
+    activations: u64,
+    unknowns: u64,
+    failures: u64,
+    findings: Vec<Finding>,
+    panicked: bool,
+}
+
+impl Tally {
+    /// Counts new findings and keeps the first few.
+    fn count(&mut self, before: usize) {
+        let new = self.findings.len() - before;
+        if new > 0 {
+            self.failures += new as u64;
+            self.findings.truncate(FINDINGS_KEPT);
+        }
+    }
+    fn verdict(&self) -> Verdict {
+        if self.failures > 0 {
+            Verdict::Fail
+        } else if self.panicked || self.unknowns > 0 {
+            Verdict::Unknown
+        } else if self.activations == 0 {
+            Verdict::NotExercised
+        } else {
+            Verdict::Pass
+        }
+    }
+}
+
+/// How an order that was settled and forgotten had ended: two bits an order.
+#[derive(Default)]
+struct Settled(Vec<u64>);
+
+impl Settled {
+    fn get(&self, no: OrderNo) -> u64 {
+        self.0.get(no.0 as usize / 32).map_or(0, |word| word >> (no.0 % 32 * 2) & 3)
+    }
+    fn set(&mut self, no: OrderNo, end: u64) {
+        let i = no.0 as usize / 32;
+        if self.0.len() <= i {
+            self.0.resize(i + 1, 0);
+        }
+        self.0[i] |= (end & 3) << (no.0 % 32 * 2);
+    }
+    fn code(end: u64) -> Code {
+        [Code::None, Code::StateCompleted, Code::StateCancelled, Code::StateRejected][end as usize & 3]
+    }
+    fn end(account: &Account) -> u64 {
+        match account.ends.first() {
+            Some((Op::OrderCancelled, _)) => 2,
+            Some((Op::OrderRejected, _)) => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// All checkers over one history (one partition of a case).
+pub struct Suite {
+    header: Header,
+    ledger: Ledger,
+    evidence: Evidence,
+    evidence_tally: Tally,
+    slots: Vec<(Box<dyn Checker>, Tally)>,
+    /// the slot at work, for when it panics; `slots.len()` and beyond is none
+    working: usize,
+    broken: bool,
+    quiet: Span,
+    /// orders that ended, by the time they were last seen to be quiet from
+    ended: VecDeque<(Timestamp, OrderNo)>,
+    settled: Settled,
+    entries: u64,
+    orders: u64,
+    rest_seen: bool,
+    stopped: bool,
+}
+
+/// The part of the suite that is at work when a checker is called.
+#[derive(Clone, Copy)]
+enum Call<'a> {
+    Observe(&'a Entry),
+    SettleOrder(OrderNo),
+    Settle,
+}
+
+impl Suite {
+    pub fn new(header: Header, expect: Expect) -> Suite {
+        let checkers: Vec<Box<dyn Checker>> = vec![
+            Box::new(EventGapless),
+            Box::new(ShipOnce),
+            Box::new(CaptureWithinAuth),
+            Box::new(RefundExact),
+            Box::new(MoneyConserved),
+            Box::new(AcceptOnce),
+            Box::new(NoOversell::default()),
+            Box::new(BackorderFair::default()),
+            Box::new(ReleasedOnEnd::default()),
+            Box::new(NoLost),
+            Box::new(PartnerAgreement),
+            Box::new(StockConserved),
+            Box::new(Expectation::new(expect, &header)),
+        ];
+        Suite {
+            header,
+            ledger: Ledger::default(),
+            evidence: Evidence::default(),
+            evidence_tally: Tally::default(),
+            slots: checkers.into_iter().map(|checker| (checker, Tally::default())).collect(),
+            working: 0,
+            broken: false,
+            quiet: QUIET,
+            ended: VecDeque::new(),
+            settled: Settled::default(),
+            entries: 0,
+            orders: 0,
+            rest_seen: false,
+            stopped: false,
+        }
+    }
+
+    /// Settles an ended order after another length of silence than [`QUIET`]: shorter where a case has neither returns nor
+    /// exchanges and memory is dear.
+    pub fn with_quiet(self, quiet: Span) -> Suite {
+        Suite { quiet, ..self }
+    }
+
+    /// Judges what is left. `complete`: the record has its footer. A record without `mark.rest`, too, counts as cut short.
+    pub fn finish(mut self, complete: bool) -> Judgement {
+        let at_rest = complete && self.rest_seen && !self.stopped && self.evidence.damage().is_none();
+        if !self.broken {
+            for order in self.ledger.orders() {
+                self.settle_order(order, at_rest);
+            }
+            self.call_all(Call::Settle, at_rest, false);
+        }
+        self.judgement(at_rest)
+    }
+
+    /// Calls every checker in turn; one that panics is left out from then on, and unknown.
+    fn call_all(&mut self, call: Call<'_>, at_rest: bool, suspended: bool) {
+        self.working = 0;
+        while self.working < self.slots.len() {
+            if catch_unwind(AssertUnwindSafe(|| self.call_from_here(call, at_rest, suspended))).is_err() {
+                if let Some((_, tally)) = self.slots.get_mut(self.working) {
+                    tally.panicked = true;
+                }
+                self.working += 1;
+            }
+        }
+    }
+
+    fn call_from_here(&mut self, call: Call<'_>, at_rest: bool, suspended: bool) {
+        while let Some((checker, tally)) = self.slots.get_mut(self.working) {
+            if !tally.panicked {
+                let before = tally.findings.len();
+                let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
+                let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest, suspended, activations, unknowns, findings };
+                match call {
+                    Call::Observe(entry) => checker.observe(entry, &mut ctx),
+                    Call::SettleOrder(order) => checker.settle_order(order, &mut ctx),
+                    Call::Settle => checker.settle(&mut ctx),
+                }
+                tally.count(before);
+            }
+            self.working += 1;
+        }
+    }
+
+    fn settle_order(&mut self, order: OrderNo, at_rest: bool) {
+        let suspended = self.ledger.order(order).is_some_and(|account| account.hole().is_some());
+        self.call_all(Call::SettleOrder(order), at_rest, suspended);
+        if let Some(account) = self.ledger.order(order) {
+            self.settled.set(order, Settled::end(account));
+        }
+        self.ledger.forget(order);
+    }
+
+    fn settle_quiet(&mut self) {
+        let now = self.ledger.now;
+        while let Some((since, order)) = self.ended.front().copied()
+            && since + self.quiet < now
+        {
+            self.ended.pop_front();
+            match self.ledger.order(order).map(|account| account.last.at) {
+                Some(last) if last + self.quiet < now => self.settle_order(order, true),
+                Some(last) => self.ended.push_back((last, order)),
+                None => {}
+            }
+        }
+    }
+
+    /// An entry about an order that was settled before: too late to judge, except what the target says of it at rest.
+    fn late(&mut self, e: &Entry, end: u64) {
+        self.ledger.observe_stock(e);
+        if e.kind != Kind::State {
+            self.evidence_tally.unknowns += 1;
+            return;
+        }
+        if e.msg.op != Op::GetOrder || matches!((e.msg.code, Settled::code(end)), (said, known) if said == known) {
+            return;
+        }
+        if let Some((_, tally)) = self.slots.iter_mut().find(|(checker, _)| checker.name() == "NO_LOST") {
+            let what = format!("{} had ended as `{}`, but the target now says `{}`", e.msg.order, Settled::code(end), e.msg.code);
+            let expected = "an end is final".to_string();
+            let before = tally.findings.len();
+            tally.findings.push(Finding { check: "NO_LOST".into(), order: Some(e.msg.order), what, expected, evidence: vec![e.n] });
+            tally.count(before);
+        }
+    }
+
+    fn take(&mut self, e: &Entry) {
+        self.entries += 1;
+        match e.msg.op {
+            Op::MarkRest => self.rest_seen = true,
+            Op::MarkStopped => self.stopped = true,
+            _ => {}
+        }
+        let tally = &mut self.evidence_tally;
+        let before = tally.findings.len();
+        let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
+        let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest: false, suspended: false, activations, unknowns, findings };
+        self.evidence.observe(e, &mut ctx);
+        if e.msg.order.is_some() {
+            let end = self.settled.get(e.msg.order);
+            if end != 0 {
+                return self.late(e, end);
+            }
+        }
+        let arrival = self.ledger.observe(e);
+        if arrival != Arrival::New {
+            let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
+            let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest: false, suspended: false, activations, unknowns, findings };
+            self.evidence.redelivered(e, arrival, &mut ctx);
+            tally.count(before);
+            return;
+        }
+        if e.kind == Kind::Sent && e.msg.op == Op::PlaceOrder && self.ledger.order(e.msg.order).is_some_and(|account| account.placed.n == e.n) {
+            self.orders += 1;
+        }
+        self.call_all(Call::Observe(e), false, false);
+        if e.kind == Kind::Event && matches!(e.msg.op, Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected) {
+            self.ended.push_back((e.at, e.msg.order));
+        }
+        self.settle_quiet();
+    }
+
+    fn judgement(self, at_rest: bool) -> Judgement {
+        let damage = self.evidence.damage().map(|text| format!("the record is damaged: {text}"));
+        let names = std::iter::once("EVIDENCE").chain(self.slots.iter().map(|(checker, _)| checker.name())).collect::<Vec<_>>();
+        let tallies = std::iter::once(self.evidence_tally).chain(self.slots.into_iter().map(|(_, tally)| tally));
+        let (mut results, mut findings) = (Vec::new(), Vec::new());
+        for (name, tally) in names.into_iter().zip(tallies) {
+            // what a damaged record shows may be an effect of the damage
+            let verdict = if self.broken || damage.is_some() && tally.failures > 0 { Verdict::Unknown } else { tally.verdict() };
+            let (activations, unknowns, failures) = (tally.activations, tally.unknowns + u64::from(tally.panicked), tally.failures);
+            results.push(CheckResult { name: name.into(), verdict, activations, unknowns, failures });
+            findings.extend(tally.findings);
+        }
+        let judged = results.iter().filter(|r| r.verdict != Verdict::NotExercised).map(|r| r.verdict);
+        let mut verdict = judged.fold(Verdict::Pass, Verdict::merge);
+        let mut reason = String::new();
+        if self.orders == 0 {
+            verdict = verdict.merge(Verdict::NotExercised);
+            reason = "no order was placed".into();
+        }
+        if !at_rest {
+            verdict = verdict.merge(Verdict::Unknown);
+            reason = "the record was cut short before the run came to rest".into();
+        }
+        if self.broken {
+            reason = "the judge itself failed on this record".into();
+        }
+        if let Some(damage) = damage {
+            reason = damage;
+        }
+        let findings_total = results.iter().map(|r| r.failures).sum();
+        let unknowns = results.iter().map(|r| r.unknowns).sum();
+        Judgement { verdict, results, findings, findings_total, entries: self.entries, orders: self.orders, unknowns, reason }
+    }
+}
+
+impl Observer for Suite {
+    fn observe(&mut self, entry: &Entry) {
+        if self.broken {
+            self.entries += 1;
+        } else if catch_unwind(AssertUnwindSafe(|| self.take(entry))).is_err() {
+            self.broken = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::*;
+
+    #[test]
+    fn every_invariant_has_a_result_in_the_same_order() {
+        let judgement = Story::new().judge();
+        let names: Vec<&str> = judgement.results.iter().map(|r| r.name.as_str()).collect();
+        let expected: Vec<&str> = INVARIANTS.iter().map(|i| i.name).chain(["EXPECTATION"]).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_plain_order_passes_and_what_it_cannot_touch_is_not_exercised() {
+        let mut h = Story::new();
+        h.plain_order(1);
+        let judgement = h.judge();
+        assert_eq!((judgement.verdict, judgement.orders), (Verdict::Pass, 1), "{:#?}", judgement.findings);
+        assert_eq!(judgement.verdict_of("BACKORDER_FAIR"), Verdict::NotExercised);
+    }
+
+    #[test]
+    fn a_history_without_an_order_is_not_exercised() {
+        assert_eq!(Story::new().judge().verdict, Verdict::NotExercised);
+    }
+
+    #[test]
+    fn a_record_cut_short_never_passes() {
+        let mut h = Story::new();
+        h.plain_order(1);
+        assert_eq!(h.cut_short().verdict, Verdict::Unknown);
+        assert_eq!(h.judge_with(|suite| suite.finish(false)).verdict, Verdict::Unknown, "rest was marked, but the footer is missing");
+    }
+
+    #[test]
+    fn a_panicking_checker_is_unknown_and_the_others_go_on() {
+        struct Bomb;
+        impl Checker for Bomb {
+            fn name(&self) -> &'static str {
+                "BOMB"
+            }
+            fn observe(&mut self, e: &Entry, _: &mut Context<'_>) {
+                assert!(e.n < 3, "boom");
+            }
+        }
+        let mut h = Story::new();
+        h.plain_order(1);
+        let mut suite = h.suite();
+        suite.slots.insert(0, (Box::new(Bomb), Tally::default()));
+        let judgement = h.run(suite);
+        assert_eq!(judgement.verdict_of("BOMB"), Verdict::Unknown);
+        assert_eq!(judgement.verdict_of("CAPTURE_WITHIN_AUTH"), Verdict::Pass);
+        assert_eq!(judgement.verdict, Verdict::Unknown);
+    }
+
+    #[test]
+    fn an_ended_order_is_forgotten_after_its_quiet_time_and_later_news_of_it_is_unknown() {
+        let mut h = Story::new();
+        h.plain_order(1);
+        h.wait(QUIET + Span::from_days(1)).place(2, &[(1, A, 1)]);
+        let mut suite = h.suite();
+        h.entries().iter().for_each(|e| suite.observe(e));
+        assert_eq!(suite.ledger.orders(), [OrderNo(2)]);
+        h.event(1, Op::ShipmentDelivered, |m| parcel(m, 1));
+        assert!(h.judge().results[0].unknowns > 0);
+    }
+
+    #[test]
+    fn findings_beyond_the_first_few_are_counted() {
+        let mut h = Story::new();
+        for order in 1..=8 {
+            h.place(order, &[(1, A, 1)]).accept(order).accept(order);
+        }
+        let judgement = h.judge();
+        let kept = judgement.findings.iter().filter(|f| f.check == "ACCEPT_ONCE").count();
+        let result = judgement.results.iter().find(|r| r.name == "ACCEPT_ONCE");
+        assert_eq!((kept, result.map(|r| r.failures)), (FINDINGS_KEPT, Some(8)));
+    }
+}

@@ -72,6 +72,10 @@ fn quantiles_need_ten_samples_beyond_them_and_come_from_the_sum() {
     assert!(ack.p50_s.is_some_and(|p50| (p50 - 0.1).abs() < 0.001));
     assert!(ack.p90_s.is_some() && ack.p95_s.is_none() && ack.p99_s.is_none());
     assert_eq!(sum.measures().throughput_per_s, 1000.0);
+    // two halves of one case at the same time place twice as fast
+    let mut halves = case(81);
+    halves.merge_partition(&case(81));
+    assert_eq!(halves.measures().throughput_per_s, 2000.0);
 }
 
 #[test]

@@ -67,7 +67,8 @@ fn describe(finding: &FindingReport) -> String {
     }
     let _ = writeln!(text, "{}\nexpected: {}", finding.what, finding.expected);
     for row in &finding.evidence {
-        let _ = writeln!(text, "{} {:>7} {} {:<5} {}", if row.marked { ">" } else { " " }, row.n, row.at, row.side, row.text);
+        let number = if row.n == 0 { String::new() } else { row.n.to_string() };
+        let _ = writeln!(text, "{} {number:>7} {} {:<5} {}", if row.marked { ">" } else { " " }, row.at, row.side, row.text);
     }
     let _ = write!(text, "reproduce: {}", finding.reproduce);
     text

@@ -109,6 +109,9 @@ impl Canvas<'_> {
     }
 }
 
+type Mark = fn(&Canvas<'_>, (i32, i32));
+type Count = fn(&SeriesPoint) -> u64;
+
 fn canvas(height: u32, draw: impl FnOnce(&Canvas<'_>)) -> Option<String> {
     let mut svg = String::new();
     {
@@ -207,7 +210,7 @@ fn latency(stages: &BTreeMap<String, Quantiles>) -> Option<String> {
     let span = WIDTH as i32 - LEFT - RIGHT;
     let x = |value: f64| LEFT + (axis.share(value) * f64::from(span)) as i32;
     canvas(bottom as u32 + 52, |c| {
-        let marks: [(&str, fn(&Canvas<'_>, (i32, i32))); 4] = [
+        let marks: [(&str, Mark); 4] = [
             ("median", |c, at| c.dot(at, 5, PLACED)),
             ("p95", |c, at| c.dot(at, 5, COMPLETED)),
             ("p99", |c, at| c.dot(at, 5, SHIPPED)),
@@ -267,7 +270,7 @@ fn orders(series: &[SeriesPoint]) -> Option<String> {
             c.text((TIME_LEFT - 10, y(*tick)), &thousands(*tick), HPos::Right, INK);
         }
         c.text((10, 16), &format!("orders per {}", seconds(width_s)), HPos::Left, INK);
-        let value: [(&str, RGBColor, fn(&SeriesPoint) -> u64); 3] =
+        let value: [(&str, RGBColor, Count); 3] =
             [("placed", PLACED, |p| p.placed), ("first shipped", SHIPPED, |p| p.shipped), ("completed", COMPLETED, |p| p.completed)];
         for (i, (name, color, get)) in value.into_iter().enumerate() {
             let at = WIDTH as i32 / 3 + i as i32 * 130;

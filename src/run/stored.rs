@@ -9,7 +9,7 @@ use crate::report::{self, CaseReport, Lens, RunReport, View};
 use std::path::{Path, PathBuf};
 
 pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
-    let usage = |error: crate::history::ReadError| Trouble::Usage(error.to_string());
+    let usage = |error: Box<crate::history::ReadError>| Trouble::Usage(error.to_string());
     let mut reader = HistoryReader::open(&args.history).map_err(usage)?;
     let header = reader.header().clone();
     let expect = execute::expectations(&header).map_err(Trouble::Usage)?;

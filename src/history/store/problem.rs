@@ -100,9 +100,9 @@ impl Fault {
         Fault { column, field: field_before(line, error.column()), ..Fault::new(what, plain(expected)) }
     }
 
-    pub fn at(self, file: &str, line_no: u64, line: &str) -> ReadError {
+    pub fn at(self, file: &str, line_no: u64, line: &str) -> Box<ReadError> {
         let Fault { column, field, what, expected, nearest } = self;
-        ReadError { file: file.into(), line: line_no, column, field, what, expected, nearest, excerpt: excerpt(line, column.unwrap_or(1)) }
+        Box::new(ReadError { file: file.into(), line: line_no, column, field, what, expected, nearest, excerpt: excerpt(line, column.unwrap_or(1)) })
     }
 }
 

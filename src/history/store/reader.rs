@@ -60,22 +60,19 @@ enum Got {
 }
 
 impl HistoryReader {
-    pub fn open(path: &Path) -> Result<HistoryReader, ReadError> {
+    pub fn open(path: &Path) -> Result<HistoryReader, Box<ReadError>> {
         let file = path.display().to_string();
         match File::open(path) {
             Ok(input) => HistoryReader::from_reader(&file, input),
-            Err(error) => Err(ReadError { file, what: format!("cannot be opened: {error}"), ..ReadError::default() }),
+            Err(error) => Err(Box::new(ReadError { file, what: format!("cannot be opened: {error}"), ..ReadError::default() })),
         }
     }
 
     /// `name` is what errors call the input.
-    pub fn from_reader(name: &str, input: impl Read + 'static) -> Result<HistoryReader, ReadError> {
+    pub fn from_reader(name: &str, input: impl Read + 'static) -> Result<HistoryReader, Box<ReadError>> {
         let mut input = BufReader::with_capacity(64 * 1024, input);
-        let bad = |what: String| ReadError {
-            file: name.into(),
-            what,
-            expected: "a history of orderstorm (see docs/history.md)".into(),
-            ..ReadError::default()
+        let bad = |what: String| {
+            Box::new(ReadError { file: name.into(), what, expected: "a history of orderstorm (see docs/history.md)".into(), ..ReadError::default() })
         };
         let start = input.fill_buf().map_err(|error| bad(format!("cannot be read: {error}")))?;
         if start.is_empty() {
@@ -111,7 +108,7 @@ impl HistoryReader {
         &self.lexicon.foreign
     }
 
-    fn read_header(&mut self) -> Result<(), ReadError> {
+    fn read_header(&mut self) -> Result<(), Box<ReadError>> {
         let got = self.read_line();
         let text = String::from_utf8_lossy(&self.line).into_owned();
         let fail = |fault: Fault| Err(fault.at(&self.file, 1, &text));
@@ -195,7 +192,7 @@ impl HistoryReader {
         self.end(missing)
     }
 
-    fn item(&mut self) -> Result<Item, ReadError> {
+    fn item(&mut self) -> Result<Item, Box<ReadError>> {
         match self.read_line() {
             Got::Line => {}
             Got::Eof => return Ok(self.cut("the file ends")),
@@ -223,7 +220,7 @@ impl HistoryReader {
 }
 
 impl Iterator for HistoryReader {
-    type Item = Result<Item, ReadError>;
+    type Item = Result<Item, Box<ReadError>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {
@@ -236,7 +233,7 @@ impl Iterator for HistoryReader {
 }
 
 /// A whole history in memory; for the short ones that a person looks at.
-pub fn read_history(path: &Path) -> Result<(Header, Vec<Entry>, End), ReadError> {
+pub fn read_history(path: &Path) -> Result<(Header, Vec<Entry>, End), Box<ReadError>> {
     let mut reader = HistoryReader::open(path)?;
     let mut entries = Vec::new();
     let mut end = None;

@@ -21,7 +21,7 @@ fn file(entries: &[Entry], gz: bool) -> Vec<u8> {
     bytes
 }
 
-fn read(bytes: &[u8]) -> Result<(Vec<Entry>, End), ReadError> {
+fn read(bytes: &[u8]) -> Result<(Vec<Entry>, End), Box<ReadError>> {
     let mut entries = Vec::new();
     for item in HistoryReader::from_reader("test.jsonl", Cursor::new(bytes.to_vec()))? {
         match item? {

@@ -1,0 +1,145 @@
+//! The judge's own books: an account for every open order, a shelf for every SKU at every node.
+
+use super::account::{Account, Arrival};
+use super::supply::{MEMORY, Shelf, Told};
+use crate::history::{Entry, Kind};
+use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::sim::Timestamp;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+
+type Movements = SmallVec<[(SkuId, u32, Told); 2]>;
+
+#[derive(Default)]
+pub struct Ledger {
+    accounts: FxHashMap<OrderNo, Box<Account>>,
+    shelves: FxHashMap<(NodeId, SkuId), Shelf>,
+    /// nodes that sent a snapshot: a SKU that it leaves out is not there
+    counted: FxHashSet<NodeId>,
+    /// stock messages that were not acknowledged yet
+    on_the_way: FxHashMap<Id, (NodeId, Movements)>,
+    /// messages to the target about no order, and when they were first sent
+    feeds: FxHashMap<Id, Timestamp>,
+    feed_order: VecDeque<(Timestamp, Id)>,
+    pub now: Timestamp,
+}
+
+impl Ledger {
+    pub fn order(&self, no: OrderNo) -> Option<&Account> {
+        self.accounts.get(&no).map(Box::as_ref)
+    }
+    pub fn shelf(&self, node: NodeId, sku: SkuId) -> Option<&Shelf> {
+        self.shelves.get(&(node, sku))
+    }
+    /// All shelves, by node and SKU.
+    pub fn shelves(&self) -> Vec<((NodeId, SkuId), &Shelf)> {
+        let mut all: Vec<_> = self.shelves.iter().map(|(key, shelf)| (*key, shelf)).collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all
+    }
+    /// Was the target ever told what this node holds of this SKU, if only by its absence from a snapshot?
+    pub fn is_told(&self, node: NodeId, sku: SkuId) -> bool {
+        self.counted.contains(&node) || self.shelf(node, sku).is_some_and(|shelf| shelf.told_first != 0)
+    }
+    /// When the harness first sent the message of this id, as far as an event of this order can be caused by it.
+    pub fn sent_at(&self, order: OrderNo, id: Id) -> Option<Timestamp> {
+        if id.is_none() {
+            return None;
+        }
+        self.order(order).and_then(|account| account.sent_at(id)).or_else(|| self.feeds.get(&id).copied())
+    }
+    pub(super) fn orders(&self) -> Vec<OrderNo> {
+        let mut all: Vec<_> = self.accounts.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+    pub(super) fn forget(&mut self, no: OrderNo) {
+        self.accounts.remove(&no);
+    }
+
+    pub(super) fn observe(&mut self, e: &Entry) -> Arrival {
+        self.now = self.now.max(e.at);
+        let mut arrival = Arrival::New;
+        if e.msg.order.is_some() {
+            arrival = self.accounts.entry(e.msg.order).or_insert_with(|| Box::new(Account::new(e.msg.order))).observe(e);
+        } else if e.kind == Kind::Sent && e.msg.id.is_some() && !self.feeds.contains_key(&e.msg.id) {
+            self.feeds.insert(e.msg.id, e.at);
+            self.feed_order.push_back((e.at, e.msg.id));
+            while let Some((at, id)) = self.feed_order.front().copied()
+                && at + MEMORY < e.at
+            {
+                self.feed_order.pop_front();
+                self.feeds.remove(&id);
+            }
+        }
+        if arrival == Arrival::New {
+            self.stock(e);
+        }
+        arrival
+    }
+
+    /// Takes in only what an entry says of shelves.
+    pub(super) fn observe_stock(&mut self, e: &Entry) {
+        self.now = self.now.max(e.at);
+        self.stock(e);
+    }
+
+    fn shelf_mut(&mut self, node: NodeId, sku: SkuId) -> &mut Shelf {
+        self.shelves.entry((node, sku)).or_default()
+    }
+
+    fn stock(&mut self, e: &Entry) {
+        let m = &e.msg;
+        match e.kind {
+            Kind::Fact if m.op.class() == Class::Stock => {
+                let taken = matches!(m.op, Op::StockShipped | Op::StockCollected);
+                self.shelf_mut(m.node, m.sku).fact(e.n, m.seq, i64::from(m.qty), m.op == Op::StockOpening, taken);
+            }
+            Kind::Sent => {
+                if m.op == Op::InventorySnapshot {
+                    self.counted.insert(m.node);
+                }
+                let movements = movements(m);
+                for (sku, seq, told) in &movements {
+                    self.shelf_mut(m.node, *sku).sent(e.n, *seq, *told);
+                }
+                if !movements.is_empty() && m.id.is_some() {
+                    self.on_the_way.insert(m.id, (m.node, movements));
+                }
+            }
+            Kind::Reply if matches!(e.outcome, Outcome::Ok | Outcome::Replayed) => {
+                if let Some((node, movements)) = self.on_the_way.remove(&m.id) {
+                    for (sku, seq, told) in movements {
+                        self.shelf_mut(node, sku).acknowledged(e.at, seq, told);
+                    }
+                }
+            }
+            Kind::Event if m.op == Op::InventoryReserved || m.op == Op::InventoryReleased => {
+                let sign = if m.op == Op::InventoryReserved { 1 } else { -1 };
+                for q in &m.lines {
+                    self.shelf_mut(m.node, q.sku).committed += sign * i64::from(q.qty);
+                }
+            }
+            Kind::State if m.op == Op::GetInventory => {
+                let reserved = m.lines.first().map_or(0, |q| i64::from(q.qty));
+                self.shelf_mut(m.node, m.sku).said = Some((i64::from(m.qty), reserved, e.n));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a message tells of stock.
+fn movements(m: &Message) -> Movements {
+    let each = |told: fn(i64) -> Told| m.lines.iter().filter(|q| q.seq != 0).map(|q| (q.sku, q.seq, told(i64::from(q.qty)))).collect();
+    match (m.op, m.code) {
+        (Op::InventorySnapshot, _) => m.lines.iter().map(|q| (q.sku, q.seq, Told::Level(i64::from(q.qty)))).collect(),
+        (Op::InventoryDelta, _) => [(m.sku, m.seq, Told::Change(i64::from(m.qty)))].into_iter().collect(),
+        (Op::CbNodeShipped | Op::CbNodeCollected, _) => each(|_| Told::Taken),
+        (Op::CbNodeInspected, Code::Restock) => each(Told::Change),
+        (Op::CbNodeRejected | Op::CbNodeShortPicked, Code::NotInStock) => each(|_| Told::Level(0)),
+        (Op::CbNodeRejected | Op::CbNodeShortPicked, Code::Mismatch | Code::DamagedGoods) => each(|qty| Told::Change(-qty)),
+        _ => Movements::new(),
+    }
+}

@@ -1,0 +1,258 @@
+//! NO_OVERSELL: nothing is promised that the target cannot honestly believe to have.
+
+use super::supply::MEMORY;
+use super::{Checker, Context};
+use crate::history::{Entry, Kind};
+use crate::model::{NodeId, Op, OrderNo, SkuId};
+use crate::sim::{Span, Timestamp};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+type Key = (NodeId, SkuId);
+
+/// A release that nobody asked for (a timer's) is taken to have happened no longer than this before it was heard.
+const TIMER_LAG: Span = Span::from_secs(5);
+/// Open questions kept for one node and SKU.
+const PENDING_MAX: usize = 16;
+
+/// At each `inventory.reserved`: everything reserved at that node and SKU less everything released is at most the supply
+/// that the target could believe in when it decided, less safety stock.
+///
+/// Supply is the widest that the messages allow: opening and every increase from the moment it is sent, less only those
+/// decreases that had been acknowledged, without a gap before them, a grace before the message that caused the reservation
+/// was sent (see `supply`).
+///
+/// Trap: events of different orders come in any order. A release heard after the reservation that reuses its units is no
+/// oversell. So a crossing stays open until rest, and every later-heard release takes away from it that *can* have happened
+/// before: one whose cause was sent before the reservation was heard. A release caused later (the short pick that an
+/// oversell ends in, say) excuses nothing.
+#[derive(Default)]
+pub(super) struct NoOversell {
+    pending: FxHashMap<Key, Vec<Crossing>>,
+    /// more was open than is kept
+    crowded: FxHashSet<Key>,
+    /// what orders with a lost event hold: the lost event may have been a release
+    holed: FxHashMap<Key, i64>,
+    last_reservation: FxHashMap<Key, u64>,
+}
+
+struct Crossing {
+    order: OrderNo,
+    n: u64,
+    at: Timestamp,
+    before: u64,
+    told: [u64; 2],
+    qty: i64,
+    committed: i64,
+    limit: i64,
+    excess: i64,
+}
+
+impl Checker for NoOversell {
+    fn name(&self) -> &'static str {
+        "NO_OVERSELL"
+    }
+
+    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+        if e.kind != Kind::Event {
+            return;
+        }
+        match e.msg.op {
+            Op::InventoryReserved => self.reserved(e, ctx),
+            Op::InventoryReleased if !self.pending.is_empty() => self.released(e, ctx),
+            _ => {}
+        }
+    }
+
+    fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
+        if !ctx.suspended {
+            return;
+        }
+        for held in ctx.ledger.order(order).iter().flat_map(|account| account.held.iter()) {
+            *self.holed.entry((held.node, held.sku)).or_default() += (held.reserved - held.released).max(0);
+        }
+    }
+
+    fn settle(&mut self, ctx: &mut Context<'_>) {
+        let mut keys: Vec<Key> = self.pending.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            let excuse = self.holed.get(&key).copied().unwrap_or(0);
+            let crossings = self.pending.remove(&key).unwrap_or_default();
+            if crossings.is_empty() && self.crowded.contains(&key) {
+                ctx.unknown();
+            }
+            for c in crossings {
+                if c.excess <= excuse || !(ctx.at_rest || c.at + MEMORY < ctx.ledger.now) {
+                    ctx.unknown();
+                    continue;
+                }
+                let (node, sku) = (ctx.header.fixture.node_name(key.0), ctx.header.fixture.sku_name(key.1));
+                let safety = ctx.header.fixture.node(key.0).map_or(0, |n| n.safety_stock);
+                let what = format!("{} reserved {} of {sku} at {node}: {} are promised there, {} too many", c.order, c.qty, c.committed, c.excess);
+                let expected = format!(
+                    "at most {} could be promised, by all that {node} had reported (safety stock {safety}) and all releases that can have come before",
+                    c.limit
+                );
+                ctx.fail(self.name(), c.order, what, expected, vec![c.told[0], c.told[1], c.before, c.n]);
+            }
+        }
+    }
+}
+
+impl NoOversell {
+    fn reserved(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+        for (i, q) in e.msg.lines.iter().enumerate() {
+            let key = (e.msg.node, q.sku);
+            if e.msg.lines[..i].iter().any(|other| other.sku == q.sku) || !ctx.ledger.is_told(key.0, key.1) {
+                continue;
+            }
+            let Some(shelf) = ctx.ledger.shelf(key.0, key.1) else { continue };
+            ctx.judged();
+            // decided after its cause was sent; where the cause is not known, after the order was
+            let placed = ctx.ledger.order(e.msg.order).map_or(Timestamp::ZERO, |account| account.placed.at);
+            let decided = ctx.ledger.sent_at(e.msg.order, e.msg.cause).unwrap_or(placed);
+            let safety = ctx.header.fixture.node(key.0).map_or(0, |node| i64::from(node.safety_stock));
+            let limit = (shelf.most(decided) - safety).max(0);
+            let excess = shelf.committed - limit;
+            let before = self.last_reservation.insert(key, e.n).unwrap_or(0);
+            if excess <= 0 {
+                continue;
+            }
+            let pending = self.pending.entry(key).or_default();
+            if pending.len() >= PENDING_MAX {
+                self.crowded.insert(key);
+                continue;
+            }
+            let qty = e.msg.lines.iter().filter(|other| other.sku == q.sku).map(|other| i64::from(other.qty)).sum();
+            let told = [shelf.told_first, shelf.told_last];
+            pending.push(Crossing { order: e.msg.order, n: e.n, at: e.at, before, told, qty, committed: shelf.committed, limit, excess });
+        }
+    }
+
+    fn released(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+        let cause_at = ctx.ledger.sent_at(e.msg.order, e.msg.cause);
+        let emitted_by = ctx.ledger.order(e.msg.order).and_then(|account| account.faulted_at(e.msg.id)).unwrap_or(e.at);
+        for q in &e.msg.lines {
+            let Some(pending) = self.pending.get_mut(&(e.msg.node, q.sku)) else { continue };
+            for crossing in pending.iter_mut() {
+                let before = match cause_at {
+                    Some(cause_at) => cause_at <= crossing.at,
+                    None if e.msg.cause.is_none() => emitted_by <= crossing.at + TIMER_LAG,
+                    None => true,
+                };
+                if before {
+                    crossing.excess -= i64::from(q.qty);
+                }
+            }
+            pending.retain(|crossing| crossing.excess > 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::Verdict;
+    use crate::check::testing::*;
+    use crate::model::{Id, Op, Outcome};
+    use crate::sim::Span;
+
+    const NOW: Id = Id::NONE;
+
+    #[test]
+    fn accepts_reservations_up_to_the_stock() {
+        let mut h = Story::new();
+        h.stock(DC1, A, 2).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW).place(2, &[(1, A, 1)]).reserve(2, DC1, &[(1, A, 1)], NOW);
+        h.accepts("NO_OVERSELL");
+    }
+
+    #[test]
+    fn rejects_the_last_unit_sold_twice() {
+        let mut h = Story::new();
+        h.stock(DC1, A, 1).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW).place(2, &[(1, A, 1)]).reserve(2, DC1, &[(1, A, 1)], NOW);
+        let finding = h.rejects("NO_OVERSELL", "O2 reserved 1 of A at DC1: 2 are promised there, 1 too many");
+        assert_eq!(finding.evidence, [2, 6, 9], "the snapshot and both reservations");
+    }
+
+    #[test]
+    fn rejects_a_sale_out_of_safety_stock_and_of_a_sku_that_the_snapshot_left_out() {
+        let mut h = Story::new();
+        h.header.fixture.nodes[0].safety_stock = 1;
+        h.stock(DC1, A, 1).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW);
+        h.rejects("NO_OVERSELL", "1 too many");
+        let mut h = Story::new();
+        h.stock(DC1, A, 1).place(1, &[(1, B, 1)]).reserve(1, DC1, &[(1, B, 1)], NOW);
+        h.rejects("NO_OVERSELL", "1 of B at DC1");
+    }
+
+    #[test]
+    fn accepts_a_release_that_is_heard_after_the_reservation_that_reuses_its_units() {
+        let mut h = Story::new();
+        h.stock(DC1, A, 1).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW);
+        let cancel = h.cancel(1);
+        let late = h.hold_event(1, Op::InventoryReleased, |m| {
+            at_node(m, DC1, &[(1, A, 1)]);
+            m.cause = cancel;
+        });
+        h.place(2, &[(1, A, 1)]).reserve(2, DC1, &[(1, A, 1)], NOW).wait(Span::from_hours(3)).deliver(late);
+        h.accepts("NO_OVERSELL");
+    }
+
+    #[test]
+    fn rejects_an_oversell_that_is_repaired_later_by_what_came_of_it() {
+        let mut h = Story::new();
+        h.stock(DC1, A, 1).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW).place(2, &[(1, A, 1)]).reserve(2, DC1, &[(1, A, 1)], NOW);
+        let short = h.sent(2, Op::CbNodeShortPicked, |m| at_node(m, DC1, &[(1, A, 1)]));
+        h.release(2, DC1, &[(1, A, 1)], short);
+        h.rejects("NO_OVERSELL", "1 too many");
+    }
+
+    #[test]
+    fn accepts_a_timers_release_heard_at_once_or_held_up_by_a_fault_but_not_one_long_after() {
+        for (fault, wait, verdict) in [(false, 1, Verdict::Pass), (true, 900, Verdict::Pass), (false, 900, Verdict::Fail)] {
+            let mut h = Story::new();
+            h.stock(DC1, A, 1).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW);
+            let late = h.hold_event(1, Op::InventoryReleased, |m| at_node(m, DC1, &[(1, A, 1)]));
+            if fault {
+                let id = h.held_id(late);
+                h.fault(1, id);
+            }
+            h.place(2, &[(1, A, 1)]).reserve(2, DC1, &[(1, A, 1)], NOW).wait(Span::from_secs(wait)).deliver(late);
+            assert_eq!(h.judge().verdict_of("NO_OVERSELL"), verdict, "fault {fault}, {wait} s");
+        }
+    }
+
+    #[test]
+    fn a_decrease_counts_once_it_is_known_and_not_behind_a_gap() {
+        for (seq, verdict) in [(2, Verdict::Fail), (3, Verdict::Pass)] {
+            let mut h = Story::new();
+            h.stock(DC1, A, 1);
+            let sale = h.delta(DC1, A, -1, seq);
+            h.reply(sale, Outcome::Ok).wait(Span::from_secs(9)).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW);
+            assert_eq!(h.judge().verdict_of("NO_OVERSELL"), verdict, "movement {seq}");
+        }
+    }
+
+    #[test]
+    fn accepts_a_reservation_decided_before_the_decrease_and_heard_after_it() {
+        let mut h = Story::new();
+        h.stock(DC1, A, 1);
+        let place = h.place(1, &[(1, A, 1)]).entries()[3].msg.id;
+        let late = h.hold_event(1, Op::InventoryReserved, |m| {
+            at_node(m, DC1, &[(1, A, 1)]);
+            m.cause = place;
+        });
+        let sale = h.delta(DC1, A, -1, 2);
+        h.reply(sale, Outcome::Ok).wait(Span::from_mins(9)).deliver(late);
+        h.accepts("NO_OVERSELL");
+    }
+
+    #[test]
+    fn a_crossing_is_open_where_the_record_is_cut_short_or_a_release_may_be_lost() {
+        let mut h = Story::new();
+        h.stock(DC1, A, 1).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW).place(2, &[(1, A, 1)]).reserve(2, DC1, &[(1, A, 1)], NOW);
+        assert_eq!(h.cut_short().verdict_of("NO_OVERSELL"), Verdict::Unknown);
+        h.hold_event(1, Op::InventoryReleased, |m| at_node(m, DC1, &[(1, A, 1)]));
+        h.event(1, Op::OrderCancelled, |_| {});
+        h.leaves_open("NO_OVERSELL");
+    }
+}

@@ -1,0 +1,159 @@
+//! PARTNER_AGREEMENT: the target's story matches its partners' books.
+
+use super::account::{Account, Flow, MoneyMove};
+use super::{Checker, Context};
+use crate::history::Entry;
+use crate::model::{Lines, Money, OrderNo, SkuId};
+
+/// At rest, per order: authorizations, captures, voids and refunds in the payment partner's books are the same multiset as
+/// those that the target announced, by authorization and amount; so are fulfillments taken on by nodes, and parcels that
+/// left, by fulfillment and units.
+///
+/// Traps: effects are compared, not attempts (a retry under its key leaves one fact). A claim that names no authorization
+/// matches by amount. An effect whose answer was lost and that the target undid before it ever learned of it need not be
+/// announced: an authorization closed without a capture, a release that the node cancelled.
+#[derive(Default)]
+pub(super) struct PartnerAgreement;
+
+impl Checker for PartnerAgreement {
+    fn name(&self) -> &'static str {
+        "PARTNER_AGREEMENT"
+    }
+    fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
+
+    fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
+        let Some(account) = ctx.ledger.order(order) else { return };
+        if account.money.is_empty() && account.parcels.iter().all(|p| p.releases.is_empty() && p.released_claims.is_empty()) {
+            return;
+        }
+        ctx.judged();
+        if !ctx.at_rest || ctx.suspended {
+            return ctx.unknown();
+        }
+        for (flow, name) in [(Flow::Authorized, "authorized"), (Flow::Captured, "captured"), (Flow::Voided, "voided"), (Flow::Refunded, "refunded")] {
+            let (facts, claims) = unmatched(account, flow);
+            if facts.is_empty() && claims.is_empty() {
+                continue;
+            }
+            let list = |moves: &[MoneyMove]| moves.iter().map(|m| format!("{} (entry {})", Money(m.amount), m.n)).collect::<Vec<_>>().join(", ");
+            let what = match (facts.is_empty(), claims.is_empty()) {
+                (false, true) => format!("{name} for {order} in the partner's books but never announced: {}", list(&facts)),
+                (true, false) => format!("{name} for {order} as announced, but not in the partner's books: {}", list(&claims)),
+                _ => format!("{name} for {order}: the books have {}, the target announced {}", list(&facts), list(&claims)),
+            };
+            let evidence = facts.iter().chain(&claims).map(|m| m.n).collect();
+            ctx.fail(self.name(), order, what, "every effect is announced once, and nothing else is", evidence);
+        }
+        for parcel in &account.parcels {
+            let undone = parcel.released_claims.is_empty() && !parcel.cancels.is_empty();
+            let pairs = [
+                ("taken on by its node", &parcel.releases, "released", &parcel.released_claims, undone),
+                ("left its node", &parcel.shipments, "shipped", &parcel.shipped_claims, false),
+            ];
+            for (fact, facts, claim, claims, excused) in pairs {
+                if facts.len() != claims.len() && !excused {
+                    let what = format!("{} of {order} {fact} {} times, announced as {claim} {} times", parcel.fid, facts.len(), claims.len());
+                    let evidence = facts.iter().chain(claims.iter()).copied().collect();
+                    ctx.fail(self.name(), order, what, "every effect is announced once, and nothing else is", evidence);
+                }
+            }
+            if parcel.shipments.len() == 1 && parcel.shipped_claims.len() == 1 && by_sku(&parcel.shipped_lines) != by_sku(&parcel.claimed_lines) {
+                let what = format!("{} of {order} left with other units than were announced", parcel.fid);
+                ctx.fail(self.name(), order, what, "the units announced are those that left", vec![parcel.shipments[0], parcel.shipped_claims[0]]);
+            }
+        }
+    }
+}
+
+/// Facts and claims of one kind that have no counterpart.
+fn unmatched(account: &Account, flow: Flow) -> (Vec<MoneyMove>, Vec<MoneyMove>) {
+    let of = |fact: bool| account.money.iter().filter(move |m| m.flow == flow && m.fact == fact && m.amount != 0).copied();
+    let mut facts: Vec<MoneyMove> = of(true).collect();
+    let (named, unnamed): (Vec<MoneyMove>, Vec<MoneyMove>) = of(false).partition(|m| m.pay.is_some());
+    let mut claims = Vec::new();
+    for claim in named.into_iter().chain(unnamed) {
+        match facts.iter().position(|m| m.amount == claim.amount && (m.pay == claim.pay || claim.pay.is_none())) {
+            Some(i) => drop(facts.remove(i)),
+            None => claims.push(claim),
+        }
+    }
+    if matches!(flow, Flow::Authorized | Flow::Voided) {
+        facts.retain(|m| !undone_unheard(account, m));
+    }
+    (facts, claims)
+}
+
+/// The authorization came and went without the target's ever having announced it.
+fn undone_unheard(account: &Account, m: &MoneyMove) -> bool {
+    let announced = account.money.iter().any(|c| !c.fact && c.flow == Flow::Authorized && c.pay == m.pay);
+    let undone = account.auths.iter().any(|auth| auth.pay == m.pay && auth.captured == 0 && auth.open() == 0);
+    undone && !announced
+}
+
+fn by_sku(lines: &Lines) -> Vec<(SkuId, i64)> {
+    let mut units: Vec<(SkuId, i64)> = Vec::new();
+    for q in lines {
+        match units.iter_mut().find(|(sku, _)| *sku == q.sku) {
+            Some((_, qty)) => *qty += i64::from(q.qty),
+            None => units.push((q.sku, i64::from(q.qty))),
+        }
+    }
+    units.sort_unstable();
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::Verdict;
+    use crate::check::testing::*;
+    use crate::model::Op;
+
+    fn shipped() -> Story {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).authorize(1, 50, 4800).node_release(1, 1, DC1, &[(1, A, 1)]).ship(1, 1, DC1, &[(1, A, 1)]);
+        h
+    }
+
+    #[test]
+    fn accepts_effects_that_are_announced_once_each() {
+        shipped().capture(1, 50, 4800).complete(1).accepts("PARTNER_AGREEMENT");
+    }
+
+    #[test]
+    fn rejects_an_effect_that_was_never_announced_and_a_claim_without_an_effect() {
+        let mut h = shipped();
+        h.capture(1, 50, 4800).fact(1, Op::PaymentCapture, |m| pays(m, 50, 4800));
+        h.rejects("PARTNER_AGREEMENT", "in the partner's books but never announced: 48.00");
+        assert_eq!(h.cut_short().verdict_of("PARTNER_AGREEMENT"), Verdict::Unknown);
+        let mut h = shipped();
+        h.event(1, Op::PaymentCaptured, |m| pays(m, 50, 4800));
+        h.rejects("PARTNER_AGREEMENT", "not in the partner's books: 48.00");
+    }
+
+    #[test]
+    fn rejects_a_parcel_that_was_never_announced() {
+        let mut h = shipped();
+        h.fact(1, Op::CbNodeShipped, |m| {
+            parcel(m, 2);
+            at_node(m, DC1, &[(1, A, 1)]);
+        });
+        h.rejects("PARTNER_AGREEMENT", "F2 of O1 left its node 1 times, announced as shipped 0 times");
+    }
+
+    #[test]
+    fn accepts_what_the_target_undid_before_it_learned_of_it() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).fact(1, Op::PaymentAuthorize, |m| pays(m, 50, 4800)).fact(1, Op::PaymentVoid, |m| pays(m, 50, 4800));
+        h.fact(1, Op::NodeRelease, |m| parcel(m, 1)).fact(1, Op::NodeCancel, |m| parcel(m, 1));
+        h.event(1, Op::OrderCancelled, |_| {});
+        h.accepts("PARTNER_AGREEMENT");
+    }
+
+    #[test]
+    fn a_lost_event_makes_it_unknown() {
+        let mut h = shipped();
+        h.fact(1, Op::PaymentCapture, |m| pays(m, 50, 4800));
+        h.hold_event(1, Op::PaymentCaptured, |m| pays(m, 50, 4800));
+        h.complete(1).leaves_open("PARTNER_AGREEMENT");
+    }
+}

@@ -1,0 +1,171 @@
+//! REFUND_EXACT: refunded is exactly what the returned units were worth.
+
+use super::account::{Account, Flow};
+use super::money::first_units;
+use super::{Checker, Context};
+use crate::history::{Entry, Kind};
+use crate::model::{LineNo, Money, Op, OrderNo};
+
+/// Always: refunded is at most captured. At rest: refunded is the value of all units given back, each line valued by
+/// cumulative rounding from its first returned unit on, less the new goods that left in exchange; shipping is not refunded.
+/// What was captured beyond the value of the goods that left may be paid back besides.
+///
+/// Traps: only returns that the target took on count, and only units that were inspected (or that the shopper keeps with
+/// leave); an exchange under way and an order parked in an exception queue are not judged; where an exchange and a return
+/// share a line, the order of units among them is open, and so is one cent each.
+#[derive(Default)]
+pub(super) struct RefundExact;
+
+impl Checker for RefundExact {
+    fn name(&self) -> &'static str {
+        "REFUND_EXACT"
+    }
+
+    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+        if e.kind != Kind::Fact || e.msg.op != Op::PaymentRefund {
+            return;
+        }
+        let Some(account) = ctx.ledger.order(e.msg.order) else { return };
+        ctx.judged();
+        let (captured, refunded) = (account.sum(Flow::Captured, true), account.sum(Flow::Refunded, true));
+        if refunded > captured {
+            let what = format!("{} refunded to {}, but only {} captured", Money(refunded), account.no, Money(captured));
+            let evidence = [account.entries_of(Flow::Captured), account.entries_of(Flow::Refunded)].concat();
+            ctx.fail(self.name(), account.no, what, "refunds stay within captures", evidence);
+        }
+    }
+
+    fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
+        let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
+        let refunded = account.sum(Flow::Refunded, true);
+        let came_back = account.returns.iter().any(|ret| !ret.units().is_empty());
+        if refunded == 0 && !came_back || account.is_parked() {
+            return;
+        }
+        ctx.judged();
+        let exchange_open = account.returns.iter().any(|ret| ret.exchange && ret.is_open());
+        let exchange_hidden = ctx.suspended && account.returns.iter().any(|ret| ret.exchange);
+        if !ctx.at_rest || exchange_open || exchange_hidden {
+            return ctx.unknown();
+        }
+        let (due, slack) = refund_due(account);
+        let beyond = (account.sum(Flow::Captured, true) - account.value_shipped()).max(0);
+        if (refunded - due).abs() > slack && (refunded - due - beyond).abs() > slack {
+            let what = format!("{} refunded to {order}, {} was due", Money(refunded), Money(due));
+            let mut evidence: Vec<u64> = account.returns.iter().map(|ret| ret.inspected.n).collect();
+            evidence.extend(account.entries_of(Flow::Refunded));
+            let expected = format!("refund = value of the units given back, less new goods in exchange{}", per_line(account));
+            ctx.fail(self.name(), order, what, expected, evidence);
+        }
+    }
+}
+
+/// What is to be refunded for all returns of an order, and how many cents of it are open.
+fn refund_due(account: &Account) -> (i64, i64) {
+    let mut returns: Vec<_> = account.returns.iter().filter(|ret| !ret.is_off() && !ret.units().is_empty()).collect();
+    returns.sort_by_key(|ret| if ret.inspected.is_set() { ret.inspected.n } else { ret.requested.n });
+    let mut before: Vec<(LineNo, i64)> = Vec::new();
+    let (mut due, mut shared) = (0, 0);
+    for ret in &returns {
+        let mut value = 0;
+        for q in ret.units() {
+            let Some(line) = account.line(q.line, q.sku) else { continue };
+            let i = before.iter().position(|(no, _)| *no == line.line).unwrap_or_else(|| {
+                before.push((line.line, 0));
+                before.len() - 1
+            });
+            let from = before[i].1;
+            shared += i64::from(from > 0);
+            before[i].1 += i64::from(q.qty);
+            value += (first_units(line.total, line.qty, before[i].1) - first_units(line.total, line.qty, from)).0;
+        }
+        let new_goods = account.lines.iter().filter(|line| ret.exchange && line.exchange == ret.id && ret.id.is_some());
+        let new_value: i64 = new_goods.map(|line| first_units(line.total, line.qty, line.shipped).0).sum();
+        due += if ret.exchange { (value - new_value).max(0) } else { value };
+    }
+    let exchanged = returns.iter().any(|ret| ret.exchange);
+    (due, if exchanged { shared } else { 0 })
+}
+
+fn per_line(account: &Account) -> String {
+    let back = account.lines.iter().filter(|line| account.returned(line) > 0);
+    back.map(|line| format!("; line {}: {} of {} units of {}", line.line.0, account.returned(line), line.qty, line.total)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::Verdict;
+    use crate::check::testing::*;
+    use crate::model::{Money, Op, Order, Outcome};
+    use std::sync::Arc;
+
+    /// Three units for 100.00, of which `first` and then `second` come back.
+    fn returned(first: i64, second: i64) -> Story {
+        let mut h = Story::new();
+        let mut body = Order::clone(&h.body(&[(1, A, 3)]));
+        body.lines[0].discount = Money(2000);
+        h.place_with(1, Arc::new(body), Outcome::Ok).accept(1).authorize(1, 50, 10800);
+        h.ship(1, 1, DC1, &[(1, A, 3)]).capture(1, 50, 10800).complete(1);
+        h.request_return(1, 900, &[(1, A, 1)]).give_back(1, 900, &[(1, A, 1)]).refund(1, 50, 900, first);
+        h.request_return(1, 901, &[(1, A, 1)]).give_back(1, 901, &[(1, A, 1)]).refund(1, 50, 901, second);
+        h
+    }
+
+    #[test]
+    fn accepts_refunds_that_round_cumulatively() {
+        returned(3333, 3334).accepts("REFUND_EXACT");
+    }
+
+    #[test]
+    fn rejects_refunds_that_round_each_unit() {
+        returned(3333, 3333).rejects("REFUND_EXACT", "66.66 refunded to O1, 66.67 was due");
+        assert_eq!(returned(3333, 3333).cut_short().verdict_of("REFUND_EXACT"), Verdict::Unknown);
+    }
+
+    #[test]
+    fn rejects_more_refunded_than_captured_at_once() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).authorize(1, 50, 4800).refund(1, 50, 0, 4800);
+        h.rejects("REFUND_EXACT", "only 0.00 captured");
+    }
+
+    #[test]
+    fn rejects_a_refund_for_a_return_that_was_refused() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).authorize(1, 50, 4800).ship(1, 1, DC1, &[(1, A, 1)]).capture(1, 50, 4800);
+        h.request_return(1, 900, &[(1, A, 1)]);
+        h.event(1, Op::ReturnRejected, |m| in_return(m, 900, &[]));
+        h.refund(1, 50, 900, 4000);
+        h.rejects("REFUND_EXACT", "40.00 refunded to O1, 0.00 was due");
+    }
+
+    /// One A (40.00) exchanged for one B at `price`.
+    fn exchanged(price: i64, refund: i64, capture: i64) -> Story {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).authorize(1, 50, 4800).ship(1, 1, DC1, &[(1, A, 1)]).capture(1, 50, 4800).complete(1);
+        h.exchange(1, 900, &[(1, A, 1)], &[(2, B, 1, price)]);
+        h.event(1, Op::ExchangeCreated, |m| in_return(m, 900, &[(2, B, 1)]));
+        h.give_back(1, 900, &[(1, A, 1)]);
+        if refund != 0 {
+            h.refund(1, 50, 900, refund);
+        }
+        if capture != 0 {
+            h.authorize(1, 51, capture).capture(1, 51, capture);
+        }
+        h.ship(1, 2, DC1, &[(2, B, 1)]);
+        h.event(1, Op::ExchangeCompleted, |m| in_return(m, 900, &[]));
+        h
+    }
+
+    #[test]
+    fn accepts_exchanges_that_settle_the_difference() {
+        for (price, refund, capture) in [(4000, 0, 0), (6000, 0, 2000), (2500, 1500, 0)] {
+            exchanged(price, refund, capture).accepts("REFUND_EXACT").accepts("MONEY_CONSERVED");
+        }
+    }
+
+    #[test]
+    fn rejects_an_exchange_that_is_refunded_on_top() {
+        exchanged(4000, 4000, 0).rejects("REFUND_EXACT", "40.00 refunded to O1, 0.00 was due");
+    }
+}

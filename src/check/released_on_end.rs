@@ -1,0 +1,127 @@
+//! RELEASED_ON_END: an order that ended holds no stock.
+
+use super::{Checker, Context};
+use crate::history::Entry;
+use crate::model::{NodeId, OrderNo, SkuId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// At rest: an order that was completed, cancelled or rejected (and has no return or exchange under way) has given back or
+/// shipped all that it reserved, at every node and SKU; the target says 0 when asked; and what it says to be reserved on a
+/// shelf is what its open orders hold.
+///
+/// Traps: releases come later than the end, so nothing is judged before rest; where an event of the order was lost, what it
+/// holds is unknown, and so are the shelves it touched.
+#[derive(Default)]
+pub(super) struct ReleasedOnEnd {
+    open: FxHashMap<(NodeId, SkuId), i64>,
+    doubtful: FxHashSet<(NodeId, SkuId)>,
+}
+
+impl Checker for ReleasedOnEnd {
+    fn name(&self) -> &'static str {
+        "RELEASED_ON_END"
+    }
+    fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
+
+    fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
+        let Some(account) = ctx.ledger.order(order) else { return };
+        if account.held.is_empty() && !account.is_ended() {
+            return;
+        }
+        if ctx.suspended {
+            self.doubtful.extend(account.held.iter().map(|held| (held.node, held.sku)));
+        } else if !account.is_over() {
+            for held in &account.held {
+                *self.open.entry((held.node, held.sku)).or_default() += held.net();
+            }
+        }
+        if !account.is_over() {
+            return;
+        }
+        ctx.judged();
+        if ctx.suspended || !ctx.at_rest {
+            return ctx.unknown();
+        }
+        let end = account.ends.first().map_or(0, |(_, n)| *n);
+        let mut leaks: Vec<_> = account.held.iter().filter(|held| held.net() != 0).collect();
+        leaks.sort_unstable_by_key(|held| (held.node, held.sku));
+        for held in leaks {
+            let (node, sku) = (ctx.header.fixture.node_name(held.node), ctx.header.fixture.sku_name(held.sku));
+            let story = format!("{} reserved, {} released, {} shipped", held.reserved, held.released, held.consumed);
+            let what = match held.net() {
+                net if net > 0 => format!("{order} has ended and still holds {net} of {sku} at {node} ({story})"),
+                net => format!("{order} gave back {} of {sku} at {node} more than it held ({story})", -net),
+            };
+            ctx.fail(self.name(), order, what, "reserved = released + shipped once the order has ended", vec![held.last_n, end]);
+        }
+        if let Some(said) = account.said.filter(|said| said.qty != 0) {
+            let what = format!("{order} has ended, and the target says that {} units are still reserved for it", said.qty);
+            ctx.fail(self.name(), order, what, "0 reserved for an order that has ended", vec![end, said.n]);
+        }
+    }
+
+    fn settle(&mut self, ctx: &mut Context<'_>) {
+        for ((node, sku), shelf) in ctx.ledger.shelves() {
+            let Some((_, reserved, n)) = shelf.said else { continue };
+            let open = self.open.get(&(node, sku)).copied().unwrap_or(0);
+            ctx.judged();
+            if !ctx.at_rest || self.doubtful.contains(&(node, sku)) {
+                ctx.unknown();
+            } else if reserved != open {
+                let (node, sku) = (ctx.header.fixture.node_name(node), ctx.header.fixture.sku_name(sku));
+                let what = format!("the target says {reserved} of {sku} are reserved at {node}, but its open orders hold {open}");
+                ctx.fail(self.name(), OrderNo::NONE, what, "reserved on a shelf = reservations of open orders", vec![n]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::Verdict;
+    use crate::check::testing::*;
+    use crate::model::{Code, Id, Op};
+
+    fn cancelled(release: bool) -> Story {
+        let mut h = Story::new();
+        h.stock(DC1, A, 5).place(1, &[(1, A, 2)]).accept(1).reserve(1, DC1, &[(1, A, 2)], Id::NONE);
+        let cancel = h.cancel(1);
+        h.event(1, Op::OrderCancelled, |_| {});
+        if release {
+            h.release(1, DC1, &[(1, A, 2)], cancel);
+        }
+        h
+    }
+
+    #[test]
+    fn accepts_a_release_heard_after_the_end() {
+        cancelled(true).state(1, Code::StateCancelled, 0).shelf_state(DC1, A, 5, 0).accepts("RELEASED_ON_END");
+    }
+
+    #[test]
+    fn accepts_a_completed_order_whose_units_left() {
+        let mut h = Story::new();
+        h.plain_order(1);
+        h.accepts("RELEASED_ON_END");
+    }
+
+    #[test]
+    fn rejects_a_cancelled_order_that_still_holds_its_units() {
+        cancelled(false).rejects("RELEASED_ON_END", "still holds 2 of A at DC1");
+        assert_eq!(cancelled(false).cut_short().verdict_of("RELEASED_ON_END"), Verdict::Unknown);
+    }
+
+    #[test]
+    fn rejects_a_target_that_says_it_still_holds_units() {
+        cancelled(true).state(1, Code::StateCancelled, 2).rejects("RELEASED_ON_END", "still reserved for it");
+        cancelled(true).shelf_state(DC1, A, 5, 2).rejects("RELEASED_ON_END", "open orders hold 0");
+    }
+
+    #[test]
+    fn a_lost_event_makes_it_unknown() {
+        let mut h = cancelled(false);
+        h.hold_event(1, Op::InventoryReleased, |m| at_node(m, DC1, &[(1, A, 2)]));
+        h.event(1, Op::NotificationRequested, |_| {});
+        h.leaves_open("RELEASED_ON_END");
+    }
+}

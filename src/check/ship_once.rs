@@ -1,0 +1,83 @@
+//! SHIP_ONCE: nobody gets more than was ordered.
+
+use super::{Checker, Context};
+use crate::history::{Entry, Kind};
+use crate::model::Op;
+
+/// Units that physically left (shipped or collected) never exceed what the line ordered, and a fulfillment leaves once.
+///
+/// Decided on facts; claims are read only to learn the lines of an exchange (`exchange.created`). Trap: exchange lines
+/// continue the numbers of their order; where the target did not announce them yet, their parcels are not judged.
+#[derive(Default)]
+pub(super) struct ShipOnce;
+
+impl Checker for ShipOnce {
+    fn name(&self) -> &'static str {
+        "SHIP_ONCE"
+    }
+    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+        if e.kind != Kind::Fact || !matches!(e.msg.op, Op::CbNodeShipped | Op::CbNodeCollected) {
+            return;
+        }
+        let Some(account) = ctx.ledger.order(e.msg.order).filter(|account| account.body.is_some()) else { return };
+        ctx.judged();
+        let parcels_with = |line, sku| {
+            let of = account.parcels.iter().filter(move |p| p.shipped_lines.iter().any(|q| q.line == line && q.sku == sku));
+            of.flat_map(|p| p.shipments.iter().copied()).collect::<Vec<u64>>()
+        };
+        if let Some(parcel) = account.parcel(e.msg.fulfillment).filter(|p| p.fid.is_some() && p.shipments.len() > 1) {
+            let what = format!("{} of {} left {} times", parcel.fid, account.no, parcel.shipments.len());
+            ctx.fail(self.name(), account.no, what, "a fulfillment leaves once", parcel.shipments.to_vec());
+            return;
+        }
+        for (i, q) in e.msg.lines.iter().enumerate() {
+            if e.msg.lines[..i].iter().any(|other| other.line == q.line && other.sku == q.sku) {
+                continue;
+            }
+            let Some(line) = account.line(q.line, q.sku) else { continue };
+            if line.shipped > line.qty {
+                let what = format!("{} units of line {} of {} have left, {} were ordered", line.shipped, line.line.0, account.no, line.qty);
+                let mut evidence = vec![account.placed.n];
+                evidence.extend(parcels_with(q.line, q.sku));
+                ctx.fail(self.name(), account.no, what, "no unit leaves that was not ordered", evidence);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::*;
+    use crate::model::Op;
+
+    #[test]
+    fn accepts_an_order_in_two_parcels() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 3)]).accept(1).ship(1, 1, DC1, &[(1, A, 2)]).ship(1, 2, DC1, &[(1, A, 1)]);
+        h.accepts("SHIP_ONCE");
+    }
+
+    #[test]
+    fn accepts_the_parcel_of_an_exchange_line() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).ship(1, 1, DC1, &[(1, A, 1)]);
+        h.exchange(1, 900, &[(1, A, 1)], &[(2, B, 1, 6000)]);
+        h.event(1, Op::ExchangeCreated, |m| in_return(m, 900, &[(2, B, 1)]));
+        h.ship(1, 2, DC1, &[(2, B, 1)]);
+        h.accepts("SHIP_ONCE");
+    }
+
+    #[test]
+    fn rejects_a_second_parcel_for_the_same_units() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).ship(1, 1, DC1, &[(1, A, 1)]).ship(1, 2, DC1, &[(1, A, 1)]);
+        h.rejects("SHIP_ONCE", "2 units of line 1 of O1 have left, 1 were ordered");
+    }
+
+    #[test]
+    fn rejects_a_fulfillment_that_leaves_twice() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 2)]).accept(1).ship(1, 1, DC1, &[(1, A, 1)]).ship(1, 1, DC1, &[(1, A, 1)]);
+        h.rejects("SHIP_ONCE", "left 2 times");
+    }
+}
