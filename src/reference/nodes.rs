@@ -60,6 +60,9 @@ impl Reference {
 
     /// Brings a fulfillment to a stage through all stages before it, with an event each.
     pub(super) fn catch_up(&mut self, oid: Oid, n: usize, to: Stage) {
+        if to > Stage::Released {
+            self.forget_release(oid, n);
+        }
         loop {
             let Some(f) = self.fulfillment_mut(oid, n) else { return };
             if f.stage >= to || !f.is_live() {
@@ -79,6 +82,13 @@ impl Reference {
                 let due = self.accept_by(node);
                 self.timers.push(due, Timer::AcceptSla(fid));
             }
+        }
+    }
+
+    /// A node that is at work, or has refused, has the release, whatever became of its answer: no need to ask again.
+    fn forget_release(&mut self, oid: Oid, n: usize) {
+        if !self.has(Defect::EarlyShippedDropped) {
+            self.calls.remove(&oid.key(Kind::Release as u8, n as u32));
         }
     }
 
@@ -199,6 +209,7 @@ impl Reference {
         // being stopped already: the node's refusal is as good as its consent
         let reason = f.stopping.unwrap_or(code);
         let stopping = f.stopping.is_some();
+        self.forget_release(oid, n);
         self.catch_up(oid, n, Stage::Released);
         let Some(f) = self.fulfillment_mut(oid, n) else { return };
         f.stage = Stage::Rejected;
@@ -222,6 +233,7 @@ impl Reference {
             return;
         }
         f.stage = Stage::Cancelled;
+        self.forget_release(oid, n);
         self.fulfillment_event(oid, n, Op::FulfillmentCancelled);
         self.give_back(oid, n, reason);
     }

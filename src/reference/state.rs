@@ -172,7 +172,8 @@ pub enum Status {
 #[derive(Clone, Debug)]
 pub struct OrderState {
     pub order: Arc<Order>,
-    pub placed_key: Id,
+    /// idempotency keys of cancellations that were dealt with, and whether they were refused
+    pub cancels: SmallVec<[(Id, bool); 1]>,
     pub accepted_at: Timestamp,
     pub status: Status,
     pub exception: bool,
