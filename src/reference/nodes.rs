@@ -76,11 +76,9 @@ impl Reference {
                 _ => return,
             };
             f.stage = next;
-            let (fid, node) = (f.fid, f.node);
             self.fulfillment_event(oid, n, op);
             if next == Stage::Released && to == Stage::Released {
-                let due = self.accept_by(node);
-                self.timers.push(due, Timer::AcceptSla(fid));
+                self.await_acceptance(oid, n);
             }
         }
     }
@@ -90,6 +88,15 @@ impl Reference {
         if !self.has(Defect::EarlyShippedDropped) {
             self.calls.remove(&oid.key(Kind::Release as u8, n as u32));
         }
+    }
+
+    pub(super) fn await_acceptance(&mut self, oid: Oid, n: usize) {
+        let Some(f) = self.fulfillment(oid, n) else { return };
+        let (fid, due) = (f.fid, self.accept_by(f.node));
+        if let Some(f) = self.fulfillment_mut(oid, n) {
+            f.accept_by = due;
+        }
+        self.timers.push(due, Timer::AcceptSla(fid));
     }
 
     /// When a node must have accepted: the agreed time, counted in its opening hours.
@@ -104,7 +111,8 @@ impl Reference {
 
     pub(super) fn on_accept_overdue(&mut self, fid: Fid) {
         let (oid, n) = Oid::of(fid);
-        if self.fulfillment(oid, n).is_some_and(|f| f.stage == Stage::Released) {
+        // a release that was confirmed since has more time
+        if self.fulfillment(oid, n).is_some_and(|f| f.stage <= Stage::Released && self.now >= f.accept_by) {
             self.stop(oid, n, Code::AcceptTimeout);
         }
     }

@@ -88,6 +88,7 @@ impl Reference {
             cancelling: None,
             cancel_asked: false,
             refunds: 0,
+            refused_returns: SmallVec::new(),
             excluded: SmallVec::new(),
             order: body,
         };
@@ -268,6 +269,7 @@ impl Reference {
                             lines: SmallVec::from_slice(&[(number, sku, qty)]),
                             stage: Stage::Allocated,
                             release_sent: false,
+                            accept_by: self.now,
                             stopping: None,
                             expired: false,
                             early: SmallVec::new(),
@@ -288,13 +290,10 @@ impl Reference {
     fn release(&mut self, oid: Oid, n: usize) {
         let Some(f) = self.fulfillment_mut(oid, n) else { return };
         f.release_sent = true;
-        self.call_release(oid, n, 0);
-    }
-
-    /// Sends a fulfillment to its node. `again` is 0 but for a defect that invents a new id for every try.
-    pub(super) fn call_release(&mut self, oid: Oid, n: usize, again: u64) {
+        let (fid, node, ret) = (f.fid, f.node, f.ret);
+        // a release that is never confirmed does not wait for ever either
+        self.await_acceptance(oid, n);
         let Some(f) = self.fulfillment(oid, n) else { return };
-        let (fid, node, ret) = (crate::model::Fid(f.fid.0 | again << 50), f.node, f.ret);
         let lines = fulfillment_lines(f);
         self.call(oid, Kind::Release, n as u32, |m| {
             m.op = Op::NodeRelease;
