@@ -214,7 +214,7 @@ fn character(bytes: &[u8], start: usize) -> usize {
         0xc0.. => 2,
         _ => 1,
     });
-    if rest.get(width) == Some(&b'\'') { start + width + 2 } else { start + 1 }
+    if rest.get(width) == Some(&b'\'') { start + width + 2 } else { start }
 }
 
 #[test]
