@@ -5,7 +5,7 @@ use super::supply::{MEMORY, Shelf, Told};
 use crate::history::{Entry, Kind};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::sim::Timestamp;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
@@ -15,8 +15,8 @@ type Movements = SmallVec<[(SkuId, u32, Told); 2]>;
 pub struct Ledger {
     accounts: FxHashMap<OrderNo, Box<Account>>,
     shelves: FxHashMap<(NodeId, SkuId), Shelf>,
-    /// nodes that sent a snapshot: a SKU that it leaves out is not there
-    counted: FxHashSet<NodeId>,
+    /// some snapshot was sent
+    told: bool,
     /// stock messages that were not acknowledged yet
     on_the_way: FxHashMap<Id, (NodeId, Movements)>,
     /// messages to the target about no order, and when they were first sent
@@ -38,9 +38,9 @@ impl Ledger {
         all.sort_unstable_by_key(|(key, _)| *key);
         all
     }
-    /// Was the target ever told what this node holds of this SKU, if only by its absence from a snapshot?
-    pub fn is_told(&self, node: NodeId, sku: SkuId) -> bool {
-        self.counted.contains(&node) || self.shelf(node, sku).is_some_and(|shelf| shelf.told_first != 0)
+    /// Is the target told what is where? Then what it was not told of is not there.
+    pub fn is_told(&self) -> bool {
+        self.told
     }
     /// When the harness first sent the message of this id, as far as an event of this order can be caused by it.
     pub fn sent_at(&self, order: OrderNo, id: Id) -> Option<Timestamp> {
@@ -97,9 +97,7 @@ impl Ledger {
                 self.shelf_mut(m.node, m.sku).fact(e.n, m.seq, i64::from(m.qty), m.op == Op::StockOpening, taken);
             }
             Kind::Sent => {
-                if m.op == Op::InventorySnapshot {
-                    self.counted.insert(m.node);
-                }
+                self.told |= m.op == Op::InventorySnapshot;
                 let movements = movements(m);
                 for (sku, seq, told) in &movements {
                     self.shelf_mut(m.node, *sku).sent(e.n, *seq, *told);

@@ -12,6 +12,7 @@ mod accept_once;
 mod account;
 mod backorder_fair;
 mod capture_within_auth;
+mod chain;
 mod evidence;
 mod expectation;
 mod ledger;

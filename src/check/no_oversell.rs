@@ -103,7 +103,7 @@ impl NoOversell {
     fn reserved(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         for (i, q) in e.msg.lines.iter().enumerate() {
             let key = (e.msg.node, q.sku);
-            if e.msg.lines[..i].iter().any(|other| other.sku == q.sku) || !ctx.ledger.is_told(key.0, key.1) {
+            if e.msg.lines[..i].iter().any(|other| other.sku == q.sku) || !ctx.ledger.is_told() {
                 continue;
             }
             let Some(shelf) = ctx.ledger.shelf(key.0, key.1) else { continue };

@@ -392,9 +392,10 @@ impl Suite {
         let judged = results.iter().filter(|r| r.verdict != Verdict::NotExercised).map(|r| r.verdict);
         let mut verdict = judged.fold(Verdict::Pass, Verdict::merge);
         let mut reason = String::new();
-        if self.orders == 0 {
+        let nothing = results.iter().skip(1).all(|r| r.verdict == Verdict::NotExercised);
+        if self.orders == 0 || nothing {
             verdict = verdict.merge(Verdict::NotExercised);
-            reason = "no order was placed".into();
+            reason = if self.orders == 0 { "no order was placed" } else { "no order was taken on" }.into();
         }
         if !at_rest {
             verdict = verdict.merge(Verdict::Unknown);

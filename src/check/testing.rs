@@ -12,7 +12,6 @@ pub const A: SkuId = SkuId(1);
 pub const B: SkuId = SkuId(3);
 pub const D: SkuId = SkuId(5);
 pub const DC1: NodeId = NodeId(1);
-pub const DC2: NodeId = NodeId(2);
 pub const S1: NodeId = NodeId(3);
 
 pub type Qty = (u16, SkuId, i32);

@@ -124,6 +124,10 @@ impl Reference {
             && let Some(call) = self.calls.get_mut(&key)
         {
             call.msg.fulfillment.0 = call.msg.fulfillment.0 & super::nodes::FID_MASK | u64::from(attempt) << 50;
+            let fid = call.msg.fulfillment;
+            if let Some(f) = self.fulfillment_mut(oid, n as usize) {
+                f.fid = fid;
+            }
         }
         self.send_attempt(key);
     }

@@ -32,7 +32,13 @@ impl Reference {
                 return;
             }
             order.payment = Screen::Bad;
+            // goods have left that nobody pays for: a person has to see to it
+            let owed = order.captures.iter().any(|due| !due.done);
+            order.exception |= owed;
             self.event(oid, Op::PaymentDeclined, |m| m.code = code);
+            if owed {
+                self.event(oid, Op::ExceptionRaised, |m| m.code = Code::ExcPayment);
+            }
             self.advance(oid);
             return;
         }

@@ -5,7 +5,7 @@ use super::calls::Kind;
 use super::sourcing::Want;
 use super::state::{Fulfillment, Oid, Stage, Status};
 use super::{Defect, Reference, Timer};
-use crate::model::{Code, Id, LineNo, LineQty, Lines, Message, Node, Op, Outcome, RUN_BEGINS_AT_H, SkuId};
+use crate::model::{Code, Fid, Id, LineNo, LineQty, Lines, Message, Node, Op, Outcome, RUN_BEGINS_AT_H, SkuId};
 use crate::sim::{Span, Timestamp};
 use smallvec::SmallVec;
 
@@ -14,7 +14,7 @@ pub(super) const FID_MASK: u64 = (1 << 50) - 1;
 
 impl Reference {
     pub(super) fn on_node_callback(&mut self, msg: &Message) -> (Outcome, Code) {
-        let (oid, n) = Oid::of(crate::model::Fid(msg.fulfillment.0 & FID_MASK));
+        let (oid, n) = Oid::of(Fid(msg.fulfillment.0 & FID_MASK));
         let Some(f) = self.fulfillment(oid, n) else { return (Outcome::Rejected, Code::UnknownOrder) };
         let (live, stage, pickup) = (f.is_live(), f.stage, f.pickup);
         if self.has(Defect::EarlyShippedDropped) && msg.op == Op::CbNodeShipped && self.calls.contains_key(&oid.key(Kind::Release as u8, n as u32)) {
@@ -25,7 +25,7 @@ impl Reference {
             Op::CbNodePicked if live => self.catch_up(oid, n, Stage::Picked),
             Op::CbNodePacked if live && !pickup => {
                 self.catch_up(oid, n, Stage::Packed);
-                self.ask_label(oid, n);
+                self.ask_label(oid, n, msg.fulfillment);
             }
             Op::CbNodeReady if live && pickup => self.make_ready(oid, n),
             Op::CbNodeShortPicked if live => self.on_short_picked(oid, n, msg),
@@ -92,14 +92,14 @@ impl Reference {
         if due > closes { next_open(node, closes) + sla } else { due }
     }
 
-    pub(super) fn on_accept_overdue(&mut self, fid: crate::model::Fid) {
+    pub(super) fn on_accept_overdue(&mut self, fid: Fid) {
         let (oid, n) = Oid::of(fid);
         if self.fulfillment(oid, n).is_some_and(|f| f.stage == Stage::Released) {
             self.stop(oid, n, Code::AcceptTimeout);
         }
     }
 
-    pub(super) fn on_pickup_overdue(&mut self, fid: crate::model::Fid) {
+    pub(super) fn on_pickup_overdue(&mut self, fid: Fid) {
         let (oid, n) = Oid::of(fid);
         let Some(f) = self.fulfillment_mut(oid, n) else { return };
         if f.stage != Stage::Ready || f.stopping.is_some() {
@@ -110,14 +110,15 @@ impl Reference {
         self.stop(oid, n, Code::NoShow);
     }
 
-    fn ask_label(&mut self, oid: Oid, n: usize) {
+    fn ask_label(&mut self, oid: Oid, n: usize, fid: Fid) {
+        let again = self.has(Defect::ReleaseUnderNewId);
         let Some(f) = self.fulfillment_mut(oid, n) else { return };
-        if f.label_asked || f.stage != Stage::Packed {
+        if (f.label_asked && !again) || f.stage != Stage::Packed {
             return;
         }
         f.label_asked = true;
-        let (fid, node, ret, lines) = (f.fid, f.node, f.ret, super::orders::fulfillment_lines(f));
-        self.call(oid, Kind::Label, n as u32, |m| {
+        let (node, ret, lines) = (f.node, f.ret, super::orders::fulfillment_lines(f));
+        self.call(oid, Kind::Label, n as u32 + 256 * (fid.0 >> 50) as u32, |m| {
             m.op = Op::CarrierLabel;
             m.fulfillment = fid;
             m.node = node;

@@ -194,7 +194,9 @@ impl Reference {
     /// Does whatever the order is ready for. Called after everything that happens to it; doing it twice does no harm.
     pub(super) fn advance(&mut self, oid: Oid) {
         let Some(order) = self.orders.get(&oid) else { return };
-        if order.status == Status::Open && order.cancelling.is_none() {
+        // what has left cannot be called back: only an order that still holds something is cancelled
+        let holds = !order.own_lines().all(LineState::is_settled);
+        if order.status == Status::Open && order.cancelling.is_none() && holds {
             let bad = match (order.payment, order.fraud, order.address) {
                 (Screen::Bad, _, _) => Some(Code::Declined),
                 (_, Screen::Bad, _) => Some(Code::FraudRejected),
@@ -434,7 +436,8 @@ impl Reference {
         let mut freed: Vec<(NodeId, Id, SmallVec<[(LineNo, SkuId, u32); 2]>)> = Vec::new();
         let mut waiting: Vec<(SkuId, LineNo)> = Vec::new();
         for line in order.lines.iter_mut().filter(|line| line.ret.is_none()) {
-            line.cancelled += line.backordered + line.reserved_units();
+            // whatever is not at a node yet: waiting, promised, or about to be promised
+            line.cancelled = line.qty - line.shipped - line.in_fulfillment;
             if line.backordered > 0 {
                 waiting.push((line.sku, line.line));
                 line.backordered = 0;

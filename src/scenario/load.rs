@@ -37,6 +37,7 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/fault/outage-blackhole.toml",
     "profiles/fault/outage-503.toml",
     "profiles/fault/reply-lost.toml",
+    "profiles/fault/release-unconfirmed.toml",
     "profiles/fault/effect-late.toml",
     "profiles/fault/errors.toml",
     "profiles/fault/throttle.toml",

@@ -22,7 +22,7 @@ pub struct ServiceModel {
 
 impl Default for ServiceModel {
     fn default() -> ServiceModel {
-        ServiceModel { workers: 8, service: Law::LogNormal { p50: Span::from_millis(4), p95: Span::from_millis(15) }, queue: 256 }
+        ServiceModel { workers: 8, service: Law::LogNormal { p50: Span::from_millis(4), p95: Span::from_millis(15) }, queue: 64 }
     }
 }
 
