@@ -50,7 +50,9 @@ pub enum Command {
     /// List what there is
     List(ListArgs),
     /// Print the JSON Schema of a file format
-    #[command(after_help = "Examples:\n  orderstorm schema                 which there are\n  orderstorm schema scenario        print one\n  orderstorm schema --all --out schemas")]
+    #[command(
+        after_help = "Examples:\n  orderstorm schema                 which there are\n  orderstorm schema scenario        print one\n  orderstorm schema --all --out schemas"
+    )]
     Schema(SchemaArgs),
     /// Write the shipped scenarios and profiles out, to edit them
     #[command(after_help = "Example:\n  orderstorm init my-tests && orderstorm run my-tests/scenarios/S01-single-item-ship.toml")]

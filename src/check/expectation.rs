@@ -293,7 +293,7 @@ fn take(sets: &[Set], state: &mut State, event: Event, fault: Timestamp, header:
             if deadline.to.contains(&op) {
                 let (due, rest) = std::mem::take(&mut state.pending).into_iter().partition(|p| (p.set, p.deadline, p.object) == (s, d, object));
                 state.pending = rest;
-                for pending in Vec::<Pending>::from(due) {
+                for pending in due {
                     let extra = extension(pending.from, event.at, fault, header);
                     if event.at.since(pending.from) > deadline.limit + extra {
                         let took = event.at.since(pending.from);

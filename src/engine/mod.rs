@@ -61,9 +61,20 @@ enum Flight {
     /// a copy under a new id leaves
     Copy(Send),
     Arrive(Message),
-    Hear { send: Send, outcome: Outcome, code: Code, retry_after: Span },
-    CallArrives { call: Message, lost: bool },
-    AnswerArrives { msg: Message, outcome: Outcome },
+    Hear {
+        send: Send,
+        outcome: Outcome,
+        code: Code,
+        retry_after: Span,
+    },
+    CallArrives {
+        call: Message,
+        lost: bool,
+    },
+    AnswerArrives {
+        msg: Message,
+        outcome: Outcome,
+    },
     EventArrives(Message),
     World(Later),
 }

@@ -1,6 +1,6 @@
 //! The estate a case runs in: nodes, products, and the policies that the target declares.
 
-use super::{Code, Money, NodeId, SkuId};
+use super::{Money, NodeId, SkuId};
 use crate::sim::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -114,9 +114,6 @@ impl Fixture {
         self.product(id).map_or("", |p| &p.name)
     }
 }
-
-/// The reasons by which a node refuses or comes up short.
-pub const STOCK_REASONS: [Code; 4] = [Code::NotInStock, Code::Mismatch, Code::DamagedGoods, Code::NoVariance];
 
 /// The local hour at which every run begins: shops are open.
 pub const RUN_BEGINS_AT_H: u64 = 10;

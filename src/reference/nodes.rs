@@ -3,7 +3,7 @@
 
 use super::calls::Kind;
 use super::sourcing::Want;
-use super::state::{Fulfillment, Oid, Stage, Status};
+use super::state::{Oid, Stage, Status, Units};
 use super::{Defect, Reference, Timer};
 use crate::model::{Code, Fid, Id, LineNo, LineQty, Lines, Message, Node, Op, Outcome, RUN_BEGINS_AT_H, SkuId};
 use crate::sim::{Span, Timestamp};
@@ -188,7 +188,7 @@ impl Reference {
         let Some(f) = self.fulfillment_mut(oid, n) else { return false };
         f.stage = stage;
         let (fid, node, ret) = (f.fid, f.node, f.ret);
-        let units: SmallVec<[(LineNo, SkuId, u32); 2]> = left.iter().map(|item| (item.line, item.sku, item.qty.unsigned_abs())).collect();
+        let units: Units = left.iter().map(|item| (item.line, item.sku, item.qty.unsigned_abs())).collect();
         f.lines = units.clone();
         self.consume(node, left);
         if let Some(order) = self.orders.get_mut(&oid) {
@@ -250,7 +250,7 @@ impl Reference {
     fn give_back(&mut self, oid: Oid, n: usize, code: Code) {
         let Some(order) = self.orders.get_mut(&oid) else { return };
         let Some(f) = order.fulfillments.get(n) else { return };
-        let (node, ret, units): (_, _, SmallVec<[(LineNo, SkuId, u32); 2]>) = (f.node, f.ret, f.lines.clone());
+        let (node, ret, units) = (f.node, f.ret, f.lines.clone());
         let cancelling = order.cancelling.is_some() && ret.is_none();
         let ends = cancelling || code == Code::NoShow;
         for (line_no, sku, qty) in &units {
@@ -292,7 +292,7 @@ impl Reference {
         let Some(order) = self.orders.get_mut(&oid) else { return };
         let Some(f) = order.fulfillments.get_mut(n) else { return };
         let (fid, node, ret) = (f.fid, f.node, f.ret);
-        let mut missing: SmallVec<[(LineNo, SkuId, u32); 2]> = SmallVec::new();
+        let mut missing: Units = SmallVec::new();
         for item in &msg.lines {
             // a repeated notice finds the units gone already: what a node says of a line is what is missing of it in all
             let Some(at) = f.lines.iter().position(|(line, _, _)| *line == item.line) else { continue };
@@ -399,11 +399,4 @@ fn until_close(node: &Node, at: Timestamp) -> Span {
         return Span::from_days(36_500);
     }
     Span::from_hours(node.closes_h.into()) - time_of_day(at)
-}
-
-impl Fulfillment {
-    #[cfg(test)]
-    pub fn units(&self) -> u32 {
-        self.lines.iter().map(|(_, _, qty)| qty).sum()
-    }
 }

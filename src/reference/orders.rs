@@ -2,7 +2,7 @@
 
 use super::calls::Kind;
 use super::sourcing::{Pick, Want};
-use super::state::{Fulfillment, LineState, Oid, OrderState, Screen, Stage, Status};
+use super::state::{Fulfillment, LineState, Oid, OrderState, Screen, Stage, Status, Units};
 use super::{Defect, Reference, Timer};
 use crate::model::{Code, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, NodeId, Op, OrderLine, Outcome, SkuId};
 use crate::sim::Span;
@@ -436,7 +436,7 @@ impl Reference {
     pub(super) fn begin_cancel(&mut self, oid: Oid, code: Code) {
         let Some(order) = self.orders.get_mut(&oid) else { return };
         order.cancelling = Some(code);
-        let mut freed: Vec<(NodeId, Id, SmallVec<[(LineNo, SkuId, u32); 2]>)> = Vec::new();
+        let mut freed: Vec<(NodeId, Id, Units)> = Vec::new();
         let mut waiting: Vec<(SkuId, LineNo)> = Vec::new();
         for line in order.lines.iter_mut().filter(|line| line.ret.is_none()) {
             // whatever is not at a node yet: waiting, promised, or about to be promised
@@ -448,7 +448,7 @@ impl Reference {
             for (node, qty) in std::mem::take(&mut line.reserved) {
                 match freed.iter_mut().find(|(n, _, _)| *n == node) {
                     Some((_, _, units)) => units.push((line.line, line.sku, qty)),
-                    None => freed.push((node, line.ret, SmallVec::from_slice(&[(line.line, line.sku, qty)]))),
+                    None => freed.push((node, line.ret, Units::from_slice(&[(line.line, line.sku, qty)]))),
                 }
             }
         }

@@ -1,12 +1,9 @@
 //! Returns and exchanges: one linked workflow. An exchange is a return whose refund pays for new lines of the same order.
 
 use super::sourcing::Want;
-use super::state::{LineState, Oid, ReturnState, Status, cumulative};
+use super::state::{LineState, Oid, ReturnState, Status, Units, cumulative};
 use super::{Defect, Reference};
 use crate::model::{Code, Id, LineNo, LineQty, Lines, Message, Money, Op, Outcome, SkuId};
-use smallvec::SmallVec;
-
-type Units = SmallVec<[(LineNo, SkuId, u32); 2]>;
 
 impl Reference {
     /// The lines of a return request, if all of it may come back.

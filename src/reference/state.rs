@@ -33,6 +33,9 @@ impl Oid {
     }
 }
 
+/// Units of lines.
+pub type Units = SmallVec<[(LineNo, SkuId, u32); 2]>;
+
 /// One line: every unit is in exactly one place.
 #[derive(Clone, Debug)]
 pub struct LineState {
@@ -90,7 +93,7 @@ pub struct Fulfillment {
     pub pickup: bool,
     pub ret: Id,
     /// what it still has to bring: line, units
-    pub lines: SmallVec<[(LineNo, SkuId, u32); 2]>,
+    pub lines: Units,
     pub stage: Stage,
     /// the release call is out or was confirmed: the node may be at work
     pub release_sent: bool,
@@ -133,7 +136,7 @@ pub struct CaptureDue {
 #[derive(Clone, Debug)]
 pub struct ReturnState {
     pub ret: Id,
-    pub lines: SmallVec<[(LineNo, SkuId, u32); 2]>,
+    pub lines: Units,
     pub keep: bool,
     pub exchange: bool,
     pub advance: bool,

@@ -117,7 +117,8 @@ fn the_same_key_with_another_order_in_it_is_refused() {
 #[test]
 fn an_older_snapshot_takes_nothing_back() {
     let delta = Message { node: NodeId(1), sku: SkuId(1), qty: -3, seq: 2, ..Message::new(Op::InventoryDelta, Id(4)) };
-    let journal = [(0, Input::Message(snapshot(5))), (10, Input::Message(delta.clone())), (20, Input::Message(snapshot(5))), (30, Input::Message(delta))];
+    let journal =
+        [(0, Input::Message(snapshot(5))), (10, Input::Message(delta.clone())), (20, Input::Message(snapshot(5))), (30, Input::Message(delta))];
     let (reference, _) = play(&journal, None);
     assert_eq!(reference.inventory(NodeId(1), SkuId(1)).0, 2);
     let (reference, _) = play(&journal, Some(Defect::StaleSnapshotWins));

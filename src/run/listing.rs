@@ -11,9 +11,10 @@ pub fn list(args: &ListArgs) -> Result<Ended, Trouble> {
     let library = Library::shipped()?;
     let (scenarios, faults, profiles) = library.contents();
     let items: Vec<Value> = match args.what {
-        Listed::Scenarios => {
-            scenarios.iter().map(|s| json!({"name": format!("{}.{}", s.name, s.variant), "about": if s.about.is_empty() { &s.title } else { &s.about }})).collect()
-        }
+        Listed::Scenarios => scenarios
+            .iter()
+            .map(|s| json!({"name": format!("{}.{}", s.name, s.variant), "about": if s.about.is_empty() { &s.title } else { &s.about }}))
+            .collect(),
         Listed::Faults => faults.iter().map(|f| json!({"name": f.name, "about": f.title})).collect(),
         Listed::Profiles => profiles.map(|p| json!({"name": p.name, "about": p.title})).collect(),
         Listed::Invariants => INVARIANTS.iter().map(|i| json!({"name": i.name, "about": i.summary, "definition": i.definition})).collect(),

@@ -56,7 +56,8 @@ pub fn load(file: &Path, columns: &str, most: Option<u32>, library: &mut Library
     let opening = opening_stock(&history, OPENING_SHARE);
     let receipts = replenishment(&history, &opening, DEFAULT_RECEIPT_LAG);
     let account = format!("{}", history.account);
-    let as_json = serde_json::json!({"file": shown, "columns": name, "account": history.account, "orders": history.orders.len(), "skus": history.skus.len()});
+    let as_json =
+        serde_json::json!({"file": shown, "columns": name, "account": history.account, "orders": history.orders.len(), "skus": history.skus.len()});
     let number = |at: usize| OrderNo(at as u32 + 1);
     let parts = [Region::East, Region::West]
         .into_iter()

@@ -27,6 +27,7 @@ pub struct NoInbox;
 
 impl Inbox for NoInbox {
     fn wait(&self, timeout: Duration) -> bool {
+        #[allow(clippy::disallowed_methods, reason = "this is the clock")]
         std::thread::sleep(timeout);
         false
     }

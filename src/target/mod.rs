@@ -20,7 +20,11 @@ pub enum Inbound {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outbound {
     /// the answer to message `to`
-    Reply { to: Id, outcome: Outcome, code: Code },
+    Reply {
+        to: Id,
+        outcome: Outcome,
+        code: Code,
+    },
     Event(Message),
     Call(Message),
 }

@@ -73,7 +73,13 @@ pub fn partition(case: &Case, number: u32) -> Partition {
         for (i, step) in scenario.steps.iter().enumerate().filter(|(_, step)| !step.action.is_of_order()) {
             let mut draw = seed.draw(Purpose(31), i as u64, copy);
             let after = if step.after.lo >= step.after.hi { step.after.lo } else { draw.span(step.after.lo, step.after.hi) };
-            stock_steps.push(StockStep { at: Timestamp::ZERO + OPENS + after, action: step.action, node: step.node, sku: sku(step.sku), qty: step.qty * times });
+            stock_steps.push(StockStep {
+                at: Timestamp::ZERO + OPENS + after,
+                action: step.action,
+                node: step.node,
+                sku: sku(step.sku),
+                qty: step.qty * times,
+            });
         }
     }
     // the last of several partitions begins when the first does: each is a region of its own

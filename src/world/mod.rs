@@ -146,7 +146,14 @@ impl World {
     /// A call of the target reaches its partner: the answer, with how long the partner takes to give it.
     pub fn on_call(&mut self, now: Timestamp, call: &Message, out: &mut Actions) -> (Outcome, Message, Span) {
         self.now = now;
-        let mut answer = Message { key: call.key, order: call.order, cause: call.id, fulfillment: call.fulfillment, ret: call.ret, ..Message::new(call.op, call.id) };
+        let mut answer = Message {
+            key: call.key,
+            order: call.order,
+            cause: call.id,
+            fulfillment: call.fulfillment,
+            ret: call.ret,
+            ..Message::new(call.op, call.id)
+        };
         let outcome = match call.op {
             Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentVoid | Op::PaymentRefund => self.payment_call(call, &mut answer, out),
             Op::FraudScreen => self.screen(call, &mut answer, out),

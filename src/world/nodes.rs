@@ -90,7 +90,8 @@ impl World {
         let order = self.shopper.order(call.order);
         let pickup = call.lines.first().and_then(|item| order.as_ref().and_then(|order| order.line(item.line).map(|line| line.fulfil)));
         let pickup = pickup == Some(crate::model::Fulfil::Pickup);
-        let job = Job { order: call.order, node: call.node, ret: call.ret, pickup, lines: call.lines.clone(), stage: Stage::Released, labelled: false };
+        let job =
+            Job { order: call.order, node: call.node, ret: call.ret, pickup, lines: call.lines.clone(), stage: Stage::Released, labelled: false };
         self.nodes.jobs.insert(call.fulfillment, job);
         let fact = self.fact(Op::NodeRelease, call.order, |m| {
             (m.fulfillment, m.node, m.ret, m.lines, m.key) = (call.fulfillment, call.node, call.ret, call.lines.clone(), call.key);
@@ -116,8 +117,15 @@ impl World {
         let fid = call.fulfillment;
         let Some(stage) = self.nodes.jobs.get(&fid).map(|job| job.stage) else {
             // not here yet: if it comes, it will not be started
-            let job =
-                Job { order: call.order, node: call.node, ret: call.ret, pickup: false, lines: Lines::new(), stage: Stage::NeverStarted, labelled: false };
+            let job = Job {
+                order: call.order,
+                node: call.node,
+                ret: call.ret,
+                pickup: false,
+                lines: Lines::new(),
+                stage: Stage::NeverStarted,
+                labelled: false,
+            };
             self.nodes.jobs.insert(fid, job);
             return Outcome::Ok;
         };
@@ -200,7 +208,10 @@ impl World {
         let Some(job) = self.nodes.jobs.get(&fid) else { return };
         let (order, node, lines) = (job.order, job.node, job.lines.clone());
         let forced = self.scenario.partner.iter().find(|b| {
-            b.at == PartnerPoint::Accept && b.answer == PartnerAnswer::Reject && (b.node.is_none() || b.node == node) && b.nth.is_none_or(|n| n == self.met(order))
+            b.at == PartnerPoint::Accept
+                && b.answer == PartnerAnswer::Reject
+                && (b.node.is_none() || b.node == node)
+                && b.nth.is_none_or(|n| n == self.met(order))
         });
         let forced = forced.map(|b| b.reason.unwrap_or(PartnerReason::NoVariance));
         let empty = self.is_store(node) && lines.iter().any(|item| self.stock.free(node, item.sku) < item.qty.unsigned_abs());
