@@ -291,9 +291,10 @@ fn take(sets: &[Set], state: &mut State, event: Event, fault: Timestamp, header:
         for (d, deadline) in set.expect.within.iter().enumerate() {
             let Some(object) = object(deadline.scope, &event) else { continue };
             if deadline.to.contains(&op) {
-                let (due, rest) = std::mem::take(&mut state.pending).into_iter().partition(|p| (p.set, p.deadline, p.object) == (s, d, object));
+                let (due, rest): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut state.pending).into_iter().partition(|p| (p.set, p.deadline, p.object) == (s, d, object));
                 state.pending = rest;
-                for pending in Vec::<Pending>::from(due) {
+                for pending in due {
                     let extra = extension(pending.from, event.at, fault, header);
                     if event.at.since(pending.from) > deadline.limit + extra {
                         let took = event.at.since(pending.from);
