@@ -60,6 +60,9 @@ impl Reference {
 
     /// Brings a fulfillment to a stage through all stages before it, with an event each.
     pub(super) fn catch_up(&mut self, oid: Oid, n: usize, to: Stage) {
+        if to > Stage::Released {
+            self.forget_release(oid, n);
+        }
         loop {
             let Some(f) = self.fulfillment_mut(oid, n) else { return };
             if f.stage >= to || !f.is_live() {
@@ -73,13 +76,27 @@ impl Reference {
                 _ => return,
             };
             f.stage = next;
-            let (fid, node) = (f.fid, f.node);
             self.fulfillment_event(oid, n, op);
             if next == Stage::Released && to == Stage::Released {
-                let due = self.accept_by(node);
-                self.timers.push(due, Timer::AcceptSla(fid));
+                self.await_acceptance(oid, n);
             }
         }
+    }
+
+    /// A node that is at work, or has refused, has the release, whatever became of its answer: no need to ask again.
+    fn forget_release(&mut self, oid: Oid, n: usize) {
+        if !self.has(Defect::EarlyShippedDropped) {
+            self.calls.remove(&oid.key(Kind::Release as u8, n as u32));
+        }
+    }
+
+    pub(super) fn await_acceptance(&mut self, oid: Oid, n: usize) {
+        let Some(f) = self.fulfillment(oid, n) else { return };
+        let (fid, due) = (f.fid, self.accept_by(f.node));
+        if let Some(f) = self.fulfillment_mut(oid, n) {
+            f.accept_by = due;
+        }
+        self.timers.push(due, Timer::AcceptSla(fid));
     }
 
     /// When a node must have accepted: the agreed time, counted in its opening hours.
@@ -94,7 +111,8 @@ impl Reference {
 
     pub(super) fn on_accept_overdue(&mut self, fid: Fid) {
         let (oid, n) = Oid::of(fid);
-        if self.fulfillment(oid, n).is_some_and(|f| f.stage == Stage::Released) {
+        // a release that was confirmed since has more time
+        if self.fulfillment(oid, n).is_some_and(|f| f.stage <= Stage::Released && self.now >= f.accept_by) {
             self.stop(oid, n, Code::AcceptTimeout);
         }
     }
@@ -199,6 +217,7 @@ impl Reference {
         // being stopped already: the node's refusal is as good as its consent
         let reason = f.stopping.unwrap_or(code);
         let stopping = f.stopping.is_some();
+        self.forget_release(oid, n);
         self.catch_up(oid, n, Stage::Released);
         let Some(f) = self.fulfillment_mut(oid, n) else { return };
         f.stage = Stage::Rejected;
@@ -222,6 +241,7 @@ impl Reference {
             return;
         }
         f.stage = Stage::Cancelled;
+        self.forget_release(oid, n);
         self.fulfillment_event(oid, n, Op::FulfillmentCancelled);
         self.give_back(oid, n, reason);
     }

@@ -65,7 +65,7 @@ impl Reference {
         let ships = lines.iter().any(|line| line.fulfil == Fulfil::Ship);
         let total = body.total();
         let order = OrderState {
-            placed_key: msg.key,
+            cancels: SmallVec::new(),
             accepted_at: self.now,
             status: Status::Open,
             exception: false,
@@ -88,6 +88,7 @@ impl Reference {
             cancelling: None,
             cancel_asked: false,
             refunds: 0,
+            refused_returns: SmallVec::new(),
             excluded: SmallVec::new(),
             order: body,
         };
@@ -268,6 +269,7 @@ impl Reference {
                             lines: SmallVec::from_slice(&[(number, sku, qty)]),
                             stage: Stage::Allocated,
                             release_sent: false,
+                            accept_by: self.now,
                             stopping: None,
                             expired: false,
                             early: SmallVec::new(),
@@ -288,13 +290,10 @@ impl Reference {
     fn release(&mut self, oid: Oid, n: usize) {
         let Some(f) = self.fulfillment_mut(oid, n) else { return };
         f.release_sent = true;
-        self.call_release(oid, n, 0);
-    }
-
-    /// Sends a fulfillment to its node. `again` is 0 but for a defect that invents a new id for every try.
-    pub(super) fn call_release(&mut self, oid: Oid, n: usize, again: u64) {
+        let (fid, node, ret) = (f.fid, f.node, f.ret);
+        // a release that is never confirmed does not wait for ever either
+        self.await_acceptance(oid, n);
         let Some(f) = self.fulfillment(oid, n) else { return };
-        let (fid, node, ret) = (crate::model::Fid(f.fid.0 | again << 50), f.node, f.ret);
         let lines = fulfillment_lines(f);
         self.call(oid, Kind::Release, n as u32, |m| {
             m.op = Op::NodeRelease;
@@ -354,21 +353,25 @@ impl Reference {
     pub(super) fn cancel(&mut self, msg: &Message) -> (Outcome, Code) {
         let oid = Oid::new(msg.order, 0);
         let Some(order) = self.orders.get_mut(&oid) else { return (Outcome::Rejected, Code::UnknownOrder) };
-        match order.status {
-            Status::Cancelled => return (Outcome::Replayed, Code::None),
-            Status::Completed | Status::Rejected => return (Outcome::Rejected, Code::TooLate),
-            Status::Open => {}
+        if let Some((_, refused)) = order.cancels.iter().find(|(key, _)| *key == msg.key) {
+            return if *refused { (Outcome::Rejected, Code::TooLate) } else { (Outcome::Replayed, Code::None) };
         }
-        if order.cancelling.is_some() {
-            return (Outcome::Replayed, Code::None);
+        let answer = match order.status {
+            Status::Cancelled => (Outcome::Replayed, Code::None),
+            Status::Completed | Status::Rejected => (Outcome::Rejected, Code::TooLate),
+            Status::Open if order.cancelling.is_some() => (Outcome::Replayed, Code::None),
+            Status::Open if !msg.lines.is_empty() => self.cancel_lines(oid, msg),
+            Status::Open => {
+                order.cancel_asked = true;
+                self.event(oid, Op::OrderCancelRequested, |m| m.code = Code::Customer);
+                self.begin_cancel(oid, Code::Customer);
+                (Outcome::Ok, Code::None)
+            }
+        };
+        if let Some(order) = self.orders.get_mut(&oid) {
+            order.cancels.push((msg.key, answer.0 == Outcome::Rejected));
         }
-        if !msg.lines.is_empty() {
-            return self.cancel_lines(oid, msg);
-        }
-        order.cancel_asked = true;
-        self.event(oid, Op::OrderCancelRequested, |m| m.code = Code::Customer);
-        self.begin_cancel(oid, Code::Customer);
-        (Outcome::Ok, Code::None)
+        answer
     }
 
     /// Some units: only what is not at a node yet can be taken out of an order.
@@ -535,16 +538,19 @@ impl Reference {
         if order.status != Status::Open || order.auth_pending || !order.own_lines().all(LineState::is_settled) {
             return;
         }
-        let own = |f: &&Fulfillment| f.ret.is_none();
-        let arrived = order.fulfillments.iter().filter(own).all(|f| !f.is_live() && f.stage != Stage::Shipped);
-        if !arrived || order.captures.iter().any(|due| !due.done) || order.exception {
+        if order.captures.iter().any(|due| !due.done) || order.exception {
             return;
         }
-        let all_cancelled = order.own_lines().all(|line| line.cancelled == line.qty);
+        // nothing more will be charged: what is left of the authorization is given back at once, not when the parcel arrives
         if self.void_open(oid) {
             return;
         }
         let Some(order) = self.orders.get_mut(&oid) else { return };
+        let own = |f: &&Fulfillment| f.ret.is_none();
+        if !order.fulfillments.iter().filter(own).all(|f| !f.is_live() && f.stage != Stage::Shipped) {
+            return;
+        }
+        let all_cancelled = order.own_lines().all(|line| line.cancelled == line.qty);
         if all_cancelled {
             order.status = Status::Cancelled;
             self.event(oid, Op::OrderCancelled, |m| m.code = Code::Merchant);

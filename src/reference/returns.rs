@@ -24,8 +24,20 @@ impl Reference {
         (!units.is_empty()).then_some(units)
     }
 
-    fn known_return(&self, oid: Oid, ret: Id) -> bool {
-        self.orders.get(&oid).is_some_and(|order| order.returns.iter().any(|known| known.ret == ret))
+    /// The answer to a request that was dealt with before.
+    fn known_return(&self, oid: Oid, ret: Id) -> Option<(Outcome, Code)> {
+        let order = self.orders.get(&oid)?;
+        if order.returns.iter().any(|known| known.ret == ret) {
+            return Some((Outcome::Replayed, Code::None));
+        }
+        order.refused_returns.iter().find(|(refused, _)| *refused == ret).map(|(_, code)| (Outcome::Rejected, *code))
+    }
+
+    fn refuse_return(&mut self, oid: Oid, msg: &Message, code: Code) -> (Outcome, Code) {
+        let Some(order) = self.orders.get_mut(&oid) else { return (Outcome::Rejected, Code::UnknownOrder) };
+        order.refused_returns.push((msg.ret, code));
+        self.event(oid, Op::ReturnRejected, |m| (m.ret, m.code, m.lines) = (msg.ret, code, msg.lines.clone()));
+        (Outcome::Rejected, code)
     }
 
     fn open_return(&mut self, oid: Oid, msg: &Message, units: Units, exchange: bool) {
@@ -57,15 +69,10 @@ impl Reference {
 
     pub(super) fn request_return(&mut self, msg: &Message) -> (Outcome, Code) {
         let oid = Oid::new(msg.order, 0);
-        if self.known_return(oid, msg.ret) {
-            return (Outcome::Replayed, Code::None);
+        if let Some(answer) = self.known_return(oid, msg.ret) {
+            return answer;
         }
-        let Some(units) = self.returnable(oid, msg) else {
-            if self.orders.contains_key(&oid) {
-                self.event(oid, Op::ReturnRejected, |m| (m.ret, m.code, m.lines) = (msg.ret, Code::NotReturnable, msg.lines.clone()));
-            }
-            return (Outcome::Rejected, Code::NotReturnable);
-        };
+        let Some(units) = self.returnable(oid, msg) else { return self.refuse_return(oid, msg, Code::NotReturnable) };
         self.open_return(oid, msg, units, false);
         self.event(oid, Op::ReturnAuthorized, |m| (m.ret, m.lines) = (msg.ret, msg.lines.clone()));
         self.after_request(oid, msg.ret);
@@ -82,18 +89,13 @@ impl Reference {
 
     pub(super) fn request_exchange(&mut self, msg: &Message) -> (Outcome, Code) {
         let oid = Oid::new(msg.order, 0);
-        if self.known_return(oid, msg.ret) {
-            return (Outcome::Replayed, Code::None);
+        if let Some(answer) = self.known_return(oid, msg.ret) {
+            return answer;
         }
         let Some(body) = msg.body.clone() else { return (Outcome::Rejected, Code::Invalid) };
         let units = self.returnable(oid, msg);
         let known = body.lines.iter().all(|line| self.estate.product(line.sku).is_some() && line.qty > 0);
-        let (Some(units), true) = (units, known) else {
-            if self.orders.contains_key(&oid) {
-                self.event(oid, Op::ReturnRejected, |m| (m.ret, m.code, m.lines) = (msg.ret, Code::NotReturnable, msg.lines.clone()));
-            }
-            return (Outcome::Rejected, Code::NotReturnable);
-        };
+        let (Some(units), true) = (units, known) else { return self.refuse_return(oid, msg, Code::NotReturnable) };
         let Some(order) = self.orders.get(&oid) else { return (Outcome::Rejected, Code::UnknownOrder) };
         let first = order.lines.iter().map(|line| line.line.0).max().unwrap_or(0) + 1;
         let new: Vec<LineState> =
@@ -102,8 +104,7 @@ impl Reference {
         let picks = self.source_new(order.order.ship_to, &wants);
         let short = |want: &Want| picks.iter().filter(|pick| pick.line == want.line).map(|pick| pick.qty).sum::<u32>() < want.qty;
         if wants.iter().any(|want| short(want) && !self.estate.product(want.sku).is_some_and(|product| product.backorderable)) {
-            self.event(oid, Op::ReturnRejected, |m| (m.ret, m.code, m.lines) = (msg.ret, Code::OutOfStock, msg.lines.clone()));
-            return (Outcome::Rejected, Code::OutOfStock);
+            return self.refuse_return(oid, msg, Code::OutOfStock);
         }
         let back: Money = units.iter().map(|(line, _, qty)| self.return_value(oid, *line, *qty)).sum();
         let difference = body.lines.iter().map(|line| line.total()).sum::<Money>() - back;

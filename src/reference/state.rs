@@ -94,6 +94,8 @@ pub struct Fulfillment {
     pub stage: Stage,
     /// the release call is out or was confirmed: the node may be at work
     pub release_sent: bool,
+    /// when the node must have accepted
+    pub accept_by: crate::sim::Timestamp,
     /// the node was asked to stop, and why
     pub stopping: Option<Code>,
     pub expired: bool,
@@ -172,7 +174,8 @@ pub enum Status {
 #[derive(Clone, Debug)]
 pub struct OrderState {
     pub order: Arc<Order>,
-    pub placed_key: Id,
+    /// idempotency keys of cancellations that were dealt with, and whether they were refused
+    pub cancels: SmallVec<[(Id, bool); 1]>,
     pub accepted_at: Timestamp,
     pub status: Status,
     pub exception: bool,
@@ -197,6 +200,8 @@ pub struct OrderState {
     /// the shopper asked for it (so an answer is owed if it fails)
     pub cancel_asked: bool,
     pub refunds: u32,
+    /// returns and exchanges that were refused, and why: the same request again gets the same answer
+    pub refused_returns: SmallVec<[(Id, Code); 1]>,
     /// nodes that refused goods of this order: not asked again for it
     pub excluded: SmallVec<[(NodeId, SkuId); 2]>,
 }

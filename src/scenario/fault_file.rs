@@ -194,7 +194,7 @@ impl FaultAction {
 
     fn may_last(self) -> bool {
         use FaultAction as A;
-        matches!(self, A::Refuse | A::Blackhole | A::Unavailable | A::Error | A::Throttle | A::Delay | A::Drop)
+        matches!(self, A::Refuse | A::Blackhole | A::Unavailable | A::Error | A::Throttle | A::LoseReply | A::Delay | A::Drop)
     }
 }
 
@@ -283,7 +283,7 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, check: &mut Check<'_>) -> Faul
     only("delay", rule.action.needs_delay() || rule.action == FaultAction::Duplicate, "duplicate, drop, delay, reorder and effect_late");
     only("retry_after", rule.action == FaultAction::Throttle, "throttle");
     only("resync", rule.action == FaultAction::Lose, "lose");
-    only("lasts", rule.action.may_last(), "refuse, blackhole, unavailable, error, throttle, delay and drop");
+    only("lasts", rule.action.may_last(), "refuse, blackhole, unavailable, error, throttle, lose_reply, delay and drop");
     if rule.action.needs_delay() && rule.delay.is_none() {
         check.key(path, format!("rule `{}` needs `delay`", rule.name), Some("a duration such as `\"5m\"`, or a range `\"1m..10m\"`".into()));
     }

@@ -259,11 +259,12 @@ impl World {
         let mut found = Lines::new();
         for item in &lines {
             let want = item.qty.unsigned_abs();
-            if let Some(b) = behaviour {
-                let gone = b.qty.unwrap_or(want).min(want).min(self.stock.free(node, item.sku));
+            let short = behaviour.map_or(0, |b| b.qty.unwrap_or(want).min(want));
+            if short > 0 {
+                let gone = short.min(self.stock.free(node, item.sku));
                 self.stock.lose(node, item.sku, gone);
             }
-            let have = self.stock.free(node, item.sku).min(want);
+            let have = self.stock.free(node, item.sku).min(want - short);
             if have > 0 {
                 self.stock.set_aside(node, item.sku, have);
                 found.push(LineQty { qty: have as i32, ..*item });

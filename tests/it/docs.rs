@@ -128,10 +128,42 @@ fn every_flag_of_the_readme_exists() {
     assert!(unknown.is_empty(), "the README names flags that no command has: {unknown:?}");
 }
 
+/// Fenced blocks of TOML, each with its `name`.
+fn examples(page: &str) -> Vec<(String, String)> {
+    let blocks = page.split("```toml\n").skip(1).filter_map(|after| after.split_once("```").map(|(block, _)| block.to_string()));
+    let name = |block: &str| block.lines().find_map(|line| line.strip_prefix("name = \"")?.split_once('"').map(|(name, _)| name.to_string()));
+    blocks.map(|block| (name(&block).expect("an example has a name"), block)).collect()
+}
+
+/// Scenarios have an `[order]`, fault sets do not: all are planned together, and the plan names them.
+#[test]
+fn the_examples_of_the_readme_are_accepted() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
+    std::fs::create_dir_all(&folder).expect("writable");
+    let mut arguments = vec!["plan".to_string()];
+    let mut faults = vec!["none".to_string()];
+    let examples = examples(&read("README.md"));
+    assert!(examples.len() >= 2, "a scenario and a fault set");
+    for (name, text) in &examples {
+        let path = folder.join(format!("{name}.toml"));
+        std::fs::write(&path, text).expect("writable");
+        let path = path.to_str().expect("UTF-8").to_string();
+        if text.contains("[order]") { arguments.push(path) } else { faults.push(path) }
+    }
+    arguments.push(format!("--faults={}", faults.join(",")));
+    let output = Command::new(env!("CARGO_BIN_EXE_orderstorm")).args(&arguments).output().expect("the program starts");
+    let plan = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (name, _) in &examples {
+        assert!(plan.contains(name.as_str()), "`{name}` is not in the plan:\n{plan}");
+    }
+}
+
 #[test]
 fn dead_links_and_unknown_verbs_would_be_found() {
     assert_eq!(links("see [a](no/such.md) and `[b](code.md)`\n```\n[c](code.md)\n```\n"), [(1, "no/such.md".to_string())]);
     assert!(anchors("# A heading, with *marks*\n").contains("a-heading-with-marks"));
-    let named = verbs("`orderstorm judge x`, `cargo run --release -- run`\n```sh\norderstorm sing\n# orderstorm speak\n```\nthe orderstorm project\n");
+    let named =
+        verbs("`orderstorm judge x`, `cargo run --release -- run`\n```sh\norderstorm sing\n# orderstorm speak\n```\nthe orderstorm project\n");
     assert_eq!(named.into_iter().collect::<Vec<_>>(), ["judge", "run", "sing"]);
 }
