@@ -126,7 +126,7 @@ impl BackorderFair {
     fn resolve(&mut self, account: &Account, line: &LineBook, e: &Entry, ctx: &mut Context<'_>) {
         let Some(open) = self.suspicions.get_mut(&account.no) else { return };
         let cause_at = ctx.ledger.sent_at(account.no, e.msg.cause);
-        let (mine, others) = std::mem::take(open).into_iter().partition(|s| s.line == line.line);
+        let (mine, others): (Vec<_>, Vec<_>) = std::mem::take(open).into_iter().partition(|s| s.line == line.line);
         *open = others;
         for s in mine {
             let fair = match (cause_at, s.cause_at) {

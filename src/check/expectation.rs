@@ -291,7 +291,8 @@ fn take(sets: &[Set], state: &mut State, event: Event, fault: Timestamp, header:
         for (d, deadline) in set.expect.within.iter().enumerate() {
             let Some(object) = object(deadline.scope, &event) else { continue };
             if deadline.to.contains(&op) {
-                let (due, rest) = std::mem::take(&mut state.pending).into_iter().partition(|p| (p.set, p.deadline, p.object) == (s, d, object));
+                let (due, rest): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut state.pending).into_iter().partition(|p| (p.set, p.deadline, p.object) == (s, d, object));
                 state.pending = rest;
                 for pending in due {
                     let extra = extension(pending.from, event.at, fault, header);
