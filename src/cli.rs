@@ -108,9 +108,10 @@ pub struct RunArgs {
     /// Folder for the results; a new one under results/ where absent
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Which histories to keep; `failures` runs a failing case again from its seed to record it
-    #[arg(long, value_enum, default_value_t = Record::All)]
-    pub record: Record,
+    /// Which histories to keep: all where absent, or with --seeds failures; `failures` runs a failing case again from its seed to
+    /// record it
+    #[arg(long, value_enum)]
+    pub record: Option<Record>,
     /// What to print on standard output
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,

@@ -16,7 +16,7 @@ pub use names::ForeignNames;
 pub use problem::ReadError;
 pub use reader::{End, HistoryReader, Item, read_history};
 pub use schema::history_schema;
-pub use writer::{Digest, HistoryWriter, combined_digest};
+pub use writer::{Digest, HistoryWriter, combined_digest, combined_hex};
 
 #[cfg(test)]
 mod tests;

@@ -55,74 +55,136 @@ impl Stage {
 /// Longest latency that is told apart from a longer one: 400 days in microseconds.
 const LONGEST_US: u64 = 400 * 86_400 * 1_000_000;
 
-/// One histogram for each stage, all of one configuration, so that adding up never fails; made when first needed,
-/// because most cases use few.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Latencies {
-    stages: [Option<Histogram<u32>>; Stage::ALL.len()],
-    /// latencies beyond the longest, counted as the longest
-    pub overflows: u64,
+/// So many latencies of a stage are kept one by one; more go into a histogram, which takes 140 KB however few they are. Most
+/// cases are small, and a run has many.
+const FEW: usize = 512;
+
+/// Latencies of one stage in microseconds.
+#[derive(Clone, Debug)]
+enum Samples {
+    Few(Vec<u64>),
+    Many(Box<Histogram<u32>>),
 }
 
-fn empty() -> Option<Histogram<u32>> {
-    Histogram::new_with_bounds(1, LONGEST_US, 3).ok()
+impl Default for Samples {
+    fn default() -> Samples {
+        Samples::Few(Vec::new())
+    }
+}
+
+impl Samples {
+    fn add(&mut self, micros: u64) {
+        match self {
+            Samples::Few(list) if list.len() < FEW => list.push(micros),
+            Samples::Few(list) => {
+                // cannot fail: the bounds are sound, and a test holds it
+                let Ok(mut histogram) = Histogram::new_with_bounds(1, LONGEST_US, 3) else { return };
+                list.iter().for_each(|sample| histogram.saturating_record(*sample));
+                histogram.saturating_record(micros);
+                *self = Samples::Many(Box::new(histogram));
+            }
+            Samples::Many(histogram) => histogram.saturating_record(micros),
+        }
+    }
+
+    fn merge(&mut self, other: &Samples) {
+        match (&mut *self, other) {
+            (_, Samples::Few(list)) => list.iter().for_each(|sample| self.add(*sample)),
+            (Samples::Many(mine), Samples::Many(theirs)) => {
+                // cannot fail: both have the one configuration
+                let _ = mine.add(theirs.as_ref());
+            }
+            (Samples::Few(list), Samples::Many(theirs)) => {
+                let list = std::mem::take(list);
+                *self = Samples::Many(theirs.clone());
+                list.into_iter().for_each(|sample| self.add(sample));
+            }
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Samples::Few(list) => list.len() as u64,
+            Samples::Many(histogram) => histogram.len(),
+        }
+    }
+
+    fn mean_us(&self) -> f64 {
+        match self {
+            Samples::Few(list) if list.is_empty() => 0.0,
+            Samples::Few(list) => list.iter().sum::<u64>() as f64 / list.len() as f64,
+            Samples::Many(histogram) => histogram.mean(),
+        }
+    }
+
+    fn quantiles(&self) -> Quantiles {
+        let count = self.count();
+        let mut sorted = match self {
+            Samples::Few(list) => list.clone(),
+            Samples::Many(_) => Vec::new(),
+        };
+        sorted.sort_unstable();
+        // a quantile says something only where at least ten samples lie beyond it
+        let at = |beyond_permille: u64| {
+            let quantile = 1.0 - beyond_permille as f64 / 1000.0;
+            let micros = match self {
+                Samples::Many(histogram) => histogram.value_at_quantile(quantile),
+                Samples::Few(_) => {
+                    let rank = (quantile * count as f64).ceil() as usize;
+                    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+                }
+            };
+            (count.saturating_mul(beyond_permille) >= 10_000).then_some(micros as f64 / 1e6)
+        };
+        let max = match self {
+            Samples::Few(_) => sorted.last().copied().unwrap_or(0),
+            Samples::Many(histogram) => histogram.max(),
+        };
+        Quantiles {
+            count,
+            mean_s: round6(self.mean_us() / 1e6),
+            max_s: max as f64 / 1e6,
+            p50_s: at(500),
+            p90_s: at(100),
+            p95_s: at(50),
+            p99_s: at(10),
+            p999_s: at(1),
+        }
+    }
+}
+
+/// The latencies of all stages, in a form that adds up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Latencies {
+    stages: [Samples; Stage::ALL.len()],
+    /// latencies beyond the longest, counted as the longest
+    pub overflows: u64,
 }
 
 impl Latencies {
     pub fn record(&mut self, stage: Stage, latency: Span) {
         let micros = latency.as_micros().max(1);
         self.overflows += u64::from(micros > LONGEST_US);
-        let slot = &mut self.stages[stage as usize];
-        if slot.is_none() {
-            *slot = empty();
-        }
-        if let Some(histogram) = slot {
-            histogram.saturating_record(micros.min(LONGEST_US));
-        }
+        self.stages[stage as usize].add(micros.min(LONGEST_US));
     }
 
     pub fn merge(&mut self, other: &Latencies) {
         self.overflows += other.overflows;
         for (mine, theirs) in self.stages.iter_mut().zip(&other.stages) {
-            match (mine.as_mut(), theirs) {
-                (Some(histogram), Some(more)) => {
-                    // cannot fail: both have the one configuration
-                    let _ = histogram.add(more);
-                }
-                (None, Some(more)) => *mine = Some(more.clone()),
-                (_, None) => {}
-            }
+            mine.merge(theirs);
         }
     }
 
     pub fn mean_s(&self, stage: Stage) -> Option<f64> {
-        self.stages[stage as usize].as_ref().filter(|h| !h.is_empty()).map(|h| round6(h.mean() / 1e6))
+        let samples = &self.stages[stage as usize];
+        (samples.count() > 0).then(|| round6(samples.mean_us() / 1e6))
     }
 
     pub fn quantiles(&self) -> impl Iterator<Item = (String, Quantiles)> + '_ {
         Stage::ALL.into_iter().filter_map(|stage| {
-            let histogram = self.stages[stage as usize].as_ref()?;
-            Some((stage.name().to_owned(), quantiles(histogram)))
+            let samples = &self.stages[stage as usize];
+            (samples.count() > 0).then(|| (stage.name().to_owned(), samples.quantiles()))
         })
-    }
-}
-
-/// A quantile says something only where at least ten samples lie beyond it.
-fn quantiles(histogram: &Histogram<u32>) -> Quantiles {
-    let count = histogram.len();
-    let at = |beyond_permille: u64| {
-        let quantile = 1.0 - beyond_permille as f64 / 1000.0;
-        (count.saturating_mul(beyond_permille) >= 10_000).then(|| histogram.value_at_quantile(quantile) as f64 / 1e6)
-    };
-    Quantiles {
-        count,
-        mean_s: if count == 0 { 0.0 } else { round6(histogram.mean() / 1e6) },
-        max_s: histogram.max() as f64 / 1e6,
-        p50_s: at(500),
-        p90_s: at(100),
-        p95_s: at(50),
-        p99_s: at(10),
-        p999_s: at(1),
     }
 }
 

@@ -52,7 +52,11 @@ pub struct CaseReport {
     pub variant: String,
     pub fault: String,
     pub channel: String,
+    /// orders of one run of it
     pub orders: u32,
+    /// how many seeds this row stands for: seeds that passed share one, with the measures of the first
+    pub seeds: u32,
+    /// the first of them
     pub seed: u64,
     pub verdict: Verdict,
     /// why it is not applicable, not exercised or unknown

@@ -66,11 +66,11 @@ impl Counts {
         let mut counts = Counts::default();
         for case in cases {
             match case.verdict {
-                Verdict::Pass => counts.pass += 1,
-                Verdict::NotExercised => counts.not_exercised += 1,
-                Verdict::Unknown => counts.unknown += 1,
-                Verdict::Fail => counts.fail += 1,
-                Verdict::NotApplicable => counts.not_applicable += 1,
+                Verdict::Pass => counts.pass += case.seeds as usize,
+                Verdict::NotExercised => counts.not_exercised += case.seeds as usize,
+                Verdict::Unknown => counts.unknown += case.seeds as usize,
+                Verdict::Fail => counts.fail += case.seeds as usize,
+                Verdict::NotApplicable => counts.not_applicable += case.seeds as usize,
             }
         }
         counts

@@ -169,7 +169,7 @@ pub(super) fn run() -> RunReport {
             }
         }
     }
-    let orders = cases.iter().map(|case| u64::from(case.orders)).sum();
+    let orders = cases.iter().map(|case| u64::from(case.orders) * u64::from(case.seeds)).sum();
     RunReport {
         orderstorm_summary: SUMMARY_VERSION,
         manifest: Manifest {
@@ -226,6 +226,7 @@ fn case(number: usize, scenario: &str, variant: &str, fault: &str, channel: &str
         fault: fault.into(),
         channel: channel.into(),
         orders,
+            seeds: 1,
         seed: 42u64.wrapping_mul(number as u64 + 1),
         verdict,
         reason,

@@ -274,7 +274,7 @@ impl Page {
 
     fn verdict(&mut self, report: &RunReport) {
         let counts = Counts::of(&report.cases);
-        let orders: u64 = report.cases.iter().map(|case| u64::from(case.orders)).sum();
+        let orders: u64 = report.cases.iter().map(|case| u64::from(case.orders) * u64::from(case.seeds)).sum();
         let entries: u64 = report.cases.iter().map(|case| case.entries).sum();
         let parts: Vec<String> = counts
             .each()

@@ -15,9 +15,9 @@ use crate::sim::{Clock, Seed, VirtualClock};
 use crate::target::{Embedded, ServiceModel};
 use crate::workload::Partition;
 use crate::world::World;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is the same for all cases of a run.
@@ -150,27 +150,38 @@ pub fn stories(header: &Header, findings: &[Finding], entries: &[Entry], reprodu
         .collect()
 }
 
-/// Does `work` for 0..count on `jobs` threads and gives the results in order. What is not begun when `stop` is set is none.
-pub fn in_parallel<T: Send>(count: usize, jobs: usize, stop: &Stop, work: impl Fn(usize) -> T + Sync) -> Vec<Option<T>> {
-    let results: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+/// Does `work` for 0..count on `jobs` threads and hands the results to `take` in order, on this thread, as they come. What was not
+/// begun when `stop` was set is none. Only results that came before their turn are held.
+pub fn in_parallel<T: Send>(count: usize, jobs: usize, stop: &Stop, work: impl Fn(usize) -> T + Sync, mut take: impl FnMut(usize, Option<T>)) {
     let next = AtomicUsize::new(0);
+    let (sender, results) = std::sync::mpsc::sync_channel::<(usize, T)>(64);
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(count).max(1) {
-            scope.spawn(|| {
+            let (sender, next, work) = (sender.clone(), &next, &work);
+            scope.spawn(move || {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    if at >= count || stop.is_set() {
+                    if at >= count || stop.is_set() || sender.send((at, work(at))).is_err() {
                         return;
-                    }
-                    let result = work(at);
-                    if let Ok(mut slot) = results[at].lock() {
-                        *slot = Some(result);
                     }
                 }
             });
         }
+        drop(sender);
+        let mut early: BTreeMap<usize, T> = BTreeMap::new();
+        let mut turn = 0;
+        for (at, result) in results {
+            early.insert(at, result);
+            while let Some(result) = early.remove(&turn) {
+                take(turn, Some(result));
+                turn += 1;
+            }
+        }
+        // stopped: what is missing was never begun
+        for at in turn..count {
+            take(at, early.remove(&at));
+        }
     });
-    results.into_iter().map(|slot| slot.into_inner().unwrap_or(None)).collect()
 }
 
 /// Runs a partition twice and gives the first entry in which the two differ, if any.

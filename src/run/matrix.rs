@@ -5,8 +5,8 @@ use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, width};
 use crate::check::{CheckResult, Verdict};
 use crate::cli::{Format, MatrixArgs, PlanArgs, Record, RunArgs};
-use crate::history::combined_digest;
-use crate::measure::MeterTotals;
+use crate::history::{combined_digest, combined_hex};
+use crate::measure::{Measures, MeterTotals};
 use crate::reference::{DEFECTS, Defect};
 use crate::report::{self, CaseReport, Manifest, RunReport, View};
 use crate::scenario::{Case, Expansion, Library, Problem, Problems, Selection, expand};
@@ -194,46 +194,60 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     std::fs::create_dir_all(&histories).map_err(|error| cannot_write(&histories, &error))?;
     let watch = Stopwatch::start();
     let cases = &chosen.expansion.cases;
+    let record = args.record.unwrap_or(if args.matrix.seeds > 1 { Record::Failures } else { Record::All });
     let units: Vec<(usize, u32)> = (0..cases.len())
-        .filter(|at| cases[*at].not_applicable.is_none())
-        .flat_map(|at| (0..chosen.partitions(&cases[at])).map(move |number| (at, number)))
+        .flat_map(|at| (0..if cases[at].not_applicable.is_some() { 1 } else { chosen.partitions(&cases[at]) }).map(move |number| (at, number)))
         .collect();
     let bar = progress(units.len() as u64);
-    let parts = execute::in_parallel(units.len(), jobs(args.jobs), stop, |unit| {
+    let mut totals = MeterTotals::default();
+    let mut rows = Rows::default();
+    let mut parts: Vec<(u32, execute::Part)> = Vec::new();
+    let mut short = false;
+    let mut broken: Option<std::io::Error> = None;
+    let work = |unit: usize| {
         let (at, number) = units[unit];
         let case = &cases[at];
+        if case.not_applicable.is_some() {
+            bar.inc(1);
+            return Ok(None);
+        }
         let part = chosen.partition(case, number);
-        let file = (args.record == Record::All).then(|| histories.join(history_name(case, number, chosen.partitions(case))));
-        let mut result = execute::partition(&setup, case, &part, file.as_deref(), stop);
+        let name = || histories.join(history_name(case, number, chosen.partitions(case)));
+        let mut result = execute::partition(&setup, case, &part, (record == Record::All).then(name).as_deref(), stop);
         let failed = result.as_ref().is_ok_and(|part| part.judgement.verdict == Verdict::Fail);
-        if failed && args.record == Record::Failures {
-            let file = histories.join(history_name(case, number, chosen.partitions(case)));
-            result = execute::partition(&setup, case, &part, Some(&file), stop);
+        if failed && record == Record::Failures {
+            result = execute::partition(&setup, case, &part, Some(&name()), stop);
+        }
+        if result.is_err() {
+            // the disk is full, or gone: no use in going on
+            stop.set();
         }
         bar.inc(1);
         bar.set_message(case.name.clone());
-        result
+        result.map(Some)
+    };
+    execute::in_parallel(units.len(), jobs(args.jobs), stop, work, |unit, result| {
+        let (at, number) = units[unit];
+        match result {
+            Some(Ok(Some(part))) => parts.push((number, part)),
+            Some(Ok(None)) => {}
+            Some(Err(error)) => broken = broken.take().or(Some(error)),
+            None => short = true,
+        }
+        if units.get(unit + 1).is_none_or(|(next, _)| *next != at) {
+            let case = &cases[at];
+            if !parts.is_empty() || (case.not_applicable.is_some() && !short) {
+                rows.add(case_report(&setup, &chosen, case, &parts, short, record, &mut totals));
+            }
+            parts.clear();
+            short = false;
+        }
     });
     bar.finish_and_clear();
-    let mut by_case: BTreeMap<usize, Vec<(u32, execute::Part)>> = BTreeMap::new();
-    let mut skipped: BTreeMap<usize, u32> = BTreeMap::new();
-    for ((at, number), result) in units.iter().zip(parts) {
-        match result {
-            Some(Ok(part)) => by_case.entry(*at).or_default().push((*number, part)),
-            Some(Err(error)) => return Err(cannot_write(&histories, &error)),
-            None => *skipped.entry(*at).or_default() += 1,
-        }
+    if let Some(error) = broken {
+        return Err(cannot_write(&histories, &error));
     }
-    let mut totals = MeterTotals::default();
-    let mut reports = Vec::with_capacity(cases.len());
-    for (at, case) in cases.iter().enumerate() {
-        let parts = by_case.remove(&at).unwrap_or_default();
-        if parts.is_empty() && case.not_applicable.is_none() {
-            continue;
-        }
-        let short = skipped.contains_key(&at);
-        reports.push(case_report(&setup, &chosen, case, &parts, short, args.record, &mut totals));
-    }
+    let reports = rows.cases;
     let partial = stop.is_set();
     let verdict = reports.iter().fold(Verdict::NotApplicable, |worst, case| worst.merge(case.verdict));
     let report = RunReport {
@@ -269,6 +283,46 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         (_, Verdict::NotApplicable) => Ended::Undecided,
         (_, Verdict::Pass) => Ended::Good,
     })
+}
+
+/// Case reports, with the seeds of one cell that came out alike and well in one row: what failed or is undecided keeps its own.
+#[derive(Default)]
+struct Rows {
+    cases: Vec<CaseReport>,
+    /// where the good seeds of a cell are
+    good: BTreeMap<String, usize>,
+}
+
+impl Rows {
+    fn add(&mut self, case: CaseReport) {
+        let folds = matches!(case.verdict, Verdict::Pass | Verdict::NotApplicable);
+        let cell = [case.scenario.as_str(), &case.variant, &case.fault, &case.channel, &case.orders.to_string()].join(".");
+        match self.good.get(&cell) {
+            Some(at) if folds && self.cases[*at].verdict == case.verdict => {
+                let row = &mut self.cases[*at];
+                row.seeds += 1;
+                row.entries += case.entries;
+                row.histories.extend(case.histories);
+                for (rule, fired) in case.faults_fired {
+                    *row.faults_fired.entry(rule).or_default() += fired;
+                }
+                for (mine, more) in row.checks.iter_mut().zip(&case.checks) {
+                    mine.activations += more.activations;
+                    mine.unknowns += more.unknowns;
+                    if mine.verdict == Verdict::NotExercised {
+                        mine.verdict = more.verdict;
+                    }
+                }
+                row.digest = combined_hex(&row.digest, &case.digest);
+            }
+            _ => {
+                if folds {
+                    self.good.insert(cell, self.cases.len());
+                }
+                self.cases.push(case);
+            }
+        }
+    }
 }
 
 fn history_name(case: &Case, number: u32, of: u32) -> String {
@@ -351,6 +405,7 @@ fn case_report(
         fault: case.fault.name.clone(),
         channel: case.channel.name().into(),
         orders: case.orders,
+        seeds: 1,
         seed: case.seed.0,
         verdict,
         reason,
@@ -362,7 +417,8 @@ fn case_report(
         virtual_s: ended,
         histories: parts.iter().filter(|(_, part)| kept(part)).map(|(n, _)| format!("histories/{}", history_name(case, *n, of))).collect(),
         digest: if digests.is_empty() { String::new() } else { combined_digest(&digests) },
-        measures: measured.measures(),
+        // courses over time are for the whole run: for every case they would be most of the summary
+        measures: Measures { series: Vec::new(), ..measured.measures() },
         reproduce: execute::reproduce(setup, &case.name),
     }
 }
@@ -436,21 +492,27 @@ fn check_determinism(setup: &Setup, chosen: &Chosen, args: &RunArgs, stop: &Stop
     let cases: Vec<&Case> = chosen.expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
     let units: Vec<(&Case, u32)> = cases.iter().flat_map(|case| (0..chosen.partitions(case)).map(move |number| (*case, number))).collect();
     let bar = progress(units.len() as u64);
-    let found = execute::in_parallel(units.len(), jobs(args.jobs), stop, |at| {
+    let mut first: Option<String> = None;
+    let twice = |at: usize| {
         let (case, number) = units[at];
         let difference = execute::first_difference(setup, case, &chosen.partition(case, number), stop);
         bar.inc(1);
         difference
+    };
+    execute::in_parallel(units.len(), jobs(args.jobs), stop, twice, |at, difference| {
+        if let (None, Some(Some((n, one, other)))) = (&first, difference) {
+            let (case, number) = units[at];
+            let name = &case.name;
+            first = Some(format!("{name} partition {number}: the two runs differ first at entry {n}\n  first:  {one}\n  second: {other}\n"));
+        }
     });
     bar.finish_and_clear();
     if stop.is_set() {
         return Ok(Ended::Stopped);
     }
-    for ((case, number), difference) in units.iter().zip(&found) {
-        if let Some(Some((n, first, second))) = difference {
-            say(&format!("{} partition {number}: the two runs differ first at entry {n}\n  first:  {first}\n  second: {second}\n", case.name));
-            return Ok(Ended::Failed);
-        }
+    if let Some(difference) = first {
+        say(&difference);
+        return Ok(Ended::Failed);
     }
     say(&format!("{} cases ran twice: every entry was the same.\n", cases.len()));
     Ok(Ended::Good)

@@ -23,6 +23,15 @@ pub struct Digest {
     pub bytes: u64,
 }
 
+/// One digest over two, in order.
+pub fn combined_hex(first: &str, second: &str) -> String {
+    let mut sha = Sha256::new();
+    sha.update(first.as_bytes());
+    sha.update(b"\n");
+    sha.update(second.as_bytes());
+    hex(&sha.finalize())
+}
+
 /// The digest of a case: that of its only partition, or one over those of all partitions in order.
 pub fn combined_digest(partitions: &[Digest]) -> String {
     match partitions {
