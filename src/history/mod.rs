@@ -9,4 +9,6 @@ mod store;
 
 pub use entry::{Entry, Kind, Observer};
 pub use header::{HISTORY_VERSION, Header};
-pub use store::{Digest, End, ForeignNames, HistoryReader, HistoryWriter, Item, ReadError, combined_digest, combined_hex, history_schema, read_history};
+pub use store::{
+    Digest, End, ForeignNames, HistoryReader, HistoryWriter, Item, ReadError, combined_digest, combined_hex, history_schema, read_history,
+};

@@ -7,7 +7,6 @@ use super::state::{Oid, Stage, Status, Units};
 use super::{Defect, Reference, Timer};
 use crate::model::{Code, Fid, Id, LineNo, LineQty, Lines, Message, Node, Op, Outcome, RUN_BEGINS_AT_H, SkuId};
 use crate::sim::{Span, Timestamp};
-use smallvec::SmallVec;
 
 /// The part of a fulfillment id that says whose it is.
 pub(super) const FID_MASK: u64 = (1 << 50) - 1;
@@ -160,6 +159,7 @@ impl Reference {
 
     fn on_shipped(&mut self, oid: Oid, n: usize, left: &Lines) {
         self.catch_up(oid, n, Stage::Packed);
+        self.short_by_shipping(oid, n, left);
         if !self.goods_left(oid, n, left, Stage::Shipped, Op::ShipmentShipped) {
             return;
         }
@@ -178,6 +178,7 @@ impl Reference {
     }
 
     fn on_collected(&mut self, oid: Oid, n: usize, left: &Lines) {
+        self.short_by_shipping(oid, n, left);
         if self.goods_left(oid, n, left, Stage::PickedUp, Op::FulfillmentPickedUp) {
             self.advance(oid);
         }
@@ -289,56 +290,64 @@ impl Reference {
 
     fn on_short_picked(&mut self, oid: Oid, n: usize, msg: &Message) {
         self.catch_up(oid, n, Stage::Accepted);
+        let told: Units = msg.lines.iter().map(|item| (item.line, item.sku, item.qty.unsigned_abs())).collect();
+        self.units_missing(oid, n, &told, msg.code);
+        self.advance(oid);
+    }
+
+    /// A node that ships fewer units than it was given has come up short, even if its notice of that is still under way.
+    fn short_by_shipping(&mut self, oid: Oid, n: usize, left: &Lines) {
+        let Some(f) = self.fulfillment(oid, n) else { return };
+        let gone = |line: LineNo| left.iter().filter(|item| item.line == line).map(|item| item.qty.unsigned_abs()).sum::<u32>();
+        let missing: Units =
+            f.lines.iter().map(|(line, sku, qty)| (*line, *sku, qty.saturating_sub(gone(*line)))).filter(|(_, _, qty)| *qty > 0).collect();
+        if !missing.is_empty() {
+            self.units_missing(oid, n, &missing, Code::None);
+        }
+    }
+
+    /// Units that a node will not bring after all: taken out of the fulfillment once, however often it is told, and sourced anew.
+    fn units_missing(&mut self, oid: Oid, n: usize, told: &[(LineNo, SkuId, u32)], code: Code) {
         let Some(order) = self.orders.get_mut(&oid) else { return };
         let Some(f) = order.fulfillments.get_mut(n) else { return };
         let (fid, node, ret) = (f.fid, f.node, f.ret);
-        let mut missing: Units = SmallVec::new();
-        for item in &msg.lines {
-            // a repeated notice finds the units gone already: what a node says of a line is what is missing of it in all
-            let Some(at) = f.lines.iter().position(|(line, _, _)| *line == item.line) else { continue };
-            if f.short_told.contains(&item.line) {
+        let mut missing = Units::new();
+        for (line, sku, qty) in told {
+            // what a node says of a line is what is missing of it in all
+            let Some(at) = f.lines.iter().position(|(known, _, _)| known == line) else { continue };
+            if f.short_told.contains(line) {
                 continue;
             }
-            f.short_told.push(item.line);
-            let gone = f.lines[at].2.min(item.qty.unsigned_abs());
+            f.short_told.push(*line);
+            let gone = f.lines[at].2.min(*qty);
             f.lines[at].2 -= gone;
-            missing.push((item.line, item.sku, gone));
+            missing.push((*line, *sku, gone));
         }
         f.lines.retain(|(_, _, qty)| *qty > 0);
         if missing.is_empty() {
             return;
         }
+        let cancelling = order.cancelling.is_some();
         for (line_no, sku, qty) in &missing {
             if let Some(line) = order.line_mut(*line_no) {
                 line.in_fulfillment = line.in_fulfillment.saturating_sub(*qty);
+                if cancelling {
+                    line.cancelled += qty;
+                }
             }
             if !order.excluded.contains(&(node, *sku)) {
                 order.excluded.push((node, *sku));
             }
         }
         let lines: Lines = missing.iter().map(|(line, sku, qty)| LineQty { line: *line, sku: *sku, qty: *qty as i32, seq: 0 }).collect();
-        let code = msg.code;
         self.event(oid, Op::FulfillmentShortPicked, |m| {
             (m.fulfillment, m.node, m.ret, m.code) = (fid, node, ret, code);
             m.lines = lines;
         });
         self.unreserve(oid, node, &missing, ret);
-        if self.has(Defect::ShortPickStuck) {
-            return;
-        }
-        let cancelling = self.orders.get(&oid).is_some_and(|order| order.cancelling.is_some());
-        if cancelling {
-            if let Some(order) = self.orders.get_mut(&oid) {
-                for (line, _, qty) in &missing {
-                    if let Some(line) = order.line_mut(*line) {
-                        line.cancelled += qty;
-                    }
-                }
-            }
-        } else {
+        if !cancelling {
             self.resource(oid, &missing);
         }
-        self.advance(oid);
     }
 
     /// Finds another node for units that came back; else they wait, or are cancelled where the SKU cannot wait.

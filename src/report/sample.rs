@@ -226,7 +226,7 @@ fn case(number: usize, scenario: &str, variant: &str, fault: &str, channel: &str
         fault: fault.into(),
         channel: channel.into(),
         orders,
-            seeds: 1,
+        seeds: 1,
         seed: 42u64.wrapping_mul(number as u64 + 1),
         verdict,
         reason,
