@@ -2,7 +2,7 @@
 
 use super::execute::{self, Setup};
 use super::source::{self, Recorded};
-use super::{Ended, Stop, Trouble, cannot_write, say, width};
+use super::{Ended, Stop, Trouble, cannot_write, say, shown, width};
 use crate::check::{CheckResult, Verdict};
 use crate::cli::{Format, MatrixArgs, PlanArgs, Record, RunArgs};
 use crate::history::{combined_digest, combined_hex};
@@ -271,7 +271,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
                 say(&format!("{}\n", recorded.account));
             }
             let view = View { width: width(), ..View::default() };
-            report::print(&report, view).map_err(|error| Trouble::Environment(format!("error: {error}")))?;
+            shown(report::print(&report, view))?;
             say(&format!("\nReport   {}\nSummary  {}\nJUnit    {}\n", paths.html.display(), paths.summary.display(), paths.junit.display()));
         }
     }
