@@ -249,7 +249,9 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     }
     let reports = rows.cases;
     let partial = stop.is_set();
-    let verdict = reports.iter().fold(Verdict::NotApplicable, |worst, case| worst.merge(case.verdict));
+    // cases that were never begun have no row, and what was not tried was not shown
+    let least = if partial { Verdict::Unknown } else { Verdict::NotApplicable };
+    let verdict = reports.iter().fold(least, |worst, case| worst.merge(case.verdict));
     let report = RunReport {
         orderstorm_summary: report::SUMMARY_VERSION,
         manifest: manifest(&setup, &chosen),
