@@ -216,7 +216,8 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         let mut result = execute::partition(&setup, case, &part, (record == Record::All).then(name).as_deref(), stop);
         let failed = result.as_ref().is_ok_and(|part| part.judgement.verdict == Verdict::Fail);
         if failed && record == Record::Failures {
-            result = execute::partition(&setup, case, &part, Some(&name()), stop);
+            // to its end, whatever comes: half a history would prove less than was found
+            result = execute::partition(&setup, case, &part, Some(&name()), &Stop::new());
         }
         if result.is_err() {
             // the disk is full, or gone: no use in going on
