@@ -63,7 +63,7 @@ pub fn header(setup: &Setup, case: &Case, part: &Partition) -> Header {
 
 /// The command that runs one case of this run alone.
 pub fn reproduce(setup: &Setup, case: &str) -> String {
-    format!("orderstorm run {} --case {case}", setup.arguments).replace("  ", " ")
+    format!("orderstorm run {} --case {case}", setup.arguments)
 }
 
 /// Runs one partition on `clock`; every entry goes to `observer`.

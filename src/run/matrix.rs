@@ -83,7 +83,7 @@ fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
 /// The arguments that make this run again, in the order of the help text.
 fn arguments(args: &RunArgs) -> String {
     let m = &args.matrix;
-    let mut words: Vec<String> = m.scenarios.clone();
+    let mut words: Vec<String> = m.scenarios.iter().map(|name| quoted(name)).collect();
     let mut add = |flag: &str, value: Option<String>| words.extend(value.map(|value| format!("{flag} {}", quoted(&value))));
     add("--profile", m.profile.clone());
     add("--orders", m.orders.map(|n| n.to_string()));
