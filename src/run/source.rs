@@ -28,9 +28,6 @@ pub struct Part {
 }
 
 impl Recorded {
-    pub fn orders(&self) -> usize {
-        self.parts.iter().map(|part| part.orders.len()).sum()
-    }
     pub fn partition(&self, case: &Case, number: u32) -> Partition {
         let part = &self.parts[number as usize];
         let seed = case.seed.derive(&format!("partition {number}"));
@@ -51,7 +48,7 @@ pub fn load(file: &Path, columns: &str, most: Option<u32>, library: &mut Library
     }
     let mut fixture = standard_fixture();
     fixture.products = history.skus.iter().map(|name| Product { name: name.clone(), price: Money::ZERO, backorderable: true }).collect();
-    let scenario = Arc::new(scenario(fixture)?);
+    let scenario = Arc::new(scenario(fixture, history.orders.len() as u32)?);
     let node = |region: Region| if region == Region::East { NodeId(1) } else { NodeId(2) };
     let opening = opening_stock(&history, OPENING_SHARE);
     let receipts = replenishment(&history, &opening, DEFAULT_RECEIPT_LAG);
@@ -105,7 +102,7 @@ fn as_order(order: &workload::SourceOrder, region: Region) -> Order {
 }
 
 /// What is expected of a recorded order: it ends, and everything in between keeps the invariants.
-fn scenario(fixture: Fixture) -> Result<Scenario, Trouble> {
+fn scenario(fixture: Fixture, orders: u32) -> Result<Scenario, Trouble> {
     let expect_file = ExpectFile {
         flow: vec!["order.accepted > order.completed".into(), "order.accepted > payment.captured+".into()],
         never: vec!["order.rejected".into(), "order.cancelled".into()],
@@ -119,7 +116,7 @@ fn scenario(fixture: Fixture) -> Result<Scenario, Trouble> {
         about: "A real order history with its own times, SKUs and quantities; opening stock covers 98 % of each SKU's demand".into(),
         matrix: Matrix {
             channels: vec![crate::model::Channel::Web],
-            orders: vec![1],
+            orders: vec![orders],
             cover: Cover::Pairwise,
             stock: StockScope::Fixed,
             gap: Span::ZERO,
