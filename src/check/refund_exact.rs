@@ -52,7 +52,8 @@ impl Checker for RefundExact {
         let beyond = (account.sum(Flow::Captured, true) - account.value_shipped()).max(0);
         if (refunded - due).abs() > slack && (refunded - due - beyond).abs() > slack {
             let what = format!("{} refunded to {order}, {} was due", Money(refunded), Money(due));
-            let mut evidence: Vec<u64> = account.returns.iter().map(|ret| ret.inspected.n).collect();
+            let mut evidence: Vec<u64> =
+                account.returns.iter().map(|ret| if ret.inspected.is_set() { ret.inspected.n } else { ret.requested.n }).collect();
             evidence.extend(account.entries_of(Flow::Refunded));
             let expected = format!("refund = value of the units given back, less new goods in exchange{}", per_line(account));
             ctx.fail(self.name(), order, what, expected, evidence);

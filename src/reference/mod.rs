@@ -98,6 +98,8 @@ pub struct Reference {
     copies: FxHashMap<OrderNo, u64>,
     stock: stock::Stock,
     backlog: sourcing::Backlog,
+    /// picked and not reserved yet: only a defect leaves anything here
+    late_picks: FxHashMap<Oid, Vec<sourcing::Pick>>,
     calls: FxHashMap<Id, calls::PendingCall>,
     /// callbacks about returns that nobody has requested yet
     parked: FxHashMap<Id, Vec<Message>>,
@@ -122,6 +124,7 @@ impl Reference {
             copies: FxHashMap::default(),
             stock,
             backlog: sourcing::Backlog::default(),
+            late_picks: FxHashMap::default(),
             calls: FxHashMap::default(),
             parked: FxHashMap::default(),
             seen_messages: FxHashMap::default(),

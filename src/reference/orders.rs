@@ -8,6 +8,9 @@ use crate::model::{Code, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, Nod
 use crate::sim::Span;
 use smallvec::SmallVec;
 
+/// How long after the look the write comes, where the two are not one.
+const LATE_RESERVE: Span = Span::from_secs(2);
+
 pub(super) fn line_state(line: &OrderLine, number: LineNo, ret: Id) -> LineState {
     LineState {
         line: number,
@@ -134,14 +137,8 @@ impl Reference {
     pub(super) fn promise(&mut self, oid: Oid, wants: &[Want], picks: &[Pick]) {
         if self.has(Defect::CheckThenReserve) && !picks.is_empty() {
             // the look was taken; the write comes a moment later
-            self.timers.push(self.now + Span::from_secs(2), Timer::LateReserve(oid));
-            if let Some(order) = self.orders.get_mut(&oid) {
-                for pick in picks {
-                    if let Some(line) = order.line_mut(pick.line) {
-                        line.pickup_node = pick.node;
-                    }
-                }
-            }
+            self.timers.push(self.now + LATE_RESERVE, Timer::LateReserve(oid));
+            self.late_picks.entry(oid).or_default().extend_from_slice(picks);
         } else {
             self.commit_picks(oid, picks);
         }
@@ -154,17 +151,15 @@ impl Reference {
     }
 
     pub(super) fn on_late_reserve(&mut self, oid: Oid) {
-        let Some(order) = self.orders.get(&oid) else { return };
-        if order.cancelling.is_some() || order.status != Status::Open {
-            return;
-        }
-        let free = |line: &&LineState| {
-            line.backordered == 0 && line.reserved.is_empty() && line.in_fulfillment == 0 && line.shipped == 0 && line.cancelled == 0
-        };
-        let picks: Vec<Pick> =
-            order.lines.iter().filter(free).map(|line| Pick { node: line.pickup_node, line: line.line, sku: line.sku, qty: line.qty }).collect();
-        self.commit_picks(oid, &picks);
+        self.reserve_late_picks(oid);
         self.advance(oid);
+    }
+
+    /// Reserves what was picked a moment ago, without a second look.
+    fn reserve_late_picks(&mut self, oid: Oid) {
+        if let Some(picks) = self.late_picks.remove(&oid) {
+            self.commit_picks(oid, &picks);
+        }
     }
 
     pub(super) fn backorder(&mut self, oid: Oid, line_no: LineNo, sku: SkuId, qty: u32) {
@@ -434,6 +429,8 @@ impl Reference {
 
     /// Starts to cancel everything that has not left: stops nodes, gives promises back, then waits for the nodes' word.
     pub(super) fn begin_cancel(&mut self, oid: Oid, code: Code) {
+        // a write that is under way is not called back
+        self.reserve_late_picks(oid);
         let Some(order) = self.orders.get_mut(&oid) else { return };
         order.cancelling = Some(code);
         let mut freed: Vec<(NodeId, Id, Units)> = Vec::new();

@@ -79,6 +79,13 @@ pub struct CaseReport {
     pub reproduce: String,
 }
 
+impl CaseReport {
+    /// Orders that were really placed: none where the case makes no sense.
+    pub fn orders_run(&self) -> u64 {
+        if self.verdict == Verdict::NotApplicable { 0 } else { u64::from(self.orders) * u64::from(self.seeds) }
+    }
+}
+
 /// A finding with the story that proves it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FindingReport {

@@ -157,7 +157,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
         .collect();
     let (findings, anchors) = findings(report);
     let all_findings: u64 = report.cases.iter().map(|case| case.findings_total.max(case.findings.len() as u64)).sum();
-    let orders: u64 = report.cases.iter().map(|case| u64::from(case.orders) * u64::from(case.seeds)).sum();
+    let orders: u64 = report.cases.iter().map(CaseReport::orders_run).sum();
     let entries: u64 = report.cases.iter().map(|case| case.entries).sum();
     let grid = Grid::of(&report.cases);
     let kpis: Vec<_> = kpi_rows(&report.totals.kpis);

@@ -2,7 +2,7 @@
 
 use super::grid::{Counts, Grid, kpi_rows, reasons, seconds, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
-use super::{FindingReport, RunReport, TimelineRow};
+use super::{CaseReport, FindingReport, RunReport, TimelineRow};
 use crate::check::Verdict;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -274,7 +274,7 @@ impl Page {
 
     fn verdict(&mut self, report: &RunReport) {
         let counts = Counts::of(&report.cases);
-        let orders: u64 = report.cases.iter().map(|case| u64::from(case.orders) * u64::from(case.seeds)).sum();
+        let orders: u64 = report.cases.iter().map(CaseReport::orders_run).sum();
         let entries: u64 = report.cases.iter().map(|case| case.entries).sum();
         let parts: Vec<String> = counts
             .each()

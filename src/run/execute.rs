@@ -5,7 +5,7 @@ use super::stop::Stop;
 use crate::check::{Finding, Judgement, Suite};
 use crate::engine::{Engine, Ran};
 use crate::fault::Storm;
-use crate::history::{Digest, Entry, HISTORY_VERSION, Header, HistoryWriter, Observer};
+use crate::history::{Digest, Entry, HISTORY_VERSION, Header, HistoryWriter, Kind, Observer};
 use crate::measure::{Meter, MeterTotals};
 use crate::model::OrderNo;
 use crate::reference::{Defect, Settings};
@@ -63,7 +63,7 @@ pub fn header(setup: &Setup, case: &Case, part: &Partition) -> Header {
 
 /// The command that runs one case of this run alone.
 pub fn reproduce(setup: &Setup, case: &str) -> String {
-    format!("orderstorm run {} --case {case}", setup.arguments).replace("  ", " ")
+    format!("orderstorm run {} --case {case}", setup.arguments)
 }
 
 /// Runs one partition on `clock`; every entry goes to `observer`.
@@ -102,12 +102,15 @@ pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Pat
         (ran, writer.finish()?)
     };
     let judgement = suite.finish(!ran.stopped);
-    let stories = if judgement.findings.is_empty() { Vec::new() } else { tell(setup, case, part, &header, &judgement.findings, stop) };
+    let stories = if judgement.findings.is_empty() { Vec::new() } else { tell(setup, case, part, &header, &judgement) };
     Ok(Part { judgement, totals: meter.totals(), digest, ran, stories })
 }
 
-/// Keeps the entries of a few orders, and those that a finding names.
+/// Keeps the entries of a few orders, the marks that stand in every story, and what a finding names.
 struct Witnesses {
+    /// so many were judged; then the run may end
+    entries: u64,
+    enough: Stop,
     orders: Vec<OrderNo>,
     numbers: Vec<u64>,
     kept: Vec<Entry>,
@@ -115,21 +118,31 @@ struct Witnesses {
 
 impl Observer for Witnesses {
     fn observe(&mut self, entry: &Entry) {
-        if (entry.msg.order.is_some() && self.orders.contains(&entry.msg.order)) || self.numbers.contains(&entry.n) {
+        let told = entry.kind == Kind::Mark || (entry.msg.order.is_some() && self.orders.contains(&entry.msg.order));
+        if told || self.numbers.contains(&entry.n) {
             self.kept.push(entry.clone());
+        }
+        if entry.n >= self.entries {
+            self.enough.set();
         }
     }
 }
 
-/// Runs a partition again from its seed to tell the story of its findings: the first run keeps nothing.
-fn tell(setup: &Setup, case: &Case, part: &Partition, header: &Header, findings: &[Finding], stop: &Stop) -> Vec<FindingReport> {
+/// Runs a partition again from its seed to tell the story of its findings: the first run keeps nothing. It goes on to where the
+/// first one ended, even if that was stopped: a finding without its proof is of no use to anybody.
+fn tell(setup: &Setup, case: &Case, part: &Partition, header: &Header, judgement: &Judgement) -> Vec<FindingReport> {
+    let findings = &judgement.findings;
+    let enough = Stop::new();
     let mut witnesses = Witnesses {
+        entries: judgement.entries,
+        enough: enough.clone(),
         orders: findings.iter().filter_map(|finding| finding.order).collect(),
         numbers: findings.iter().flat_map(|finding| finding.evidence.iter().copied()).collect(),
         kept: Vec::new(),
     };
-    simulate(setup, case, part, &mut VirtualClock::new(), stop, &mut witnesses);
-    stories(header, findings, &witnesses.kept, &reproduce(setup, &case.name))
+    simulate(setup, case, part, &mut VirtualClock::new(), &enough, &mut witnesses);
+    let kept = witnesses.kept.partition_point(|entry| entry.n <= judgement.entries);
+    stories(header, findings, &witnesses.kept[..kept], &reproduce(setup, &case.name))
 }
 
 /// Findings with the entries that prove them, drawn from `entries`.

@@ -2,7 +2,7 @@
 
 use super::execute::{self, Setup};
 use super::source::{self, Recorded};
-use super::{Ended, Stop, Trouble, cannot_write, say, width};
+use super::{Ended, Stop, Trouble, cannot_write, say, shown, width};
 use crate::check::{CheckResult, Verdict};
 use crate::cli::{Format, MatrixArgs, PlanArgs, Record, RunArgs};
 use crate::history::{combined_digest, combined_hex};
@@ -82,7 +82,7 @@ fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
 /// The arguments that make this run again, in the order of the help text.
 fn arguments(args: &RunArgs) -> String {
     let m = &args.matrix;
-    let mut words: Vec<String> = m.scenarios.clone();
+    let mut words: Vec<String> = m.scenarios.iter().map(|name| quoted(name)).collect();
     let mut add = |flag: &str, value: Option<String>| words.extend(value.map(|value| format!("{flag} {}", quoted(&value))));
     add("--profile", m.profile.clone());
     add("--orders", m.orders.map(|n| n.to_string()));
@@ -215,7 +215,8 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         let mut result = execute::partition(&setup, case, &part, (record == Record::All).then(name).as_deref(), stop);
         let failed = result.as_ref().is_ok_and(|part| part.judgement.verdict == Verdict::Fail);
         if failed && record == Record::Failures {
-            result = execute::partition(&setup, case, &part, Some(&name()), stop);
+            // to its end, whatever comes: half a history would prove less than was found
+            result = execute::partition(&setup, case, &part, Some(&name()), &Stop::new());
         }
         if result.is_err() {
             // the disk is full, or gone: no use in going on
@@ -248,7 +249,9 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     }
     let reports = rows.cases;
     let partial = stop.is_set();
-    let verdict = reports.iter().fold(Verdict::NotApplicable, |worst, case| worst.merge(case.verdict));
+    // cases that were never begun have no row, and what was not tried was not shown
+    let least = if partial { Verdict::Unknown } else { Verdict::NotApplicable };
+    let verdict = reports.iter().fold(least, |worst, case| worst.merge(case.verdict));
     let report = RunReport {
         orderstorm_summary: report::SUMMARY_VERSION,
         manifest: manifest(&setup, &chosen),
@@ -270,7 +273,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
                 say(&format!("{}\n", recorded.account));
             }
             let view = View { width: width(), ..View::default() };
-            report::print(&report, view).map_err(|error| Trouble::Environment(format!("error: {error}")))?;
+            shown(report::print(&report, view))?;
             say(&format!("\nReport   {}\nSummary  {}\nJUnit    {}\n", paths.html.display(), paths.summary.display(), paths.junit.display()));
         }
     }

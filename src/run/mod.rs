@@ -98,6 +98,14 @@ fn say(text: &str) {
     let _ = anstream::stdout().write_all(text.as_bytes());
 }
 
+/// The same for what a report printed by itself: only another fault than a closed pipe is one.
+fn shown(result: std::io::Result<()>) -> Result<(), Trouble> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Trouble::Environment(format!("error: cannot print: {error}"))),
+        _ => Ok(()),
+    }
+}
+
 /// Columns of the terminal, or what fits a page.
 fn width() -> usize {
     std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| (40..=400).contains(columns)).unwrap_or(110)

@@ -1,7 +1,7 @@
 //! `check`, `report` and `explain`: from what was stored.
 
 use super::execute;
-use super::{Ended, Trouble, cannot_write, say, width};
+use super::{Ended, Trouble, cannot_write, say, shown, width};
 use crate::check::{Suite, Verdict};
 use crate::cli::{CheckArgs, ExplainArgs, Format, ReportArgs};
 use crate::history::{End, Entry, HistoryReader, Item, Observer, read_history};
@@ -73,7 +73,7 @@ fn stored(dir: &Path) -> Result<RunReport, Trouble> {
 pub fn report(args: &ReportArgs) -> Result<Ended, Trouble> {
     let stored = stored(&args.run)?;
     let paths = report::write_all(&args.run, &stored).map_err(|error| cannot_write(&args.run, &error))?;
-    report::print(&stored, View { width: width(), ..View::default() }).map_err(|error| Trouble::Environment(format!("error: {error}")))?;
+    shown(report::print(&stored, View { width: width(), ..View::default() }))?;
     say(&format!("\nReport   {}\n", paths.html.display()));
     Ok(Ended::Good)
 }
@@ -87,7 +87,7 @@ pub fn explain(args: &ExplainArgs) -> Result<Ended, Trouble> {
         let Some(order) = wanted.filter(|order| entries.iter().any(|entry| entry.msg.order == *order)) else { continue };
         say(&format!("{}  order {order}\n\n", header.case));
         let rows = lens.timeline(&entries, order, &[]);
-        report::print_timeline(&rows, View { width: width(), ..View::default() }).map_err(|error| Trouble::Environment(format!("error: {error}")))?;
+        shown(report::print_timeline(&rows, View { width: width(), ..View::default() }))?;
         if !end.complete {
             say(&format!("\nThe record is not whole: {}\n", end.missing.unwrap_or_default()));
         }

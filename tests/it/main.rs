@@ -2,6 +2,15 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says why and ends")]
 
+mod bad_input;
+mod defects;
+mod determinism;
 mod docs;
 mod floors;
+mod matrix;
+mod recorded;
 mod source;
+mod stop;
+mod stored;
+mod wall_clock;
+mod world;

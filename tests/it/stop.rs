@@ -1,0 +1,150 @@
+//! A run that is stopped, or killed, leaves a record that says so.
+#![cfg(unix)]
+
+use crate::world::{Folder, items, text};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// As many orders as no machine runs in the time that a test waits.
+const ENDLESS: &str = "2000000";
+
+#[allow(clippy::disallowed_methods, reason = "another process is waited for")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..1200 {
+        if is_so() {
+            return;
+        }
+        pause();
+    }
+    panic!("not within a minute: {what}");
+}
+
+fn signal(name: &str, child: &Child) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().expect("there is a `kill`");
+    assert!(sent.success());
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
+    names.sort();
+    names
+}
+
+fn start(folder: &Folder, arguments: &[&str]) -> Child {
+    let mut command = folder.command(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be started")
+}
+
+/// Until the run is under way: its folder is there, and a moment has passed.
+fn under_way(folder: &Folder) {
+    wait_until("a run that has begun", || folder.at("out/histories").is_dir());
+    (0..20).for_each(|_| pause());
+}
+
+fn ends_with_130(mut child: Child) -> String {
+    wait_until("a run that has stopped", || child.try_wait().expect("a child").is_some());
+    let ended = child.wait_with_output().expect("a child");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+#[test]
+fn a_run_that_is_stopped_keeps_what_it_has_and_does_not_pass() {
+    let folder = Folder::new("stop-matrix");
+    let child = start(&folder, &["run", "--seeds", "2000", "--record", "none", "--out", "out"]);
+    under_way(&folder);
+    signal("-INT", &child);
+    assert!(ends_with_130(child).contains("Stopping"));
+    let summary = folder.summary("out");
+    assert_eq!(summary.0["partial"], true);
+    assert_eq!(summary.0["verdict"], "unknown", "what was not run was not shown");
+    assert!(summary.with_verdict("pass").count() > 0, "what came to its end before counts");
+    assert_eq!(summary.with_verdict("fail").count(), 0);
+    for case in summary.with_verdict("unknown") {
+        assert!(text(&case["reason"]).contains("stopped"), "{case}");
+    }
+    assert!(files(&folder.at("out")).contains(&"report.html".to_string()));
+    folder.orderstorm(&["report", "out"]).exits(0);
+}
+
+#[test]
+fn a_case_that_is_stopped_is_unknown_and_so_are_its_histories() {
+    let folder = Folder::new("stop-case");
+    let child = start(&folder, &["run", "S01.base", "--faults", "none", "--orders", ENDLESS, "--record", "all", "--jobs", "1", "--out", "out"]);
+    wait_until("a history", || !files(&folder.at("out/histories")).is_empty());
+    (0..10).for_each(|_| pause());
+    signal("-INT", &child);
+    ends_with_130(child);
+    let summary = folder.summary("out");
+    assert_eq!((&summary.0["partial"], &summary.0["verdict"]), (&true.into(), &"unknown".into()));
+    let [case] = summary.cases() else { panic!("{} cases", summary.cases().len()) };
+    assert_eq!(case["verdict"], "unknown");
+    assert!(text(&case["reason"]).contains("stopped before"), "{case}");
+    let kept = items(&case["histories"]);
+    let last = format!("out/{}", text(&kept[kept.len() - 1]));
+    let ended = folder.orderstorm(&["check", &last]);
+    // where the stop fell between two partitions the last one is whole
+    assert!(ended.code == 4 || ended.code == 0 && kept.len() > 1, "{ended}");
+}
+
+#[test]
+fn a_stopped_run_with_findings_still_proves_them() {
+    let folder = Folder::new("stop-findings");
+    let child = start(&folder, &["run", "--seeds", "2000", "--record", "none", "--defect", "captured-event-lost", "--out", "out"]);
+    under_way(&folder);
+    signal("-INT", &child);
+    ends_with_130(child);
+    let summary = folder.summary("out");
+    assert_eq!(summary.0["verdict"], "fail");
+    for case in summary.with_verdict("fail") {
+        for finding in items(&case["findings"]) {
+            assert!(items(&finding["evidence"]).iter().any(|row| row["marked"] == true), "{}: {finding}", case["name"]);
+        }
+    }
+}
+
+#[test]
+fn a_second_stop_ends_at_once() {
+    let folder = Folder::new("stop-twice");
+    let child = start(&folder, &["run", "--seeds", "2000", "--record", "none", "--out", "out"]);
+    under_way(&folder);
+    signal("-INT", &child);
+    signal("-INT", &child);
+    ends_with_130(child);
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_half_summary_and_its_last_histories_are_incomplete() {
+    let folder = Folder::new("stop-kill");
+    let mut child = start(&folder, &["run", "S01.base", "--faults", "none", "--orders", ENDLESS, "--record", "all", "--jobs", "2", "--out", "out"]);
+    wait_until("some histories", || files(&folder.at("out/histories")).len() > 3);
+    signal("-KILL", &child);
+    let status = child.wait().expect("a child");
+    assert_eq!(status.code(), None, "ended by the signal");
+    assert_eq!(files(&folder.at("out")), ["histories"], "neither a summary nor a part of one");
+    let names = files(&folder.at("out/histories"));
+    let codes: Vec<i32> = names[names.len() - 2..]
+        .iter()
+        .map(|name| {
+            let ended = folder.orderstorm(&["check", &format!("out/histories/{name}")]);
+            match ended.code {
+                0 => ended,
+                // cut within the first block, or later
+                2 => ended.says(&[name]),
+                _ => ended.exits(4).says(&["not whole", "the footer is missing"]),
+            }
+            .code
+        })
+        .collect();
+    assert!(codes.iter().any(|code| *code != 0), "{codes:?}");
+    folder.orderstorm(&["report", "out"]).exits(2).says(&["not the folder of a run"]);
+    folder.orderstorm(&["check", &format!("out/histories/{}", names[0])]).exits(0);
+}
