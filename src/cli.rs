@@ -69,7 +69,8 @@ pub struct MatrixArgs {
     /// Load profile by name or path: takes the place of each scenario's own order counts and gaps
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
-    /// Orders a case
+    /// Orders a case, in the time that the scenario foresees; scenarios of a fixed stock keep their own number. With --source: the
+    /// first so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub orders: Option<u32>,
     /// Fault sets by name or path, separated by commas; or `none`, or `all`

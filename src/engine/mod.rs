@@ -46,6 +46,8 @@ pub struct Engine<'a> {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ran {
     pub entries: u64,
+    /// turns of the loop: things that were due
+    pub events: u64,
     /// stopped from outside before its end
     pub stopped: bool,
     /// how often each rule acted, in rule order
@@ -131,9 +133,9 @@ impl<'a> Engine<'a> {
         let mut orders: Vec<OrderNo> = Vec::new();
         let mut lag = Span::ZERO;
         let mut stopped = false;
-        let mut turns = 0u32;
+        let mut turns = 0u64;
         loop {
-            turns = turns.wrapping_add(1);
+            turns += 1;
             if turns.is_multiple_of(64) && stop.load(Ordering::Relaxed) {
                 stopped = true;
                 break;
@@ -178,7 +180,7 @@ impl<'a> Engine<'a> {
             l.read_states(&orders);
             l.mark(Op::MarkRest);
         }
-        Ran { entries: l.n, stopped, fired: l.fired, ended: l.now, lag }
+        Ran { entries: l.n, events: turns, stopped, fired: l.fired, ended: l.now, lag }
     }
 }
 

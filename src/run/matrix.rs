@@ -57,8 +57,7 @@ fn choose(args: &MatrixArgs) -> Result<Chosen, Trouble> {
         }
         _ => (library.scenarios(&args.scenarios)?, None),
     };
-    let orders = if let Some(recorded) = &recorded { Some(recorded.orders() as u32) } else { args.orders };
-    let selection = Selection { profile, orders, seed: execute::run_seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
+    let selection = Selection { profile, orders: args.orders, seed: execute::run_seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
     let expansion = expand(&scenarios, &faults, &selection);
     if expansion.cases.is_empty() {
         let glob = args.case.clone().unwrap_or_default();

@@ -2,7 +2,10 @@
 
 use super::Trouble;
 use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Order, OrderLine, OrderNo, Product, Region, SkuId};
-use crate::scenario::{Action, Case, Cover, Expect, ExpectFile, Library, Matrix, Scenario, StockScope, standard_fixture};
+use crate::scenario::{
+    Action, Case, Cover, Disposition, ExchangeMode, Expect, ExpectFile, Library, Matrix, ReturnMethod, Scenario, SpanRange, Step, StockScope,
+    standard_fixture,
+};
 use crate::sim::{Span, Timestamp};
 use crate::workload::{self, DEFAULT_RECEIPT_LAG, Partition, import, opening_stock, parse_columns, replenishment};
 use crate::world::{Opening, StockStep};
@@ -28,9 +31,6 @@ pub struct Part {
 }
 
 impl Recorded {
-    pub fn orders(&self) -> usize {
-        self.parts.iter().map(|part| part.orders.len()).sum()
-    }
     pub fn partition(&self, case: &Case, number: u32) -> Partition {
         let part = &self.parts[number as usize];
         let seed = case.seed.derive(&format!("partition {number}"));
@@ -51,10 +51,11 @@ pub fn load(file: &Path, columns: &str, most: Option<u32>, library: &mut Library
     }
     let mut fixture = standard_fixture();
     fixture.products = history.skus.iter().map(|name| Product { name: name.clone(), price: Money::ZERO, backorderable: true }).collect();
-    let scenario = Arc::new(scenario(fixture)?);
     let node = |region: Region| if region == Region::East { NodeId(1) } else { NodeId(2) };
     let opening = opening_stock(&history, OPENING_SHARE);
     let receipts = replenishment(&history, &opening, DEFAULT_RECEIPT_LAG);
+    let first = receipts.first().map(|receipt| (node(receipt.region), SkuId(receipt.sku + 1), clamp(receipt.units), receipt.at));
+    let scenario = Arc::new(scenario(fixture, history.orders.len() as u32, first)?);
     let account = format!("{}", history.account);
     let as_json =
         serde_json::json!({"file": shown, "columns": name, "account": history.account, "orders": history.orders.len(), "skus": history.skus.len()});
@@ -105,9 +106,14 @@ fn as_order(order: &workload::SourceOrder, region: Region) -> Order {
 }
 
 /// What is expected of a recorded order: it ends, and everything in between keeps the invariants.
-fn scenario(fixture: Fixture) -> Result<Scenario, Trouble> {
+fn scenario(fixture: Fixture, orders: u32, receipt: Option<(NodeId, SkuId, u32, Timestamp)>) -> Result<Scenario, Trouble> {
     let expect_file = ExpectFile {
-        flow: vec!["order.accepted > order.completed".into(), "order.accepted > payment.captured+".into()],
+        flow: vec![
+            "order.accepted > payment.authorized > fulfillment.released+".into(),
+            "fulfillment.released+ > fulfillment.picked+ > shipment.shipped+ > shipment.delivered+".into(),
+            "order.accepted > payment.captured+".into(),
+            "order.accepted > order.completed".into(),
+        ],
         never: vec!["order.rejected".into(), "order.cancelled".into()],
         ..ExpectFile::default()
     };
@@ -119,7 +125,7 @@ fn scenario(fixture: Fixture) -> Result<Scenario, Trouble> {
         about: "A real order history with its own times, SKUs and quantities; opening stock covers 98 % of each SKU's demand".into(),
         matrix: Matrix {
             channels: vec![crate::model::Channel::Web],
-            orders: vec![1],
+            orders: vec![orders],
             cover: Cover::Pairwise,
             stock: StockScope::Fixed,
             gap: Span::ZERO,
@@ -129,10 +135,30 @@ fn scenario(fixture: Fixture) -> Result<Scenario, Trouble> {
         phantom: Vec::new(),
         order: Order::default(),
         remorse_hold: None,
-        steps: Vec::new(),
+        steps: receipt.map(receipt_step).into_iter().collect(),
         partner: Vec::new(),
         expect,
         expect_file,
         origin: "recorded".into(),
     })
+}
+
+/// That goods come in, as the scenario says it; the receipts themselves are in each part.
+fn receipt_step((node, sku, qty, at): (NodeId, SkuId, u32, Timestamp)) -> Step {
+    let after = at.since(Timestamp::ZERO);
+    Step {
+        action: Action::Receipt,
+        on: None,
+        after: SpanRange { lo: after, hi: after },
+        lines: Vec::new(),
+        take: Vec::new(),
+        mode: ExchangeMode::default(),
+        method: ReturnMethod::default(),
+        disposition: Disposition::default(),
+        node,
+        sku,
+        qty,
+        times: 1,
+        blind: false,
+    }
 }

@@ -332,7 +332,9 @@ pub fn certain_ops(scenario: &Scenario) -> Vec<Op> {
         // facts that are not calls were told by callback
         ops.push(effect);
     }
-    for event in scenario.expect.certain_events() {
+    // an event that sets a step off comes, or the scenario would not be about that step
+    let triggers = scenario.steps.iter().filter_map(|step| step.on);
+    for event in scenario.expect.certain_events().into_iter().chain(triggers) {
         ops.push(event);
         ops.extend(causes(event));
     }
@@ -344,6 +346,8 @@ pub fn certain_ops(scenario: &Scenario) -> Vec<Op> {
 /// What must have crossed a partner's link for the event to be true.
 fn causes(event: Op) -> &'static [Op] {
     match event {
+        // whatever becomes of an accepted order, it is screened and its money asked for
+        Op::OrderAccepted => &[Op::FraudScreen, Op::PaymentAuthorize],
         Op::PaymentAuthorized | Op::PaymentDeclined => &[Op::PaymentAuthorize],
         Op::PaymentCaptured => &[Op::PaymentCapture],
         Op::PaymentVoided => &[Op::PaymentVoid],

@@ -124,10 +124,10 @@ pub fn expand(scenarios: &[Arc<Scenario>], fault_sets: &[Arc<FaultSet>], selecti
 fn product(group: &[&Arc<Scenario>], faults: usize, selection: &Selection) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (variant, scenario) in group.iter().enumerate() {
-        let orders = match (selection.orders, &selection.profile) {
-            (Some(orders), _) => vec![orders],
-            (None, Some(profile)) if scenario.matrix.stock != StockScope::Fixed => vec![profile.orders],
-            (None, _) => scenario.matrix.orders.clone(),
+        let asked = selection.orders.or(selection.profile.as_ref().map(|profile| profile.orders));
+        let orders = match asked {
+            Some(orders) if scenario.matrix.stock != StockScope::Fixed => vec![orders],
+            _ => scenario.matrix.orders.clone(),
         };
         for fault in 0..faults {
             for &channel in scenario.matrix.channels.iter().filter(|c| selection.channels.is_empty() || selection.channels.contains(c)) {
@@ -179,7 +179,7 @@ fn case(scenario: &Arc<Scenario>, fault: &Arc<FaultSet>, cell: Cell, not_applica
     let run_seed = Seed(selection.seed.0.wrapping_add(u64::from(n)));
     let (arrival, gap) = match &selection.profile {
         Some(profile) => (profile.arrival, profile.gap),
-        None => (Arrival::Poisson, scenario.matrix.gap),
+        None => (Arrival::Poisson, gap(scenario, cell.orders)),
     };
     Case {
         seed: run_seed.derive(&plain),
@@ -192,6 +192,15 @@ fn case(scenario: &Arc<Scenario>, fault: &Arc<FaultSet>, cell: Cell, not_applica
         gap,
         not_applicable,
     }
+}
+
+/// More orders than the scenario foresees come in the time that it foresees: its own times (a receipt on day 5) keep their meaning.
+fn gap(scenario: &Scenario, orders: u32) -> Span {
+    let foreseen = scenario.matrix.orders.iter().copied().max().unwrap_or(1).max(1);
+    if orders <= foreseen {
+        return scenario.matrix.gap;
+    }
+    Span((u128::from(scenario.matrix.gap.0) * u128::from(foreseen) / u128::from(orders)) as u64)
 }
 
 #[cfg(test)]

@@ -82,8 +82,9 @@ pub fn partition(case: &Case, number: u32) -> Partition {
             });
         }
     }
-    // the last of several partitions begins when the first does: each is a region of its own
-    let due: Vec<Timestamp> = arrivals::due(case.arrival, case.gap, seed, orders).map(|at| at + OPENS).collect();
+    // all partitions run in the same time, each as a region of its own with its share of the orders
+    let gap = case.gap.saturating_mul(of.into());
+    let due: Vec<Timestamp> = arrivals::due(case.arrival, gap, seed, orders).map(|at| at + OPENS).collect();
     let last = due.last().copied().unwrap_or(Timestamp::ZERO).max(stock_steps.iter().map(|step| step.at).max().unwrap_or(Timestamp::ZERO));
     let calm = last + STORM_LASTS;
     let mut order = scenario.order.clone();
