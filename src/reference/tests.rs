@@ -139,3 +139,118 @@ fn a_call_without_an_answer_is_made_again_under_the_same_key() {
     assert_eq!(keys.len(), 2);
     assert_eq!(keys[0], keys[1]);
 }
+
+/// Calls of one operation, as they went out.
+fn calls(effects: &[Effect], op: Op) -> Vec<&Message> {
+    let calls = effects.iter().filter_map(|effect| match effect {
+        Effect::Call(msg) => Some(msg),
+        _ => None,
+    });
+    calls.filter(|msg| msg.op == op).collect()
+}
+
+fn reply_to(effects: &[Effect], id: u64) -> Option<(Outcome, Code)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Reply { to, outcome, code } if to.0 == id => Some((*outcome, *code)),
+        _ => None,
+    })
+}
+
+fn delta(id: u64, seq: u32, qty: i32) -> (u64, Input) {
+    (id * 10, Input::Message(Message { node: NodeId(1), sku: SkuId(1), qty, seq, ..Message::new(Op::InventoryDelta, Id(id)) }))
+}
+
+fn cancel(at: u64, id: u64) -> (u64, Input) {
+    (at, Input::Message(Message { key: Id(id), ..Message::of_order(Op::CancelOrder, Id(id), OrderNo(1)) }))
+}
+
+/// A callback of the node about the first fulfillment of order 1.
+fn callback(at: u64, id: u64, op: Op, release: &Message, seq: u32) -> (u64, Input) {
+    let lines = release.lines.iter().map(|line| LineQty { seq, ..*line }).collect();
+    (at, Input::Message(Message { fulfillment: release.fulfillment, node: release.node, lines, ..Message::of_order(op, Id(id), OrderNo(1)) }))
+}
+
+/// An order of two that is screened and sent to its node, whose answer is not there yet; and the call that sent it.
+fn released() -> (Vec<(u64, Input)>, Message) {
+    let mut journal = vec![(0, Input::Message(snapshot(5))), (10, Input::Message(place(1, 4, 2)))];
+    let (_, effects) = play(&journal, None);
+    journal.extend(answers(&effects, 20, 100));
+    let (_, effects) = play(&journal, None);
+    let release = calls(&effects, Op::NodeRelease)[0].clone();
+    (journal, release)
+}
+
+#[test]
+fn a_gap_in_a_feed_is_mended_by_what_was_missing_or_by_a_snapshot() {
+    let on_hand = |journal: &[(u64, Input)]| play(journal, None).0.inventory(NodeId(1), SkuId(1)).0;
+    let start = (0, Input::Message(snapshot(5)));
+    let in_order = [start.clone(), delta(4, 2, -1), delta(6, 3, 4), delta(8, 4, -2)];
+    assert_eq!(on_hand(&in_order), 6);
+    let turned = |at: u64, (_, input): (u64, Input)| (at, input);
+    let out_of_order =
+        [start.clone(), turned(10, delta(8, 4, -2)), turned(20, delta(6, 3, 4)), turned(30, delta(4, 2, -1)), turned(40, delta(6, 3, 4))];
+    assert_eq!(on_hand(&out_of_order), 6, "each movement counts once, whenever it comes");
+    let mut later = snapshot(6);
+    later.id = Id(10);
+    later.lines[0].seq = 4;
+    let with_gap = [start, delta(4, 2, -1), turned(100, delta(8, 4, -2)), (200, Input::Message(later.clone()))];
+    assert_eq!(on_hand(&with_gap), 6, "a snapshot says all about what came before it");
+    let late = [with_gap.as_slice(), &[turned(300, delta(6, 3, 4))]].concat();
+    assert_eq!(on_hand(&late), 6, "and what it told already does not count again");
+}
+
+#[test]
+fn a_cancellation_before_the_release_gives_the_units_back_at_once() {
+    let journal = [(0, Input::Message(snapshot(5))), (10, Input::Message(place(1, 4, 2))), cancel(20, 6), cancel(30, 6), cancel(40, 8)];
+    let (reference, effects) = play(&journal, None);
+    assert_eq!(reply_to(&effects, 6), Some((Outcome::Ok, Code::None)));
+    assert_eq!(events(&effects).iter().filter(|name| **name == "order.cancel_requested").count(), 1, "asked three times, cancelled once");
+    assert_eq!(reference.inventory(NodeId(1), SkuId(1)), (5, 0));
+    assert!(calls(&effects, Op::NodeRelease).is_empty());
+}
+
+#[test]
+fn a_cancellation_after_the_release_waits_for_the_word_of_the_node() {
+    let (mut journal, release) = released();
+    let answer = Message { key: release.key, code: Code::None, ..Message::of_order(Op::NodeRelease, release.id, OrderNo(1)) };
+    journal.push((30, Input::Answer { msg: answer, outcome: Outcome::Ok }));
+    journal.push(cancel(40, 6));
+    let (reference, effects) = play(&journal, None);
+    let ask = calls(&effects, Op::NodeCancel)[0].clone();
+    assert!(!events(&effects).contains(&"order.cancelled"), "the parcel may have left");
+    assert_eq!(reference.inventory(NodeId(1), SkuId(1)).1, 2, "and its units are still held");
+
+    // the node stops it
+    let stopped = Message { key: ask.key, ..Message::of_order(Op::NodeCancel, ask.id, OrderNo(1)) };
+    let mut won = journal.clone();
+    won.push((50, Input::Answer { msg: stopped.clone(), outcome: Outcome::Ok }));
+    let (reference, effects) = play(&won, None);
+    assert!(events(&effects).contains(&"fulfillment.cancelled"), "{:?}", events(&effects));
+    assert_eq!(reference.inventory(NodeId(1), SkuId(1)), (5, 0));
+
+    // the parcel leaves first: the order goes on, and the shopper hears that it was too late
+    let mut lost = journal.clone();
+    lost.push((50, Input::Answer { msg: Message { code: Code::TooLate, ..stopped }, outcome: Outcome::Rejected }));
+    lost.push(callback(60, 8, Op::CbNodeShipped, &release, 2));
+    let (reference, effects) = play(&lost, None);
+    let events = events(&effects);
+    assert!(events.contains(&"order.cancel_rejected") && events.contains(&"shipment.shipped"), "{events:?}");
+    assert!(!events.contains(&"order.cancelled") && !events.contains(&"fulfillment.cancelled"), "{events:?}");
+    assert_eq!(reference.inventory(NodeId(1), SkuId(1)), (3, 0));
+}
+
+#[test]
+fn a_release_whose_answer_is_lost_is_known_from_what_the_node_does() {
+    let (mut journal, release) = released();
+    journal.push(callback(40, 6, Op::CbNodeShipped, &release, 2));
+    // long after the answer was given up on, and after every retry of it would have gone out
+    journal.push((600_000, Input::Message(snapshot(5))));
+    let (reference, effects) = play(&journal, None);
+    let steps: Vec<&str> = events(&effects).into_iter().filter(|name| name.starts_with("fulfillment.") || name.starts_with("shipment.")).collect();
+    assert_eq!(steps[steps.len() - 2..], ["fulfillment.packed", "shipment.shipped"], "{steps:?}");
+    assert_eq!(steps.iter().filter(|name| **name == "fulfillment.released").count(), 1);
+    assert_eq!(calls(&effects, Op::NodeRelease).len(), 1, "it is not released again");
+    assert_eq!(reference.inventory(NodeId(1), SkuId(1)), (3, 0));
+    let (_, effects) = play(&journal, Some(Defect::EarlyShippedDropped));
+    assert!(!events(&effects).contains(&"shipment.shipped"), "the defect does what it says");
+}

@@ -238,6 +238,87 @@ pub(super) fn validate(source: &Source, node: &Node, root: &Json, schema: &Json)
     walk.problems
 }
 
+/// What is left of a document where everything that `schema` does not allow is taken out, so that the meaning of the rest can be
+/// checked too; and where stand-ins were put, for keys that must be there: what is said of those means nothing.
+pub(super) fn mend(source: &Source, root: &Node, schema: &Json) -> (Node, BTreeSet<usize>) {
+    let mut mender = Mender { walk: Walk { source, root: schema, problems: Vec::new() }, stand_ins: BTreeSet::new() };
+    let mended = mender.node(root, schema).unwrap_or_else(|| Node { span: root.span.clone(), value: Value::Table(Table::new()) });
+    (mended, mender.stand_ins)
+}
+
+struct Mender<'a> {
+    walk: Walk<'a>,
+    /// where they begin in the text
+    stand_ins: BTreeSet<usize>,
+}
+
+impl<'a> Mender<'a> {
+    /// None where nothing can be kept.
+    fn node(&mut self, node: &Node, schema: &'a Json) -> Option<Node> {
+        let schema = self.walk.resolve(schema);
+        let value = match (&node.value, schema.get("type").and_then(Json::as_str)) {
+            (Value::Table(table), Some("object")) => Value::Table(self.table(node, table, schema)?),
+            (Value::List(items), Some("array")) if !schema.get("prefixItems").is_some_and(Json::is_array) => {
+                let expected = schema.get("items").unwrap_or(&Json::Null);
+                let kept: Vec<Node> = items.iter().filter_map(|item| self.node(item, expected)).collect();
+                let least = schema.get("minItems").and_then(Json::as_u64).unwrap_or(0) as usize;
+                if kept.len() < least {
+                    return None;
+                }
+                Value::List(kept)
+            }
+            _ => {
+                self.walk.problems.clear();
+                self.walk.node(node, schema, "");
+                return self.walk.problems.is_empty().then(|| node.clone());
+            }
+        };
+        Some(Node { span: node.span.clone(), value })
+    }
+
+    fn table(&mut self, node: &Node, table: &Table, schema: &'a Json) -> Option<Table> {
+        let properties = schema.get("properties").and_then(Json::as_object);
+        let mut kept = Table::new();
+        for (key, entry) in table {
+            let expected =
+                properties.and_then(|known| known.get(key)).or_else(|| schema.get("additionalProperties").filter(|other| other.is_object()));
+            if let Some(node) = expected.and_then(|expected| self.node(&entry.node, expected)) {
+                kept.insert(key.clone(), Entry { key: entry.key.clone(), node });
+            }
+        }
+        for key in schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str) {
+            if !kept.contains_key(key) {
+                let (place, at) = table.get(key).map_or((&node.span, &node.span), |entry| (&entry.key, &entry.node.span));
+                let value = self.stand_in(properties?.get(key)?, at)?;
+                self.stand_ins.insert(at.start);
+                kept.insert(key.to_string(), Entry { key: place.clone(), node: Node { span: at.clone(), value } });
+            }
+        }
+        Some(kept)
+    }
+
+    /// Something that the form allows.
+    fn stand_in(&mut self, schema: &'a Json, at: &Range<usize>) -> Option<Value> {
+        let schema = self.walk.resolve(schema);
+        if let Some(choices) = choices(schema) {
+            return choices.first().map(|text| Value::Text((*text).to_string()));
+        }
+        let least = schema.get("minimum").and_then(Json::as_i64).unwrap_or(0);
+        match schema.get("type").and_then(Json::as_str)? {
+            "string" => Some(Value::Text(String::new())),
+            "integer" => Some(Value::Whole(least)),
+            "number" => Some(Value::Real(least as f64)),
+            "boolean" => Some(Value::Truth(false)),
+            "array" if schema.get("minItems").is_none() => Some(Value::List(Vec::new())),
+            "object" => {
+                let empty = Node { span: at.clone(), value: Value::Table(Table::new()) };
+                self.table(&empty, &Table::new(), schema).map(Value::Table)
+            }
+            _ => None,
+        }
+    }
+}
+
 struct Walk<'a> {
     source: &'a Source,
     root: &'a Json,

@@ -1,6 +1,6 @@
 //! The library: what is shipped with the program, and what the user's files add. Files are read here and nowhere else in this room.
 
-use super::decode::{Entry, Node, Problem, Problems, Source, Spans, Table, Value, decode, did_you_mean, join, parse, validate};
+use super::decode::{Entry, Node, Problem, Problems, Source, Spans, Table, Value, decode, did_you_mean, join, mend, parse, validate};
 use super::resolve::{Check, resolve};
 use super::{FaultSet, FaultSetFile, LoadProfile, LoadProfileFile, Scenario, ScenarioFile, schema};
 use sha2::{Digest, Sha256};
@@ -266,7 +266,12 @@ fn files_at(path: &str) -> Result<Vec<PathBuf>, Problems> {
 }
 
 fn read(path: &Path) -> Result<String, Problems> {
-    std::fs::read_to_string(path).map_err(|error| Problem::plain(format!("cannot read {}: {error}", path.display()), None).into())
+    let bytes = std::fs::read(path).map_err(|error| Problem::plain(format!("cannot read {}: {error}", path.display()), None))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let source = Source::new(&path.display().to_string(), &String::from_utf8_lossy(error.as_bytes()));
+        source.problem(at..at + 1, "not text: this byte is not UTF-8", Some("is this the file that was meant?".into())).into()
+    })
 }
 
 fn digest(text: &str) -> String {
@@ -290,12 +295,33 @@ fn read_with<F: serde::de::DeserializeOwned, T>(
     resolve: impl Fn(&F, &mut Check<'_>) -> Option<T>,
 ) -> Result<T, Problems> {
     let root = parse(source).map_err(Problems::tidy)?;
-    let file: F = decode(source, &root, schema).map_err(Problems::tidy)?;
-    let spans = Spans::of(&root);
-    let mut check = Check::new(source, &spans);
-    match resolve(&file, &mut check) {
-        Some(value) => Ok(value),
-        None => Err(Problems::tidy(check.problems)),
+    read_node(source, &root, schema, resolve).map_err(Problems::tidy)
+}
+
+/// Form first, then meaning. Where the form is wrong, what is left is looked at all the same, so that everything is said at once.
+fn read_node<F: serde::de::DeserializeOwned, T>(
+    source: &Source,
+    root: &Node,
+    schema: &serde_json::Value,
+    resolve: impl Fn(&F, &mut Check<'_>) -> Option<T>,
+) -> Result<T, Vec<Problem>> {
+    match decode(source, root, schema) {
+        Ok(file) => {
+            let spans = Spans::of(root);
+            let mut check = Check::new(source, &spans);
+            resolve(&file, &mut check).ok_or(check.problems)
+        }
+        Err(mut problems) => {
+            let (left, stand_ins) = mend(source, root, schema);
+            if let Ok(file) = decode(source, &left, schema) {
+                let spans = Spans::of(&left);
+                let mut check = Check::of_what_is_left(source, &spans, &stand_ins);
+                // what is left is no more than a witness
+                let _ = resolve(&file, &mut check);
+                problems.append(&mut check.problems);
+            }
+            Err(problems)
+        }
     }
 }
 
@@ -308,16 +334,11 @@ fn read_scenarios(source: &Source) -> Result<Vec<Arc<Scenario>>, Problems> {
     let variants = base.table_mut().and_then(|table| table.remove("variant"));
     let mut scenarios = Vec::new();
     let mut document = |root: &Node, variant: &str, about: Option<&str>, problems: &mut Vec<Problem>| {
-        let spans = Spans::of(root);
-        let mut check = Check::new(source, &spans);
-        match decode::<ScenarioFile>(source, root, schema) {
-            Ok(file) => {
-                let about = about.unwrap_or(&file.about);
-                scenarios.extend(resolve(&file, variant, about, &source.file, &mut check).map(Arc::new));
-            }
+        let meaning = |file: &ScenarioFile, check: &mut Check<'_>| resolve(file, variant, about.unwrap_or(&file.about), &source.file, check);
+        match read_node(source, root, schema, meaning) {
+            Ok(scenario) => scenarios.push(Arc::new(scenario)),
             Err(found) => problems.extend(found),
         }
-        problems.append(&mut check.problems);
     };
     document(&base, "base", None, &mut problems);
 

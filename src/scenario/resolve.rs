@@ -6,7 +6,7 @@ use super::file::*;
 use super::{Behaviour, Matrix, Scenario, SpanRange, StockLevel, standard_fixture};
 use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, NodeKind, Order, OrderLine, SkuId};
 use crate::sim::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Collects problems of one document, each at the place of a path.
@@ -14,15 +14,37 @@ pub(super) struct Check<'a> {
     pub source: &'a Source,
     pub spans: &'a Spans,
     pub problems: Vec<Problem>,
+    /// The form of the document was wrong, and this is what is left of it, with stand-ins that begin here. Then only what is wrong by
+    /// itself is said; what one place says of another may follow from what is missing.
+    left: Option<&'a BTreeSet<usize>>,
 }
 
 impl<'a> Check<'a> {
     pub fn new(source: &'a Source, spans: &'a Spans) -> Check<'a> {
-        Check { source, spans, problems: Vec::new() }
+        Check { source, spans, problems: Vec::new(), left: None }
+    }
+
+    /// Checks what is left of a document whose form was wrong.
+    pub fn of_what_is_left(source: &'a Source, spans: &'a Spans, stand_ins: &'a BTreeSet<usize>) -> Check<'a> {
+        Check { left: Some(stand_ins), ..Check::new(source, spans) }
+    }
+
+    /// Says what is wrong with the text at `span` whatever the rest of the document holds.
+    fn by_itself(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        if self.left.is_none_or(|stand_ins| !stand_ins.contains(&span.start)) {
+            self.problems.push(self.source.problem(span, message, help));
+        }
+    }
+
+    /// At a value that is wrong whatever the rest of the document holds.
+    pub fn value_itself(&mut self, path: &str, message: impl Into<String>, help: Option<String>) {
+        self.by_itself(self.spans.value(self.source, path), message, help);
     }
 
     fn at(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
-        self.problems.push(self.source.problem(span, message, help));
+        if self.left.is_none() {
+            self.problems.push(self.source.problem(span, message, help));
+        }
     }
 
     pub fn value(&mut self, path: &str, message: impl Into<String>, help: Option<String>) {
@@ -33,21 +55,21 @@ impl<'a> Check<'a> {
         self.at(self.spans.key(self.source, path), message, help);
     }
 
-    /// At a part of the text that stands at `path`.
+    /// At a part of the text that stands at `path`, wrong whatever the rest of the document holds.
     fn part(&mut self, path: &str, part: Range<usize>, in_key: bool, message: impl Into<String>, help: Option<String>) {
-        self.at(self.spans.part(self.source, path, part, in_key), message, help);
+        self.by_itself(self.spans.part(self.source, path, part, in_key), message, help);
     }
 
     pub fn span(&mut self, path: &str, text: &str) -> Span {
         Span::parse(text).unwrap_or_else(|message| {
-            self.value(path, message, None);
+            self.value_itself(path, message, None);
             Span::ZERO
         })
     }
 
     pub fn range(&mut self, path: &str, text: &str) -> SpanRange {
         SpanRange::parse(text).unwrap_or_else(|message| {
-            self.value(path, message, None);
+            self.value_itself(path, message, None);
             SpanRange::default()
         })
     }
@@ -55,14 +77,14 @@ impl<'a> Check<'a> {
     /// Names are parts of a case's name, so they may not hold what separates those.
     pub fn name(&mut self, path: &str, name: &str) {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-            self.value(path, format!("`{name}` cannot be part of a case's name"), Some("letters, digits, `-` and `_` only".into()));
+            self.value_itself(path, format!("`{name}` cannot be part of a case's name"), Some("letters, digits, `-` and `_` only".into()));
         }
     }
 
     fn node(&mut self, path: &str, name: &str, fixture: &Fixture) -> NodeId {
         fixture.node_named(name).unwrap_or_else(|| {
             let (message, help) = unknown_node(name, fixture);
-            self.value(path, message, Some(help));
+            self.value_itself(path, message, Some(help));
             NodeId::NONE
         })
     }
@@ -70,7 +92,7 @@ impl<'a> Check<'a> {
     fn sku(&mut self, path: &str, name: &str, fixture: &Fixture) -> SkuId {
         fixture.sku_named(name).unwrap_or_else(|| {
             let (message, help) = unknown_sku(name, fixture);
-            self.value(path, message, Some(help));
+            self.value_itself(path, message, Some(help));
             SkuId::NONE
         })
     }
@@ -134,7 +156,7 @@ fn fixture(file: &ScenarioFile, check: &mut Check<'_>) -> Fixture {
         let path = join("nodes", name);
         let Some(id) = fixture.node_named(name) else {
             let (message, help) = unknown_node(name, &fixture);
-            check.key(&path, message, Some(help));
+            check.by_itself(check.spans.key(check.source, &path), message, Some(help));
             continue;
         };
         let node = &mut fixture.nodes[usize::from(id.0) - 1];
@@ -145,7 +167,11 @@ fn fixture(file: &ScenarioFile, check: &mut Check<'_>) -> Fixture {
         node.enabled = change.enabled.unwrap_or(node.enabled);
         if let Some((opens, closes)) = change.hours {
             if opens >= closes || closes > 24 {
-                check.value(&format!("{path}.hours"), "hours are an opening and a later closing hour of one day", Some("such as [9, 21]".into()));
+                check.value_itself(
+                    &format!("{path}.hours"),
+                    "hours are an opening and a later closing hour of one day",
+                    Some("such as [9, 21]".into()),
+                );
             }
             (node.opens_h, node.closes_h) = (opens, closes);
         }
@@ -196,7 +222,7 @@ fn order(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) -> Order
         .map(|(i, line)| order_line(line, i + 1, file.order.tax_bp, &format!("order.lines[{i}]"), fixture, check))
         .collect();
     if file.order.shipping.is_some_and(|cents| cents < 0) {
-        check.value("order.shipping", "the shipping charge cannot be negative", None);
+        check.value_itself("order.shipping", "the shipping charge cannot be negative", None);
     }
     let shipping = file.order.shipping.map_or_else(|| super::default_shipping(&lines), Money);
     Order { ship_to: file.order.ship_to, lines, shipping, ship_complete: file.order.ship_complete, ..Order::default() }
@@ -207,7 +233,7 @@ fn order_line(line: &LineFile, number: usize, tax_bp: u32, path: &str, fixture: 
     let unit_price = line.price.unwrap_or_else(|| fixture.product(sku).map_or(0, |product| product.price.0));
     let gross = unit_price.saturating_mul(i64::from(line.qty));
     if !(0..=1_000_000_000).contains(&unit_price) {
-        check.value(&format!("{path}.price"), "a price is between 0 and 1000000000 cents", None);
+        check.value_itself(&format!("{path}.price"), "a price is between 0 and 1000000000 cents", None);
     }
     if line.discount < 0 || line.discount > gross {
         check.value(&format!("{path}.discount"), format!("a discount is between 0 and the price of the line, {gross} cents"), None);
@@ -290,7 +316,7 @@ fn resolve_step(file: &ScenarioFile, step: &StepFile, i: usize, fixture: &Fixtur
     let on = step.on.as_deref().filter(|on| *on != "order.placed").and_then(|on| match event(on) {
         Ok(op) => Some(op),
         Err((message, help)) => {
-            check.value(&key("on"), message, help.or_else(|| Some("an event of the order, or `order.placed`".into())));
+            check.value_itself(&key("on"), message, help.or_else(|| Some("an event of the order, or `order.placed`".into())));
             None
         }
     });
