@@ -284,7 +284,11 @@ impl Page {
             .collect();
         self.out.push('\n');
         let word = self.paint.verdict(report.verdict, &report.verdict.name().to_uppercase());
-        self.line(&format!("{word}  {} cases: {}", thousands(report.cases.len() as u64), parts.join(", ")));
+        let cases: usize = counts.each().iter().map(|(_, n)| n).sum();
+        self.line(&format!("{word}  {} cases: {}", thousands(cases as u64), parts.join(", ")));
+        if !report.manifest.cover.is_empty() {
+            self.line(&clean(&report.manifest.cover));
+        }
         if report.partial {
             let note = self.paint.verdict(Verdict::Unknown, "The run was stopped before its end; what was recorded is judged.");
             self.line(&note);

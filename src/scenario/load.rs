@@ -419,13 +419,14 @@ mod tests {
             let variants = scenarios.iter().filter(|s| s.name == format!("S0{n}")).count();
             assert!(variants >= 4, "S0{n} has {variants} variants with the base");
         }
-        assert_eq!(library.fault_sets(&["all".into()]).unwrap().len(), 20);
+        let files = shipped().iter().filter(|(path, _)| path.starts_with("profiles/fault/")).count();
+        assert_eq!(library.fault_sets(&["all".into()]).unwrap().len(), files);
         assert_eq!(library.load_profile("flash").unwrap().orders, 1000);
         for (path, text) in shipped().iter().filter(|(path, _)| path.ends_with(".toml")) {
             let up = if path.starts_with("scenarios/") { "../" } else { "../../" };
             assert!(text.starts_with(&format!("#:schema {up}schemas/")), "{path} does not name its schema");
         }
-        assert!(library.files.iter().all(|(_, digest)| digest.len() == 64) && library.files.len() == 8 + 20 + 1);
+        assert!(library.files.iter().all(|(_, digest)| digest.len() == 64) && library.files.len() == 8 + files + 1);
     }
 
     /// Stock movements in an expectation only mean something where each order has a share of the stock.
