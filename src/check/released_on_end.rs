@@ -2,12 +2,12 @@
 
 use super::{Checker, Context};
 use crate::history::Entry;
-use crate::model::{NodeId, OrderNo, SkuId};
+use crate::model::{NodeId, Op, OrderNo, SkuId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// At rest: an order that was completed, cancelled or rejected (and has no return or exchange under way) has given back or
 /// shipped all that it reserved, at every node and SKU; the target says 0 when asked; and what it says to be reserved on a
-/// shelf is what its open orders hold.
+/// shelf is what its open orders hold. Of a cancelled order nothing has left: what left was not given back.
 ///
 /// Traps: releases come later than the end, so nothing is judged before rest; where an event of the order was lost, what it
 /// holds is unknown, and so are the shelves it touched.
@@ -53,6 +53,19 @@ impl Checker for ReleasedOnEnd {
                 net => format!("{order} gave back {} of {sku} at {node} more than it held ({story})", -net),
             };
             ctx.fail(self.name(), order, what, "reserved = released + shipped once the order has ended", vec![held.last_n, end]);
+        }
+        if let Some((_, cancelled)) = account.ends.iter().find(|(op, _)| *op == Op::OrderCancelled) {
+            for parcel in account.parcels.iter().filter(|parcel| !parcel.shipments.is_empty()) {
+                let what = format!("{order} was called cancelled, but {} has left its node", parcel.fid);
+                let evidence = parcel.shipments.iter().copied().chain([*cancelled]).collect();
+                ctx.fail(
+                    self.name(),
+                    order,
+                    what,
+                    "of a cancelled order every unit was given back; where some have left, only the rest is cancelled",
+                    evidence,
+                );
+            }
         }
         if let Some(said) = account.said.filter(|said| said.qty != 0) {
             let what = format!("{order} has ended, and the target says that {} units are still reserved for it", said.qty);
@@ -115,6 +128,14 @@ mod tests {
     fn rejects_a_target_that_says_it_still_holds_units() {
         cancelled(true).state(1, Code::StateCancelled, 2).rejects("RELEASED_ON_END", "still reserved for it");
         cancelled(true).shelf_state(DC1, A, 5, 2).rejects("RELEASED_ON_END", "open orders hold 0");
+    }
+
+    #[test]
+    fn rejects_a_cancelled_order_whose_parcel_left() {
+        let mut h = Story::new();
+        h.plain_order(1);
+        h.event(1, Op::OrderCancelled, |_| {});
+        h.rejects("RELEASED_ON_END", "was called cancelled, but");
     }
 
     #[test]

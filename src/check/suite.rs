@@ -90,7 +90,7 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "RELEASED_ON_END",
         summary: "an order that ended holds no stock",
-        definition: "At rest, for an order that ended: reserved - released - shipped = 0 at every node and SKU, and the target says the same of orders and of shelves.",
+        definition: "At rest, for an order that ended: reserved - released - shipped = 0 at every node and SKU, the target says the same of orders and of shelves, and nothing of a cancelled order has left.",
         facts_only: false,
     },
     Invariant {
