@@ -239,7 +239,7 @@ pub struct Account {
     /// messages that a fault acted on, and when
     faulted: SmallVec<[(Id, Timestamp); 2]>,
     /// nodes that refused or came up short
-    pub unhelpful: SmallVec<[NodeId; 1]>,
+    pub unhelpful: SmallVec<[(NodeId, SkuId, u64); 1]>,
 }
 
 impl Account {
@@ -596,7 +596,7 @@ impl Account {
                 parcel.shipments.push(e.n);
                 parcel.shipped_lines.extend(m.lines.iter().copied());
             }
-            Op::CbNodeRejected | Op::CbNodeShortPicked => self.unhelpful.push(m.node),
+            Op::CbNodeRejected | Op::CbNodeShortPicked => self.unhelpful.extend(m.lines.iter().map(|item| (m.node, item.sku, e.n))),
             Op::CbNodeReceived => self.ret_mut(m.ret).received.set_first(e),
             Op::CbNodeInspected => {
                 let ret = self.ret_mut(m.ret);

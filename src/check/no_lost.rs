@@ -126,14 +126,17 @@ fn waits(account: &Account, line: &LineBook, ctx: &Context<'_>) -> bool {
     let wanted = if ctx.header.fixture.policies.backorder_partial { 1 } else { need };
     let free = |node: NodeId| {
         let fixture = ctx.header.fixture.node(node);
-        if !fixture.is_some_and(|n| n.enabled)
-            || account.unhelpful.contains(&node)
-            || (line.fulfil == Fulfil::Pickup && line.node.is_some() && line.node != node)
-        {
+        if !fixture.is_some_and(|n| n.enabled) || (line.fulfil == Fulfil::Pickup && line.node.is_some() && line.node != node) {
             return 0;
         }
         let safety = fixture.map_or(0, |n| i64::from(n.safety_stock));
-        ctx.ledger.shelf(node, line.sku).and_then(|shelf| shelf.said).map_or(0, |(qty, reserved, _)| qty - reserved - safety)
+        let shelf = ctx.ledger.shelf(node, line.sku);
+        // a node that had nothing for this order is no supply until goods come in
+        let came_in = shelf.map_or(0, |shelf| shelf.last_in);
+        if account.unhelpful.iter().any(|(refused, sku, n)| (*refused, *sku) == (node, line.sku) && *n > came_in) {
+            return 0;
+        }
+        shelf.and_then(|shelf| shelf.said).map_or(0, |(qty, reserved, _)| qty - reserved - safety)
     };
     many || !ctx.header.fixture.node_ids().any(|node| free(node) >= wanted)
 }

@@ -45,6 +45,8 @@ pub struct Shelf {
     pub truth: i64,
     pub moved: i64,
     pub last_fact: u64,
+    /// the last time goods came in
+    pub last_in: u64,
     /// the first and the last message about it; 0 is none
     pub told_first: u64,
     pub told_last: u64,
@@ -111,6 +113,9 @@ impl Shelf {
         self.last_fact = n;
         if !opening {
             self.moved += qty;
+            if qty > 0 {
+                self.last_in = n;
+            }
         }
         if taken {
             let before = self.taken.back().map_or(self.taken_base, |(_, sum)| *sum);

@@ -265,7 +265,7 @@ impl<O: Observer> Loop<'_, O> {
             }
         }
         for (after, what) in actions.later {
-            self.later(after, 2, what.entity(), 0, Flight::World(what));
+            self.later(after, 2, what.entity(), what.kind(), Flight::World(what));
         }
     }
 
@@ -345,6 +345,10 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     fn hear_reply(&mut self, send: Send, outcome: Outcome, code: Code, retry_after: Span) {
+        if outcome == Outcome::TimedOut {
+            // nobody waits for it any more
+            self.pending.remove(&send.msg.id);
+        }
         let msg = Message {
             key: send.msg.key,
             ret: send.msg.ret,

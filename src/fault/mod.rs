@@ -11,8 +11,9 @@ use crate::sim::{Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
-const SHARE: Purpose = Purpose(100);
-const DELAY: Purpose = Purpose(200);
+/// Each rule has a purpose of its own, counted up from here.
+const SHARE: Purpose = Purpose(10_000);
+const DELAY: Purpose = Purpose(30_000);
 
 /// One delivery of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -63,8 +63,20 @@ impl Reference {
         self.send_attempt(key);
     }
 
+    /// One notice of a kind for the `n`th thing of its kind (line, fulfillment, refund).
     pub(super) fn notify(&mut self, oid: Oid, n: u32, template: Code, ret: Id) {
-        self.call(oid, Kind::Notify, n, |m| {
+        const TEMPLATES: [Code; 8] = [
+            Code::NoteConfirmed,
+            Code::NoteRejected,
+            Code::NoteBackordered,
+            Code::NoteReady,
+            Code::NoteShipped,
+            Code::NoteDelivered,
+            Code::NoteCancelled,
+            Code::NoteRefunded,
+        ];
+        let kind = TEMPLATES.iter().position(|known| *known == template).unwrap_or(0) as u32;
+        self.call(oid, Kind::Notify, kind << 13 | (n & 0x1fff), |m| {
             m.op = Op::NotificationSend;
             m.code = template;
             m.ret = ret;
@@ -167,7 +179,7 @@ impl Reference {
             Some(Kind::Stop) => self.on_stopped(oid, n as usize, yes),
             Some(Kind::Capture) => self.on_captured(oid, n % 1000, asked.pay, yes, answer.code),
             Some(Kind::Void) => self.on_voided(oid, asked.pay, yes),
-            Some(Kind::Refund) => self.on_refunded(oid, asked.ret, asked.pay, asked.amount, yes),
+            Some(Kind::Refund) => self.on_refunded(oid, n, asked.ret, asked.pay, asked.amount, yes),
             Some(Kind::Label | Kind::Notify) | None => {}
         }
     }

@@ -240,10 +240,14 @@ impl Reference {
         let mut msg = Message { seq, cause: self.cause, ..Message::of_order(op, self.fresh_id(), order) };
         fill(&mut msg);
         if self.has(Defect::CapturedEventLost) && op == Op::PaymentCaptured && order.0 % 3 == 1 {
-            // the transaction committed, the publish that followed it did not: the number is used up, nothing is sent
+            // the transaction committed, the publish that followed it did not: nothing is sent, and the next event takes the number
             if let Some(seq) = self.event_seq.get_mut(&order) {
                 *seq -= 1;
             }
+            return;
+        }
+        if self.has(Defect::DeliveredEventLost) && op == Op::ShipmentDelivered {
+            // here the number is used up: a gap is left
             return;
         }
         self.out.push(Effect::Event(msg));

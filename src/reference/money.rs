@@ -45,7 +45,7 @@ impl Reference {
         if let Some(ret) = for_exchange {
             ret.paid = true;
         }
-        order.auths.push(Authorization { pay, amount, captured: Money::ZERO, open: true });
+        order.auths.push(Authorization { pay, ret, refunded: Money::ZERO, amount, captured: Money::ZERO, open: true });
         if order.payment == Screen::Asked {
             order.payment = Screen::Good;
         }
@@ -77,7 +77,7 @@ impl Reference {
     pub(super) fn is_paid(&mut self, oid: Oid) -> bool {
         let Some(order) = self.orders.get(&oid) else { return false };
         let needed = order.still_to_capture();
-        if needed <= Money::ZERO || order.auths.iter().any(|auth| auth.open && auth.amount - auth.captured >= needed) {
+        if needed <= Money::ZERO || order.auths.iter().any(|auth| auth.open && auth.ret.is_none() && auth.amount - auth.captured >= needed) {
             return true;
         }
         if !order.auth_pending && order.cancelling.is_none() {
@@ -126,7 +126,8 @@ impl Reference {
             if due.asked || due.done {
                 continue;
             }
-            let open = order.auths.iter_mut().find(|auth| auth.open && (careless || auth.amount - auth.captured >= due.amount));
+            let open =
+                order.auths.iter_mut().find(|auth| auth.open && auth.ret == due.ret && (careless || auth.amount - auth.captured >= due.amount));
             let Some(auth) = open else {
                 if !order.auth_pending && order.payment == Screen::Good {
                     self.authorize(oid, due.amount);
@@ -176,7 +177,8 @@ impl Reference {
     /// Gives back what authorizations still hold; true while that is under way.
     pub(super) fn void_open(&mut self, oid: Oid) -> bool {
         let Some(order) = self.orders.get_mut(&oid) else { return false };
-        let Some(at) = order.auths.iter().position(|auth| auth.open && auth.amount > auth.captured) else { return false };
+        // what covers an exchange under way is not the order's to give back
+        let Some(at) = order.auths.iter().position(|auth| auth.open && auth.ret.is_none() && auth.amount > auth.captured) else { return false };
         let pay = order.auths[at].pay;
         if order.void_asked != Some(pay) {
             order.void_asked = Some(pay);
@@ -201,28 +203,37 @@ impl Reference {
         self.advance(oid);
     }
 
-    /// Asks for a refund of a return or exchange, once enough was captured to refund from.
+    /// Asks for the refund of a return or exchange, once enough was captured to refund from: from each authorization no more than
+    /// was captured on it.
     pub(super) fn try_refund(&mut self, oid: Oid, at: usize) {
         let Some(order) = self.orders.get_mut(&oid) else { return };
         let Some(ret) = order.returns.get_mut(at) else { return };
         let Some(amount) = ret.refund else { return };
-        if ret.refund_asked || order.captured - order.refunded < amount {
+        if order.captured - order.refunded < amount - ret.refund_done {
             return;
         }
-        ret.refund_asked = true;
+        let mut parts: Vec<(Id, Money, u32)> = Vec::new();
+        for auth in &mut order.auths {
+            let part = (amount - ret.refund_asked).min(auth.captured - auth.refunded);
+            if part > Money::ZERO {
+                auth.refunded += part;
+                ret.refund_asked += part;
+                parts.push((auth.pay, part, order.refunds));
+                order.refunds += 1;
+            }
+        }
         let ret_id = ret.ret;
-        let n = order.refunds;
-        order.refunds += 1;
-        let best = order.auths.iter().max_by_key(|auth| auth.captured).map_or(Id::NONE, |auth| auth.pay);
-        self.call(oid, Kind::Refund, n, |m| {
-            m.op = Op::PaymentRefund;
-            m.pay = best;
-            m.amount = amount;
-            m.ret = ret_id;
-        });
+        for (pay, part, n) in parts {
+            self.call(oid, Kind::Refund, n, |m| {
+                m.op = Op::PaymentRefund;
+                m.pay = pay;
+                m.amount = part;
+                m.ret = ret_id;
+            });
+        }
     }
 
-    pub(super) fn on_refunded(&mut self, oid: Oid, ret_id: Id, pay: Id, amount: Money, yes: bool) {
+    pub(super) fn on_refunded(&mut self, oid: Oid, n: u32, ret_id: Id, pay: Id, amount: Money, yes: bool) {
         let Some(order) = self.orders.get_mut(&oid) else { return };
         if !yes {
             order.exception = true;
@@ -231,10 +242,10 @@ impl Reference {
         }
         order.refunded += amount;
         if let Some(ret) = order.returns.iter_mut().find(|ret| ret.ret == ret_id) {
-            ret.refunded = true;
+            ret.refund_done += amount;
         }
         self.event(oid, Op::PaymentRefunded, |m| (m.pay, m.amount, m.ret) = (pay, amount, ret_id));
-        self.notify(oid, 600 + (ret_id.0 & 0xff) as u32, Code::NoteRefunded, ret_id);
+        self.notify(oid, n, Code::NoteRefunded, ret_id);
         if self.orders.get(&oid).is_some_and(|order| order.status != Status::Rejected) {
             self.advance(oid);
         }

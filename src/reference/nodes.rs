@@ -153,7 +153,7 @@ impl Reference {
         f.stage = Stage::Ready;
         let fid = f.fid;
         self.fulfillment_event(oid, n, Op::FulfillmentReady);
-        self.notify(oid, 200 + n as u32, Code::NoteReady, Id::NONE);
+        self.notify(oid, n as u32, Code::NoteReady, Id::NONE);
         self.timers.push(self.now + Span::from_secs(self.estate.policies.pickup_hold_s), Timer::PickupHold(fid));
     }
 
@@ -163,7 +163,7 @@ impl Reference {
         if !self.goods_left(oid, n, left, Stage::Shipped, Op::ShipmentShipped) {
             return;
         }
-        self.notify(oid, 300 + n as u32, Code::NoteShipped, Id::NONE);
+        self.notify(oid, n as u32, Code::NoteShipped, Id::NONE);
         let early = self.fulfillment_mut(oid, n).map(|f| std::mem::take(&mut f.early)).unwrap_or_default();
         if early.contains(&Op::CbCarrierInTransit) {
             if let Some(f) = self.fulfillment_mut(oid, n) {

@@ -26,7 +26,6 @@ pub(super) fn line_state(line: &OrderLine, number: LineNo, ret: Id) -> LineState
         shipped: 0,
         cancelled: 0,
         return_asked: 0,
-        refunded_units: 0,
         captured_units: 0,
     }
 }
@@ -91,6 +90,7 @@ impl Reference {
             cancelling: None,
             cancel_asked: false,
             refunds: 0,
+            slots: SmallVec::new(),
             refused_returns: SmallVec::new(),
             excluded: SmallVec::new(),
             order: body,
@@ -102,7 +102,7 @@ impl Reference {
         if wants.iter().any(short_for_good) {
             self.orders.insert(oid, OrderState { status: Status::Rejected, lines: Vec::new(), ..order });
             self.event(oid, Op::OrderRejected, |m| m.code = Code::OutOfStock);
-            self.notify(oid, 1, Code::NoteRejected, Id::NONE);
+            self.notify(oid, 0, Code::NoteRejected, Id::NONE);
             return (Outcome::Rejected, Code::OutOfStock);
         }
         self.orders.insert(oid, order);
@@ -119,7 +119,7 @@ impl Reference {
         if ships {
             self.call(oid, Kind::Validate, 0, |m| m.op = Op::AddressValidate);
         }
-        self.notify(oid, 1, Code::NoteConfirmed, Id::NONE);
+        self.notify(oid, 0, Code::NoteConfirmed, Id::NONE);
         self.advance(oid);
         (Outcome::Ok, Code::None)
     }
@@ -175,7 +175,7 @@ impl Reference {
             m.ret = ret;
             m.lines.push(LineQty { line: line_no, sku, qty: qty as i32, seq: 0 });
         });
-        self.notify(oid, 8 + line_no.0 as u32, Code::NoteBackordered, Id::NONE);
+        self.notify(oid, line_no.0.into(), Code::NoteBackordered, Id::NONE);
     }
 
     pub(super) fn on_remorse_over(&mut self, oid: Oid) {
@@ -326,9 +326,19 @@ impl Reference {
         for (line, sku, qty) in units {
             lines.push(LineQty { line: *line, sku: *sku, qty: *qty as i32, seq: 0 });
         }
-        let day = self.now.0 / Span::from_days(1).0;
-        if let Some(used) = self.backlog.used.get_mut(&(node, day)) {
-            *used = used.saturating_sub(1);
+        // the node has its hands free again once nothing of the order is left there
+        if let Some(order) = self.orders.get_mut(&oid) {
+            let promised = order.lines.iter().any(|line| line.reserved.iter().any(|(at, _)| *at == node));
+            let at_work = order.fulfillments.iter().any(|f| f.node == node && f.is_live() && !f.lines.is_empty());
+            if !promised
+                && !at_work
+                && let Some(at) = order.slots.iter().position(|(at, _)| *at == node)
+            {
+                let slot = order.slots.remove(at);
+                if let Some(used) = self.backlog.used.get_mut(&slot) {
+                    *used = used.saturating_sub(1);
+                }
+            }
         }
         let kept = self.has(Defect::CancelKeepsReservation) && self.orders.get(&oid).is_some_and(|order| order.cancelling.is_some());
         if kept {
@@ -507,7 +517,7 @@ impl Reference {
                 order.status = Status::Cancelled;
             }
             self.event(oid, Op::OrderCancelled, |m| m.code = code);
-            self.notify(oid, 2, Code::NoteCancelled, Id::NONE);
+            self.notify(oid, 0, Code::NoteCancelled, Id::NONE);
             return;
         }
         // something left after all: the order goes on with that
@@ -551,7 +561,7 @@ impl Reference {
         if all_cancelled {
             order.status = Status::Cancelled;
             self.event(oid, Op::OrderCancelled, |m| m.code = Code::Merchant);
-            self.notify(oid, 2, Code::NoteCancelled, Id::NONE);
+            self.notify(oid, 0, Code::NoteCancelled, Id::NONE);
         } else {
             order.status = Status::Completed;
             self.event(oid, Op::OrderCompleted, |_| {});

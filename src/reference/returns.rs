@@ -38,6 +38,7 @@ impl Reference {
     }
 
     fn open_return(&mut self, oid: Oid, msg: &Message, units: Units, exchange: bool) {
+        let value = units.iter().map(|(line, _, qty)| self.return_value(oid, *line, *qty)).sum();
         let Some(order) = self.orders.get_mut(&oid) else { return };
         for (line_no, _, qty) in &units {
             if let Some(line) = order.line_mut(*line_no) {
@@ -54,9 +55,10 @@ impl Reference {
             received: false,
             inspected: false,
             node: msg.node,
+            value,
             refund: None,
-            refund_asked: false,
-            refunded: false,
+            refund_asked: Money::ZERO,
+            refund_done: Money::ZERO,
             completed: false,
             cancelled: false,
             paid: true,
@@ -124,14 +126,14 @@ impl Reference {
         (Outcome::Ok, Code::None)
     }
 
-    /// What `qty` more units of a line are worth when they come back, after those refunded before.
+    /// What `qty` more units of a line are worth when they come back, after those that were asked for before.
     fn return_value(&self, oid: Oid, line_no: LineNo, qty: u32) -> Money {
         let Some(line) = self.orders.get(&oid).and_then(|order| order.lines.iter().find(|line| line.line == line_no)) else { return Money::ZERO };
         if self.has(Defect::RefundRoundsEachUnit) {
             let unit = (line.total.0 + i64::from(line.qty) - 1) / i64::from(line.qty);
             return Money(unit * i64::from(qty));
         }
-        cumulative(line.total, line.qty, line.refunded_units, line.refunded_units + qty)
+        cumulative(line.total, line.qty, line.return_asked, line.return_asked + qty)
     }
 
     fn pay_difference(&mut self, oid: Oid, ret_id: Id) {
@@ -228,23 +230,11 @@ impl Reference {
             if ret.cancelled || ret.completed || order.status == Status::Rejected || !(ret.inspected || ret.keep) {
                 continue;
             }
-            if ret.refund.is_none() {
-                let units = ret.lines.clone();
-                let exchange = ret.exchange;
-                let difference = ret.difference;
-                let value: Money = units.iter().map(|(line, _, qty)| self.return_value(oid, *line, *qty)).sum();
-                let amount = if exchange { Money(-difference.0).max(Money::ZERO) } else { value };
-                let Some(order) = self.orders.get_mut(&oid) else { return };
-                for (line_no, _, qty) in &units {
-                    if let Some(line) = order.line_mut(*line_no) {
-                        line.refunded_units += qty;
-                    }
+            let amount = if ret.exchange { Money(-ret.difference.0).max(Money::ZERO) } else { ret.value };
+            if ret.refund_done < amount {
+                if let Some(ret) = self.orders.get_mut(&oid).and_then(|order| order.returns.get_mut(at)) {
+                    ret.refund = Some(amount);
                 }
-                let ret = &mut order.returns[at];
-                ret.refund = Some(amount);
-                ret.refunded = amount == Money::ZERO;
-            }
-            if !self.orders.get(&oid).is_some_and(|order| order.returns[at].refunded) {
                 self.try_refund(oid, at);
                 continue;
             }

@@ -22,6 +22,9 @@ impl Backlog {
             queue.push_back((oid, line));
         }
     }
+    pub fn waiting_for(&self, sku: SkuId) -> Vec<Oid> {
+        self.waiting.get(&sku).into_iter().flatten().map(|(oid, _)| *oid).collect()
+    }
     pub fn is_waited_for(&self, sku: SkuId) -> bool {
         self.waiting.get(&sku).is_some_and(|queue| !queue.is_empty())
     }
@@ -58,6 +61,16 @@ pub struct Pick {
 }
 
 impl Reference {
+    /// Goods came in at a node: orders that it had nothing for may ask it again.
+    pub(super) fn goods_came_in(&mut self, node: NodeId, sku: SkuId) {
+        for oid in self.backlog.waiting_for(sku) {
+            if let Some(order) = self.orders.get_mut(&oid) {
+                order.excluded.retain(|excluded| *excluded != (node, sku));
+            }
+        }
+        self.serve_backlog(sku);
+    }
+
     fn day(&self) -> u64 {
         self.now.0 / Span::from_days(1).0
     }
@@ -98,7 +111,8 @@ impl Reference {
             (self.stock.available(node, sku) - mine).max(0)
         };
         for want in wants.iter().filter(|want| want.fulfil == Fulfil::Pickup) {
-            if free(&taken, want.pickup_node, want.sku) >= i64::from(want.qty) {
+            let open = self.estate.node(want.pickup_node).is_some_and(|node| node.enabled);
+            if open && free(&taken, want.pickup_node, want.sku) >= i64::from(want.qty) {
                 taken.push((want.pickup_node, want.sku, i64::from(want.qty)));
                 picks.push(Pick { node: want.pickup_node, line: want.line, sku: want.sku, qty: want.qty });
             }
@@ -154,6 +168,9 @@ impl Reference {
         nodes.dedup();
         for node in nodes {
             *self.backlog.used.entry((node, day)).or_insert(0) += 1;
+            if let Some(order) = self.orders.get_mut(&oid) {
+                order.slots.push((node, day));
+            }
             let mut lines = crate::model::Lines::new();
             let mut ret = crate::model::Id::NONE;
             for pick in picks.iter().filter(|pick| pick.node == node) {

@@ -56,8 +56,6 @@ pub struct LineState {
     pub cancelled: u32,
     /// asked to come back, whether or not it has
     pub return_asked: u32,
-    /// refunded so far, in units
-    pub refunded_units: u32,
     /// captured so far, in units
     pub captured_units: u32,
 }
@@ -118,6 +116,9 @@ impl Fulfillment {
 #[derive(Clone, Debug)]
 pub struct Authorization {
     pub pay: Id,
+    /// the exchange whose difference it covers, if it is for one
+    pub ret: Id,
+    pub refunded: Money,
     pub amount: Money,
     pub captured: Money,
     pub open: bool,
@@ -145,10 +146,13 @@ pub struct ReturnState {
     pub received: bool,
     pub inspected: bool,
     pub node: NodeId,
+    /// what the units that come back are worth
+    pub value: Money,
     /// amount that goes back, once known
     pub refund: Option<Money>,
-    pub refund_asked: bool,
-    pub refunded: bool,
+    /// what of it was asked for, and what came
+    pub refund_asked: Money,
+    pub refund_done: Money,
     pub completed: bool,
     pub cancelled: bool,
     /// the difference of an exchange is authorized (or there is none to authorize)
@@ -203,6 +207,8 @@ pub struct OrderState {
     /// the shopper asked for it (so an answer is owed if it fails)
     pub cancel_asked: bool,
     pub refunds: u32,
+    /// the (node, day) in whose capacity it counts
+    pub slots: SmallVec<[(NodeId, u64); 2]>,
     /// returns and exchanges that were refused, and why: the same request again gets the same answer
     pub refused_returns: SmallVec<[(Id, Code); 1]>,
     /// nodes that refused goods of this order: not asked again for it

@@ -119,8 +119,13 @@ impl Reference {
                 return (Outcome::Rejected, Code::UnknownSku);
             }
         }
+        let mut risen = Vec::new();
         for item in &msg.lines {
+            let before = self.stock.level(msg.node, item.sku).on_hand;
             self.stock.snapshot(msg.node, item.sku, item.seq, item.qty);
+            if self.stock.level(msg.node, item.sku).on_hand > before {
+                risen.push(item.sku);
+            }
         }
         let mut event =
             Message { node: msg.node, lines: msg.lines.clone(), cause: self.cause, ..Message::new(Op::InventoryAdjusted, self.fresh_id()) };
@@ -128,8 +133,8 @@ impl Reference {
             item.qty = self.stock.level(msg.node, item.sku).on_hand as i32;
         }
         self.out.push(super::Effect::Event(event));
-        for item in &msg.lines {
-            self.serve_backlog(item.sku);
+        for sku in risen {
+            self.goods_came_in(msg.node, sku);
         }
         (Outcome::Ok, Code::None)
     }
@@ -147,7 +152,11 @@ impl Reference {
         let qty = self.stock.level(msg.node, msg.sku).on_hand as i32;
         let event = Message { node: msg.node, sku: msg.sku, qty, cause: self.cause, ..Message::new(Op::InventoryAdjusted, self.fresh_id()) };
         self.out.push(super::Effect::Event(event));
-        self.serve_backlog(msg.sku);
+        if msg.qty > 0 {
+            self.goods_came_in(msg.node, msg.sku);
+        } else {
+            self.serve_backlog(msg.sku);
+        }
         (Outcome::Ok, Code::None)
     }
 

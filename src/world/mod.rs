@@ -51,6 +51,21 @@ pub enum Later {
 }
 
 impl Later {
+    /// What it is, for the order of simultaneous things about the same.
+    pub fn kind(self) -> u64 {
+        match self {
+            Later::StockStep(_) => 0,
+            Later::Node(work, _) => 1 << 8 | work as u64,
+            Later::AuthExpires(_) => 2 << 8,
+            Later::PaymentDecides(_) => 3 << 8,
+            Later::FraudDecides(_) => 4 << 8,
+            Later::Step { step, time, .. } => 5 << 32 | u64::from(step) << 8 | u64::from(time),
+            Later::GoodsArrive { .. } => 6 << 8,
+            Later::GoodsInspected { .. } => 7 << 8,
+            Later::Snapshot(_) => 8 << 8,
+        }
+    }
+
     /// Whom it is about, for the order of simultaneous things.
     pub fn entity(self) -> u64 {
         match self {
@@ -189,6 +204,7 @@ impl World {
         self.now = now;
         match outcome {
             Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected | Outcome::None => {
+                self.shopper.done(sent.msg.key);
                 if sent.link == Link::Commands {
                     self.command_answered(sent, outcome, code, out);
                 }

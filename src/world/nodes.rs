@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 const WORK_TIME: Purpose = Purpose(310);
+const ON_THE_DOCK: Purpose = Purpose(311);
 
 /// A step of a node's or carrier's work.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -42,6 +43,8 @@ struct Job {
     lines: Lines,
     stage: Stage,
     labelled: bool,
+    /// it said once that it is too late to stop, and stands by it
+    refused: bool,
 }
 
 #[derive(Default)]
@@ -90,8 +93,16 @@ impl World {
         let order = self.shopper.order(call.order);
         let pickup = call.lines.first().and_then(|item| order.as_ref().and_then(|order| order.line(item.line).map(|line| line.fulfil)));
         let pickup = pickup == Some(crate::model::Fulfil::Pickup);
-        let job =
-            Job { order: call.order, node: call.node, ret: call.ret, pickup, lines: call.lines.clone(), stage: Stage::Released, labelled: false };
+        let job = Job {
+            order: call.order,
+            node: call.node,
+            ret: call.ret,
+            pickup,
+            lines: call.lines.clone(),
+            stage: Stage::Released,
+            labelled: false,
+            refused: false,
+        };
         self.nodes.jobs.insert(call.fulfillment, job);
         let fact = self.fact(Op::NodeRelease, call.order, |m| {
             (m.fulfillment, m.node, m.ret, m.lines, m.key) = (call.fulfillment, call.node, call.ret, call.lines.clone(), call.key);
@@ -125,6 +136,7 @@ impl World {
                 lines: Lines::new(),
                 stage: Stage::NeverStarted,
                 labelled: false,
+                refused: false,
             };
             self.nodes.jobs.insert(fid, job);
             return Outcome::Ok;
@@ -138,9 +150,14 @@ impl World {
             }
             Stage::Released | Stage::Accepted | Stage::Picked | Stage::Packed | Stage::Ready => {}
         }
-        let refuses = self.behaviour(call.order, PartnerPoint::NodeCancel, call.node).is_some_and(|b| b.answer == PartnerAnswer::TooLate);
-        // a labelled parcel is on the dock already
-        if refuses || (stage == Stage::Packed && self.nodes.jobs.get(&fid).is_some_and(|job| job.labelled)) {
+        let answered = self.nodes.jobs.get(&fid).is_some_and(|job| job.refused);
+        let refuses = answered || self.behaviour(call.order, PartnerPoint::NodeCancel, call.node).is_some_and(|b| b.answer == PartnerAnswer::TooLate);
+        // a labelled parcel waits on the dock: half of them can still be found there (assumed)
+        let labelled = stage == Stage::Packed && self.nodes.jobs.get(&fid).is_some_and(|job| job.labelled);
+        if refuses || (labelled && self.seed.draw(ON_THE_DOCK, fid.0, 0).chance(0.5)) {
+            if let Some(job) = self.nodes.jobs.get_mut(&fid) {
+                job.refused = true;
+            }
             answer.code = Code::TooLate;
             return Outcome::Rejected;
         }

@@ -35,6 +35,10 @@ impl Shoppers {
     pub fn order(&self, order: OrderNo) -> Option<Arc<Order>> {
         self.orders.get(&order).cloned()
     }
+    /// A message with this key has its answer.
+    pub fn done(&mut self, key: Id) {
+        self.tries.remove(&key);
+    }
     /// How often a message with this key was sent again.
     pub fn tries(&mut self, key: Id) -> u32 {
         let tries = self.tries.entry(key).or_insert(0);
@@ -159,7 +163,6 @@ impl World {
 
     /// A command has a definite answer.
     pub(super) fn command_answered(&mut self, sent: &Send, outcome: Outcome, _code: Code, out: &mut Actions) {
-        self.shopper.tries.remove(&sent.msg.key);
         if outcome == Outcome::Rejected {
             return;
         }
