@@ -216,7 +216,7 @@ pub fn run_seed(seed: u64) -> Seed {
 /// Reads a header's expectations again, for a history judged alone.
 pub fn expectations(header: &Header) -> Result<Expect, String> {
     Expect::parse(&header.expect, &header.fixture).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|problem| format!("{problem:?}")).collect();
+        let lines: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
         format!("the history's expectations cannot be read: {}", lines.join("; "))
     })
 }

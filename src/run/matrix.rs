@@ -75,8 +75,10 @@ fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
     if let Some(defect) = Defect::parse(name) {
         return Ok(Some(defect));
     }
-    let nearest = DEFECTS.iter().max_by(|a, b| strsim::jaro(a.name, name).total_cmp(&strsim::jaro(b.name, name))).map_or("", |entry| entry.name);
-    Err(Trouble::Usage(format!("error: there is no defect named `{name}`\n  = help: did you mean `{nearest}`? `orderstorm list defects` shows all")))
+    let likeness = |entry: &&crate::reference::DefectEntry| strsim::jaro_winkler(entry.name, name);
+    let nearest = DEFECTS.iter().filter(|entry| likeness(entry) > 0.75).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let hint = nearest.map_or(String::new(), |entry| format!("did you mean `{}`? ", entry.name));
+    Err(Trouble::Usage(format!("error: there is no defect named `{name}`\n  = help: {hint}`orderstorm list defects` shows all")))
 }
 
 /// The arguments that make this run again, in the order of the help text.
@@ -126,7 +128,9 @@ pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
         }
         match &case.not_applicable {
             Some(reason) => out += &format!("  {:<52} not applicable: {reason}\n", case.name),
-            None => out += &format!("  {:<52} {} orders, then {}\n", case.name, case.orders, steps_of(case)),
+            None => {
+                out += &format!("  {:<52} {} order{}, then {}\n", case.name, case.orders, if case.orders == 1 { "" } else { "s" }, steps_of(case))
+            }
         }
     }
     let applicable: Vec<&Case> = expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
@@ -163,7 +167,8 @@ fn estimate(chosen: &Chosen, applicable: &[&Case], orders: u64) -> String {
     }
     let jobs = jobs(None);
     let seconds = watch.seconds() / done as f64 * orders as f64 / jobs as f64;
-    format!("It would take about {seconds:.1} s in virtual time on {jobs} cores (measured on {done} orders). Nothing was sent.")
+    let seconds = if seconds < 0.1 { "less than 0.1".into() } else { format!("about {seconds:.1}") };
+    format!("It would take {seconds} s in virtual time on {jobs} cores (measured on {done} orders). Nothing was sent.")
 }
 
 fn jobs(asked: Option<u32>) -> usize {
@@ -201,6 +206,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let mut totals = MeterTotals::default();
     let mut rows = Rows::default();
     let mut parts: Vec<(u32, execute::Part)> = Vec::new();
+    let mut measured = MeterTotals::default();
     let mut short = false;
     let mut broken: Option<std::io::Error> = None;
     let work = |unit: usize| {
@@ -229,7 +235,11 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     execute::in_parallel(units.len(), jobs(args.jobs), stop, work, |unit, result| {
         let (at, number) = units[unit];
         match result {
-            Some(Ok(Some(part))) => parts.push((number, part)),
+            Some(Ok(Some(mut part))) => {
+                // histograms are added up as they come: a large case has many partitions
+                measured.merge_partition(&std::mem::take(&mut part.totals));
+                parts.push((number, part));
+            }
             Some(Ok(None)) => {}
             Some(Err(error)) => broken = broken.take().or(Some(error)),
             None => short = true,
@@ -237,9 +247,11 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         if units.get(unit + 1).is_none_or(|(next, _)| *next != at) {
             let case = &cases[at];
             if !parts.is_empty() || (case.not_applicable.is_some() && !short) {
-                rows.add(case_report(&setup, &chosen, case, &parts, short, record, &mut totals));
+                totals.merge(&measured);
+                rows.add(case_report(&setup, &chosen, case, &parts, short, record, &measured));
             }
             parts.clear();
+            measured = MeterTotals::default();
             short = false;
         }
     });
@@ -254,7 +266,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let verdict = reports.iter().fold(least, |worst, case| worst.merge(case.verdict));
     let report = RunReport {
         orderstorm_summary: report::SUMMARY_VERSION,
-        manifest: manifest(&setup, &chosen),
+        manifest: manifest(&setup, &chosen, args.matrix.case.as_deref()),
         verdict,
         partial,
         cases: reports,
@@ -346,12 +358,11 @@ fn case_report(
     parts: &[(u32, execute::Part)],
     short: bool,
     record: Record,
-    totals: &mut MeterTotals,
+    measured: &MeterTotals,
 ) -> CaseReport {
     let of = chosen.partitions(case);
     let mut checks: Vec<CheckResult> = Vec::new();
     let mut findings = Vec::new();
-    let mut measured = MeterTotals::default();
     let mut fired: BTreeMap<String, u64> = BTreeMap::new();
     let mut verdict = Verdict::NotApplicable;
     let (mut entries, mut findings_total, mut ended) = (0, 0, 0.0f64);
@@ -361,7 +372,6 @@ fn case_report(
         findings_total += part.judgement.findings_total;
         ended = ended.max(part.ran.ended.0 as f64 / 1e9);
         findings.extend(part.stories.iter().cloned());
-        measured.merge_partition(&part.totals);
         for (at, rule) in case.fault.rules.iter().enumerate() {
             *fired.entry(rule.name.clone()).or_default() += part.ran.fired.get(at).copied().unwrap_or(0);
         }
@@ -397,7 +407,6 @@ fn case_report(
             reason = "nothing was judged".into();
         }
     }
-    totals.merge(&measured);
     let digests: Vec<_> = parts.iter().map(|(_, part)| part.digest.clone()).collect();
     let kept = |part: &execute::Part| record == Record::All || (record == Record::Failures && part.judgement.verdict == Verdict::Fail);
     CaseReport {
@@ -425,7 +434,7 @@ fn case_report(
     }
 }
 
-fn manifest(setup: &Setup, chosen: &Chosen) -> Manifest {
+fn manifest(setup: &Setup, chosen: &Chosen, case: Option<&str>) -> Manifest {
     let default = crate::model::Policies::default();
     let mut policies = serde_json::Map::new();
     policies.insert("default".into(), serde_json::json!(default));
@@ -437,7 +446,7 @@ fn manifest(setup: &Setup, chosen: &Chosen) -> Manifest {
     }
     Manifest {
         version: env!("CARGO_PKG_VERSION").into(),
-        command: format!("orderstorm run {}", setup.arguments),
+        command: format!("orderstorm run {}{}", setup.arguments, case.map_or(String::new(), |glob| format!(" --case {}", quoted(glob)))),
         seed: setup.seed,
         target: setup.target.clone(),
         defect: setup.defect.map_or(String::new(), |defect| defect.to_string()),

@@ -224,11 +224,15 @@ impl FaultSet {
         if self.rules.iter().any(|rule| rule.is_certain() && (rule.link == Link::Events || certain.iter().any(|op| rule.concerns(*op)))) {
             return Ok(());
         }
-        let mut links: Vec<&str> = self.rules.iter().map(|rule| rule.link.name()).collect();
-        links.dedup();
         Err(match self.rules.iter().any(FaultRule::is_certain) {
             true => {
-                format!("the scenario is not certain to have a message on the link ({}) that fault set `{}` acts on", links.join(", "), self.name)
+                let lacks = match self.rules.first().map(|rule| rule.link) {
+                    Some(Link::Feeds) => "no stock news is sent after the opening",
+                    Some(Link::Callbacks) => "no order is sure to get such callbacks",
+                    Some(Link::Calls) => "no order is sure to cause such calls",
+                    _ => "no order is sure to have such messages",
+                };
+                format!("{lacks}, so fault set `{}` has nothing to act on", self.name)
             }
             false => format!("every rule of fault set `{}` acts by chance only: make one `directed`, or give it `lasts`", self.name),
         })

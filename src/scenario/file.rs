@@ -33,6 +33,7 @@ pub struct ScenarioFile {
     pub order: OrderFile,
     /// what the shopper, the shop floor or the supplier does, and when
     #[serde(default)]
+    #[schemars(length(max = 32))]
     pub step: Vec<StepFile>,
     /// how a partner behaves where it is not simply helpful
     #[serde(default)]
@@ -116,8 +117,10 @@ pub struct NodeFile {
     pub kind: Option<NodeKind>,
     pub region: Option<Region>,
     /// units of each SKU kept back from orders
+    #[schemars(range(max = 1000000))]
     pub safety_stock: Option<u32>,
     /// fulfillments a day; 0 is no limit
+    #[schemars(range(max = 1000000))]
     pub capacity_per_day: Option<u32>,
     /// hours of the day, such as `[9, 21]`
     pub hours: Option<(u8, u8)>,
@@ -189,7 +192,7 @@ pub struct StepFile {
     /// stock steps
     pub sku: Option<String>,
     /// stock steps: units
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000000))]
     pub qty: Option<u32>,
     /// how often the shopper does it (each time under a new idempotency key)
     #[serde(default = "one")]

@@ -197,7 +197,11 @@ impl Library {
         let (message, help) = if of_name.is_empty() {
             let mut known: Vec<&str> = self.scenarios.iter().map(|s| s.name.as_str()).collect();
             known.dedup();
-            let help = did_you_mean(name, known.iter().copied(), format!("known: {}; or a path with `/` or `.toml`", known.join(", ")));
+            let help = if Path::new(asked).is_dir() {
+                format!("there is a folder of that name: write `{asked}/` for all scenarios in it")
+            } else {
+                did_you_mean(name, known.iter().copied(), format!("known: {}; or a path with `/` or `.toml`", known.join(", ")))
+            };
             (format!("there is no scenario named `{name}`"), help)
         } else {
             let known: Vec<&str> = of_name.iter().map(|s| s.variant.as_str()).collect();

@@ -188,9 +188,15 @@ fn fixture(file: &ScenarioFile, check: &mut Check<'_>) -> Fixture {
     fixture
 }
 
+/// Times the orders of a partition this is still a number of 32 bits, as messages carry it.
+const MOST_UNITS: u32 = 1_000_000;
+
 fn stock(table: &str, levels: &BTreeMap<String, u32>, fixture: &Fixture, check: &mut Check<'_>) -> Vec<StockLevel> {
     let mut stock = Vec::new();
     for (key, qty) in levels {
+        if *qty > MOST_UNITS {
+            check.value(&join(table, key), format!("more units than can be counted: {qty}"), Some(format!("at most {MOST_UNITS}, for one order")));
+        }
         match stock_key(key, fixture) {
             Ok((node, sku)) => stock.push(StockLevel { node, sku, qty: *qty }),
             Err((part, message, help)) => check.part(&join(table, key), part, true, message, help),

@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 
 /// Defects of which most failing cases begin with another check than those of `caught_by`, and why. An entry that is no longer
 /// true fails the test.
-const MOSTLY_ELSEWHERE: &[(&str, &str)] = &[(
-    "cancel-although-shipped",
-    "an order whose parcels were charged for and are announced as shipped breaks no invariant by being called cancelled: only expectations see that",
-)];
+const MOSTLY_ELSEWHERE: &[(&str, &str)] = &[];
 
 /// Defects whose first failing case begins with another check, and why.
-const AT_FIRST_ELSEWHERE: &[(&str, &str)] = MOSTLY_ELSEWHERE;
+const AT_FIRST_ELSEWHERE: &[(&str, &str)] = &[(
+    "cancel-although-shipped",
+    "where the node then does stop in time, the cancellation was only announced too early: that is a sentence of the scenario, not an invariant",
+)];
 
 /// Each defect with the whole matrix under it.
 static FOUND: LazyLock<Vec<(Value, Summary)>> = LazyLock::new(|| {
