@@ -274,6 +274,6 @@ mod tests {
         let faults = library.fault_sets(&["feed-delayed".into()]).unwrap();
         let expansion = expand(&scenarios, &faults, &Selection::default());
         assert!(!expansion.cases.is_empty());
-        assert!(expansion.cases.iter().all(|case| case.not_applicable.as_ref().is_some_and(|why| why.contains("feeds"))));
+        assert!(expansion.cases.iter().all(|case| case.not_applicable.as_ref().is_some_and(|why| why.contains("no stock news"))));
     }
 }

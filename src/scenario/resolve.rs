@@ -103,7 +103,7 @@ pub(super) fn resolve(file: &ScenarioFile, variant: &str, about: &str, origin: &
     let before = check.problems.len();
     check.name("name", &file.name);
     let fixture = fixture(file, check);
-    let stock = stock("stock", &file.stock, &fixture, check);
+    let stock = stock(most_units(file), "stock", &file.stock, &fixture, check);
     let phantom = stock_phantom(file, &fixture, check);
     let order = order(file, &fixture, check);
     let steps = file.step.iter().enumerate().map(|(i, step)| resolve_step(file, step, i, &fixture, check)).collect();
@@ -188,14 +188,16 @@ fn fixture(file: &ScenarioFile, check: &mut Check<'_>) -> Fixture {
     fixture
 }
 
-/// Times the orders of a partition this is still a number of 32 bits, as messages carry it.
-const MOST_UNITS: u32 = 1_000_000;
+/// Messages carry quantities in 32 bits, and `scaled` stock is multiplied by the orders of a partition.
+fn most_units(file: &ScenarioFile) -> u32 {
+    if file.matrix.stock == StockScope::Scaled { 1_000_000 } else { 1_000_000_000 }
+}
 
-fn stock(table: &str, levels: &BTreeMap<String, u32>, fixture: &Fixture, check: &mut Check<'_>) -> Vec<StockLevel> {
+fn stock(most: u32, table: &str, levels: &BTreeMap<String, u32>, fixture: &Fixture, check: &mut Check<'_>) -> Vec<StockLevel> {
     let mut stock = Vec::new();
     for (key, qty) in levels {
-        if *qty > MOST_UNITS {
-            check.value(&join(table, key), format!("more units than can be counted: {qty}"), Some(format!("at most {MOST_UNITS}, for one order")));
+        if *qty > most {
+            check.value(&join(table, key), format!("more units than can be counted: {qty}"), Some(format!("at most {most}")));
         }
         match stock_key(key, fixture) {
             Ok((node, sku)) => stock.push(StockLevel { node, sku, qty: *qty }),
@@ -213,7 +215,7 @@ fn stock_phantom(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) 
             check.value(&join("phantom", key), message, Some(format!("raise stock.\"{key}\" or lower this")));
         }
     }
-    stock("phantom", &file.phantom, fixture, check)
+    stock(most_units(file), "phantom", &file.phantom, fixture, check)
 }
 
 fn order(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) -> Order {
