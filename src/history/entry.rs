@@ -22,7 +22,7 @@ pub enum Kind {
     Event,
     /// a side effect in a partner's books or on a shelf
     Fact,
-    /// a fault rule acted: `key` is the message that it hit, `code`/`qty` unused, `seq` the rule number from 1
+    /// a fault rule acted: `cause` is the message that it hit, `seq` the rule's number from 1
     Fault,
     /// what the target answers to a query at rest. Claim.
     State,
