@@ -42,7 +42,7 @@ defects! {
     GivesUpAfterThree = "gives-up-after-three": "a partner call is given up after three tries, silently", caught by ["NO_LOST"], seen in "fixed retry counts against long outages";
     ReleaseUnderNewId = "release-under-new-id": "a release that is tried again goes out under a new fulfillment id", caught by ["SHIP_ONCE", "PARTNER_AGREEMENT"], seen in "medusa-integrations #430, open-mercato #3294";
     BackordersLifo = "backorders-lifo": "who waits shortest for a backordered SKU is served first", caught by ["BACKORDER_FAIR"], seen in "stacks in place of queues";
-    CancelAlthoughShipped = "cancel-although-shipped": "an order is called cancelled before its nodes have answered, although a parcel may leave", caught by ["RELEASED_ON_END", "MONEY_CONSERVED", "PARTNER_AGREEMENT"], seen in "cancel against ship races";
+    CancelAlthoughShipped = "cancel-although-shipped": "an order is called cancelled although its node said that the parcel has left", caught by ["RELEASED_ON_END", "MONEY_CONSERVED", "PARTNER_AGREEMENT"], seen in "cancel against ship races";
     NegativeDeltaIgnored = "negative-delta-ignored": "an inventory delta below zero is ignored", caught by ["NO_OVERSELL", "STOCK_CONSERVED"], seen in "unsigned quantities in feeds";
     RestockAtWrongNode = "restock-at-wrong-node": "returned goods are booked at the first node, wherever they came in", caught by ["STOCK_CONSERVED"], seen in "returns in store booked at the warehouse";
 }

@@ -502,9 +502,9 @@ impl Reference {
         if order.status != Status::Open || order.auth_pending {
             return;
         }
-        // with the defect it does not wait for the nodes' word
+        // with the defect it does not care what the nodes have said
         let careless = self.has(Defect::CancelAlthoughShipped);
-        if !careless && order.fulfillments.iter().any(|f| f.is_live() && f.ret.is_none()) {
+        if order.fulfillments.iter().any(|f| f.is_live() && f.ret.is_none()) {
             return;
         }
         let Some(order) = self.orders.get_mut(&oid) else { return };
