@@ -1,4 +1,15 @@
-//! orderstorm: the world around an order orchestrator, with faults, and a judge of the record.
+//! orderstorm puts an order orchestrator through a storm before its customers do: it plays the whole world around it, injects
+//! faults on every link, writes down what was sent, heard and really done, and judges that record.
+//!
+//! ```text
+//! scenario -> matrix of cases -> workload -> engine <-> world, faults, target -> history -> check, measure -> report
+//! ```
+//!
+//! **The history is the only witness.** A run only writes down; judging, measuring and drawing are folds over its entries.
+//!
+//! Read in this order: [`model`] (the words), [`history`] (what is written), [`engine`] (the loop), [`world`] and [`fault`]
+//! (what surrounds the target), [`target`] and [`reference`] (what is tested), [`check`] (the judge), [`scenario`] (the files),
+//! [`report`] (the pictures), [`run`] (the verbs). ARCHITECTURE.md says who may import whom, and why.
 
 pub mod check;
 pub mod cli;
