@@ -251,12 +251,6 @@ impl Suite {
         }
     }
 
-    /// Settles an ended order after another length of silence than [`QUIET`]: shorter where a case has neither returns nor
-    /// exchanges and memory is dear.
-    pub fn with_quiet(self, quiet: Span) -> Suite {
-        Suite { quiet, ..self }
-    }
-
     /// Judges what is left. `complete`: the record has its footer. A record without `mark.rest`, too, counts as cut short.
     pub fn finish(mut self, complete: bool) -> Judgement {
         let at_rest = complete && self.rest_seen && !self.stopped && self.evidence.damage().is_none();

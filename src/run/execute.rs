@@ -11,7 +11,7 @@ use crate::model::OrderNo;
 use crate::reference::{Defect, Settings};
 use crate::report::{FindingReport, Lens};
 use crate::scenario::{Case, Expect};
-use crate::sim::{Clock, Seed, VirtualClock};
+use crate::sim::{Clock, VirtualClock};
 use crate::target::{Embedded, ServiceModel};
 use crate::workload::Partition;
 use crate::world::World;
@@ -206,11 +206,6 @@ pub fn first_difference(setup: &Setup, case: &Case, part: &Partition, stop: &Sto
     let show = |entry: Option<&Entry>| entry.map_or("(nothing: the record ends before)".into(), |entry| format!("{entry:?}"));
     let at = (0..first.len().max(second.len())).find(|at| first.get(*at) != second.get(*at))?;
     Some((at as u64 + 1, show(first.get(at)), show(second.get(at))))
-}
-
-/// The seed of a run, as cases derive theirs from it.
-pub fn run_seed(seed: u64) -> Seed {
-    Seed(seed)
 }
 
 /// Reads a header's expectations again, for a history judged alone.

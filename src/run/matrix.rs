@@ -10,7 +10,7 @@ use crate::measure::{Measures, MeterTotals};
 use crate::reference::{DEFECTS, Defect};
 use crate::report::{self, CaseReport, Manifest, RunReport, View};
 use crate::scenario::{Case, Expansion, Library, Problem, Problems, Selection, expand};
-use crate::sim::Stopwatch;
+use crate::sim::{Seed, Stopwatch};
 use crate::target::ServiceModel;
 use crate::workload::{self, Partition};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -57,7 +57,7 @@ fn choose(args: &MatrixArgs) -> Result<Chosen, Trouble> {
         }
         _ => (library.scenarios(&args.scenarios)?, None),
     };
-    let selection = Selection { profile, orders: args.orders, seed: execute::run_seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
+    let selection = Selection { profile, orders: args.orders, seed: Seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
     let expansion = expand(&scenarios, &faults, &selection);
     if expansion.cases.is_empty() {
         let glob = args.case.clone().unwrap_or_default();

@@ -79,13 +79,6 @@ pub enum Link {
     Events,
 }
 
-/// On which leg an action lies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Leg {
-    Request,
-    Reply,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultAction {
@@ -168,14 +161,6 @@ impl Link {
 }
 
 impl FaultAction {
-    /// Which leg of a link it acts on.
-    pub fn leg(self) -> Leg {
-        match self {
-            FaultAction::LoseReply | FaultAction::EffectLate => Leg::Reply,
-            _ => Leg::Request,
-        }
-    }
-
     /// An answer can only fail where somebody waits for one, and only feeds are mended by a snapshot.
     fn fits(self, link: Link) -> bool {
         use FaultAction as A;

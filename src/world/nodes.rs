@@ -396,6 +396,7 @@ fn reason_code(reason: PartnerReason) -> Code {
     }
 }
 
+// The orchestrator reckons opening hours for itself: what it gets wrong must not be wrong here too.
 fn time_of_day(at: Timestamp) -> Span {
     Span((at.0 + Span::from_hours(RUN_BEGINS_AT_H).0) % Span::from_days(1).0)
 }

@@ -3,9 +3,9 @@
 use orderstorm::history::{Entry, Kind};
 use orderstorm::model::Op;
 use orderstorm::run::Stop;
-use orderstorm::run::execute::{Setup, run_seed, simulate};
+use orderstorm::run::execute::{Setup, simulate};
 use orderstorm::scenario::{Case, Library, Selection, expand};
-use orderstorm::sim::{Clock, VirtualClock, WallClock};
+use orderstorm::sim::{Clock, Seed, VirtualClock, WallClock};
 use orderstorm::target::ServiceModel;
 use orderstorm::workload::partition;
 
@@ -16,7 +16,7 @@ fn cases(pattern: &str) -> Vec<Case> {
     let mut library = Library::shipped().expect("what is shipped is right");
     let (scenarios, faults) = (library.scenarios(&[]).expect("all"), library.fault_sets(&["all".into()]).expect("all"));
     let cases = vec![glob::Pattern::new(pattern).expect("a pattern")];
-    expand(&scenarios, &faults, &Selection { seed: run_seed(1), seeds: 1, cases, ..Selection::default() }).cases
+    expand(&scenarios, &faults, &Selection { seed: Seed(1), seeds: 1, cases, ..Selection::default() }).cases
 }
 
 fn played(case: &Case, clock: &mut dyn Clock) -> Vec<Entry> {
