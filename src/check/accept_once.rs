@@ -1,8 +1,17 @@
 //! ACCEPT_ONCE: one order, one acceptance.
 
-use super::{Checker, Context};
+use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::Op;
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "ACCEPT_ONCE",
+    summary: "one order, one acceptance",
+    definition: "At most one distinct `order.accepted`.",
+    needs: "`order.accepted` events",
+    traps: "redelivery; distinct ids are counted.",
+    facts_only: false,
+};
 
 /// For each order of the harness the target accepts at most one order of its own, however often the command arrives.
 ///
@@ -11,20 +20,20 @@ use crate::model::Op;
 pub(super) struct AcceptOnce;
 
 impl Checker for AcceptOnce {
-    fn name(&self) -> &'static str {
-        "ACCEPT_ONCE"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
+    }
+    fn hears(&self, kind: Kind, op: Op) -> bool {
+        kind == Kind::Event && op == Op::OrderAccepted
     }
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.kind != Kind::Event || e.msg.op != Op::OrderAccepted {
-            return;
-        }
         ctx.judged();
         let Some(account) = ctx.ledger.order(e.msg.order) else { return };
         if account.accepted.len() > 1 {
             let mut evidence = vec![account.placed.n, account.placed_last];
             evidence.extend(account.accepted.iter().take(3));
             let what = format!("{} was accepted {} times, by distinct events", e.msg.order, account.accepted.len());
-            ctx.fail(self.name(), e.msg.order, what, "a command that arrives again creates nothing new", evidence);
+            ctx.fail(e.msg.order, what, "a command that arrives again creates nothing new", evidence);
         }
     }
 }

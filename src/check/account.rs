@@ -194,7 +194,7 @@ pub(super) struct Heard {
 
 /// What became of an event on its way into the books.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Arrival {
+pub enum Arrival {
     New,
     /// the same event once more; `n` is its first entry
     Again,

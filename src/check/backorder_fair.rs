@@ -1,12 +1,21 @@
 //! BACKORDER_FAIR: who waits longest is served first.
 
 use super::account::{Account, LineBook};
-use super::{Checker, Context};
+use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Id, LineNo, Op, OrderNo, SkuId};
 use crate::sim::{Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "BACKORDER_FAIR",
+    summary: "who waits longest is served first",
+    definition: "Under the policy `fifo`: X was placed after Y's `line.backordered` had been heard, was backordered for the same SKU, and gets units while Y waits on.",
+    needs: "`line.backordered` and `inventory.reserved` events with `cause`",
+    traps: "one receipt may serve both (same cause); Y served by an earlier cause, heard late; Y needs more than X got, and parts are not allowed; Y wants it in another way (pickup, other store, all lines at once); Y is asked to be cancelled; new lines of exchanges. Only the eight who wait longest are compared.",
+    facts_only: false,
+};
 
 /// How many of those who wait for a SKU are compared with one who is served.
 const LOOKED_AT: usize = 8;
@@ -46,14 +55,14 @@ struct Suspicion {
 }
 
 impl Checker for BackorderFair {
-    fn name(&self) -> &'static str {
-        "BACKORDER_FAIR"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
+    }
+    fn hears(&self, kind: Kind, op: Op) -> bool {
+        kind == Kind::Event && matches!(op, Op::LineBackordered | Op::InventoryReserved)
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.kind != Kind::Event || !matches!(e.msg.op, Op::LineBackordered | Op::InventoryReserved) {
-            return;
-        }
         if ctx.header.fixture.policies.backorder != "fifo" {
             return;
         }
@@ -146,7 +155,7 @@ impl BackorderFair {
             s.line.0, s.rival
         );
         let expected = "the policy is fifo: who waits longest for a SKU is served first";
-        ctx.fail(self.name(), order, what, expected, vec![s.since, s.rival_placed, s.served, served]);
+        ctx.fail(order, what, expected, vec![s.since, s.rival_placed, s.served, served]);
     }
 }
 

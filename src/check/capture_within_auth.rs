@@ -1,9 +1,18 @@
 //! CAPTURE_WITHIN_AUTH: nobody is charged more than they agreed to.
 
 use super::account::Flow;
-use super::{Checker, Context};
+use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::Op;
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "CAPTURE_WITHIN_AUTH",
+    summary: "nobody is charged more than was authorized",
+    definition: "At every capture fact: captured <= authorized for the order and for the authorization; none on a voided or expired one.",
+    needs: "`payment.capture` facts",
+    traps: "none; a retry under its key leaves no second fact.",
+    facts_only: true,
+};
 
 /// At every capture: captured in all is at most authorized in all for the order; each authorization is captured for at most
 /// its amount; and nothing is captured on one that was voided or has expired.
@@ -13,19 +22,19 @@ use crate::model::Op;
 pub(super) struct CaptureWithinAuth;
 
 impl Checker for CaptureWithinAuth {
-    fn name(&self) -> &'static str {
-        "CAPTURE_WITHIN_AUTH"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
+    }
+    fn hears(&self, kind: Kind, op: Op) -> bool {
+        kind == Kind::Fact && op == Op::PaymentCapture
     }
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.kind != Kind::Fact || e.msg.op != Op::PaymentCapture {
-            return;
-        }
         let Some(account) = ctx.ledger.order(e.msg.order) else { return };
         ctx.judged();
         let captures = || account.entries_of(Flow::Captured);
         let Some(auth) = account.auths.iter().find(|auth| auth.pay == e.msg.pay) else {
             let what = format!("{} captured for {} on an authorization ({}) that does not exist", e.msg.amount, account.no, e.msg.pay);
-            return ctx.fail(self.name(), account.no, what, "a capture needs an authorization", vec![e.n]);
+            return ctx.fail(account.no, what, "a capture needs an authorization", vec![e.n]);
         };
         let (captured, authorized) = (account.sum(Flow::Captured, true), account.sum(Flow::Authorized, true));
         let money = |cents| crate::model::Money(cents);
@@ -35,11 +44,11 @@ impl Checker for CaptureWithinAuth {
             let why = if auth.voided > 0 { "voided" } else { "expired" };
             evidence.push(auth.closed.n);
             let what = format!("{} captured for {} on an authorization that was {why} before", e.msg.amount, account.no);
-            ctx.fail(self.name(), account.no, what, "a closed authorization takes no capture", evidence);
+            ctx.fail(account.no, what, "a closed authorization takes no capture", evidence);
         } else if captured > authorized || auth.captured > auth.amount {
             let (captured, authorized) = if captured > authorized { (captured, authorized) } else { (auth.captured, auth.amount) };
             let what = format!("{} captured for {}, but only {} authorized", money(captured), account.no, money(authorized));
-            ctx.fail(self.name(), account.no, what, "captures stay within the authorization", evidence);
+            ctx.fail(account.no, what, "captures stay within the authorization", evidence);
         }
     }
 }

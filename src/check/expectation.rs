@@ -3,7 +3,7 @@
 use super::account::{Account, Flow, Happened};
 use super::chain::{Compiled, Progress, Wrong};
 use super::money::first_units;
-use super::{Checker, Context};
+use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Header, Kind};
 use crate::model::{Fixture, Id, LineNo, Money, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::scenario::{Amount, Expect, Relation, Scope, Term};
@@ -11,7 +11,14 @@ use crate::sim::Timestamp;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
-const NAME: &str = "EXPECTATION";
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "EXPECTATION",
+    summary: "what the scenario expects comes true",
+    definition: "What the scenario says in `[expect]`, per order, over its events in the order of `seq`. `a > b`: b needs every earlier step's least number before it; a step with a greatest number may not come after a later one began. `each shipment:` counts every fulfillment that took a step. `never \"a before b\"`: no a while there was no b yet. `calls` counts facts (for screening and address checks: answered calls by key; a void of nothing is none). Of the outcomes exactly one comes true; an order turned down in the reply is `order.rejected`. `stock` is summed over all orders, and exact for a key that is named for each of them.",
+    needs: "a scenario with expectations; events with `seq`",
+    traps: "`within` is extended by the time from the order's first fault to the calm, as far as it overlaps. A fulfillment that was rejected, cancelled or expired owes nothing more. An order that was shed (429, refused) owes nothing.",
+    facts_only: false,
+};
 
 /// Per order: its events, put in the order of their `seq`, follow every sentence of `flow`, do what `never` forbids nowhere
 /// and what `within` demands in time; its effects are counted and its books sum as stated; exactly one of the outcomes comes
@@ -109,8 +116,11 @@ impl Expectation {
 }
 
 impl Checker for Expectation {
-    fn name(&self) -> &'static str {
-        NAME
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
+    }
+    fn hears(&self, kind: Kind, _: Op) -> bool {
+        !self.is_empty() && matches!(kind, Kind::Event | Kind::Fact | Kind::Answer | Kind::Reply)
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
@@ -178,7 +188,7 @@ impl Checker for Expectation {
             };
             let mut evidence: Vec<u64> = came.iter().map(|(_, n)| *n).collect();
             evidence.push(account.last_claim.map_or(0, |(_, n)| n));
-            ctx.fail(NAME, order, what, format!("exactly one of: {}", names(&self.ops_of_outcomes)), evidence);
+            ctx.fail(order, what, format!("exactly one of: {}", names(&self.ops_of_outcomes)), evidence);
             open = true;
         }
         // what is expected always, and of the outcome that came true
@@ -230,7 +240,7 @@ impl Checker for Expectation {
             if moved != expected {
                 let (node, sku) = (ctx.header.fixture.node_name(node), ctx.header.fixture.sku_name(sku));
                 let what = format!("stock of {sku} at {node} moved by {moved:+} over {named} orders");
-                ctx.fail(NAME, OrderNo::NONE, what, format!("{expected:+}: `{sku}@{node}` for each order"), vec![last]);
+                ctx.fail(OrderNo::NONE, what, format!("{expected:+}: `{sku}@{node}` for each order"), vec![last]);
             }
         }
     }
@@ -377,11 +387,11 @@ impl Expectation {
         for instance in state.instances.iter().filter(|instance| instance.set == set) {
             if let Some(wrong) = &instance.progress.wrong {
                 let text = &self.sets[set].chains[instance.chain].chain.text;
-                ctx.fail(NAME, order, format!("{prefix}{}", wrong.what), text.as_str(), wrong.evidence.clone());
+                ctx.fail(order, format!("{prefix}{}", wrong.what), text.as_str(), wrong.evidence.clone());
             }
         }
         for (_, text, wrong) in state.wrong.iter().filter(|(of, ..)| *of == set) {
-            ctx.fail(NAME, order, format!("{prefix}{}", wrong.what), text.as_str(), wrong.evidence.clone());
+            ctx.fail(order, format!("{prefix}{}", wrong.what), text.as_str(), wrong.evidence.clone());
         }
     }
 
@@ -405,13 +415,13 @@ impl Expectation {
                 }
                 let whose = if object == 0 { String::new() } else { format!(" for {object:x}") };
                 let what = format!("{prefix}{} never came{whose}", owes.join(", "));
-                ctx.fail(NAME, order, what, compiled.chain.text.as_str(), vec![account.placed.n, compiled.last_entry(progress), last]);
+                ctx.fail(order, what, compiled.chain.text.as_str(), vec![account.placed.n, compiled.last_entry(progress), last]);
             }
             if compiled.chain.all {
                 let later = compiled.chain.parts.iter().skip(1).flat_map(|part| part.steps());
                 let absent: Vec<&str> = later.filter(|step| step.count.min > 0 && state.came(step.op).is_none()).map(|step| step.op.name()).collect();
                 if !absent.is_empty() {
-                    ctx.fail(NAME, order, format!("{prefix}{} never came", absent.join(", ")), compiled.chain.text.as_str(), vec![last]);
+                    ctx.fail(order, format!("{prefix}{} never came", absent.join(", ")), compiled.chain.text.as_str(), vec![last]);
                 }
             }
         }
@@ -424,7 +434,7 @@ impl Expectation {
             if ctx.ledger.now.since(pending.from) > deadline.limit + extra {
                 let to: Vec<&str> = deadline.to.iter().map(|op| op.name()).collect();
                 let what = format!("{prefix}{} did not come within {} after {}{}", to.join(" or "), deadline.limit, deadline.from, extended(extra));
-                ctx.fail(NAME, order, what, deadline.text.as_str(), vec![pending.n]);
+                ctx.fail(order, what, deadline.text.as_str(), vec![pending.n]);
             } else {
                 ctx.unknown();
             }
@@ -438,7 +448,7 @@ impl Expectation {
                     None => format!("at least {}", count.min),
                 };
                 let what = format!("{prefix}{op} took effect {times} times for {order}");
-                ctx.fail(NAME, order, what, format!("{op}: {right}"), vec![account.placed.n, n]);
+                ctx.fail(order, what, format!("{op}: {right}"), vec![account.placed.n, n]);
             }
         }
         let books = [
@@ -458,7 +468,7 @@ impl Expectation {
                     let what = format!("{prefix}{} {name} for {order}", Money(is));
                     let mut all = vec![account.placed.n];
                     all.extend(evidence);
-                    ctx.fail(NAME, order, what, format!("{name} = {} = {}", amount.text, Money(expected)), all);
+                    ctx.fail(order, what, format!("{name} = {} = {}", amount.text, Money(expected)), all);
                 }
                 Some(_) => {}
                 None => ctx.unknown(),

@@ -5,14 +5,16 @@
 //! each checker, which is a small predicate over the entry and the books. An event that was delivered again goes into
 //! neither: redelivery is legal, and no checker needs to think of it.
 //!
-//! To add one: a file with a type that implements [`Checker`], a line in `suite.rs`, one history it must accept and one it
-//! must reject.
+//! To add one: a file with its definition and a type that implements [`Checker`], a line in `roster.rs`, one history it must accept and
+//! one it must reject. `docs/invariants.md` is written from the definitions.
 
 mod accept_once;
 mod account;
 mod backorder_fair;
 mod capture_within_auth;
 mod chain;
+mod event_gapless;
+mod event_stable;
 mod evidence;
 mod expectation;
 mod ledger;
@@ -23,6 +25,7 @@ mod no_oversell;
 mod partner_agreement;
 mod refund_exact;
 mod released_on_end;
+mod roster;
 mod ship_once;
 mod stock_conserved;
 mod suite;
@@ -31,23 +34,49 @@ mod supply;
 mod testing;
 mod verdict;
 
-pub use account::Account;
+pub use account::{Account, Arrival};
 pub use ledger::Ledger;
-pub use suite::{FINDINGS_KEPT, INVARIANTS, Invariant, Judgement, QUIET, Suite};
+pub use roster::INVARIANTS;
+pub use suite::{FINDINGS_KEPT, Judgement, QUIET, Suite};
 pub use verdict::{CheckResult, Finding, Verdict};
 
-use crate::history::{Entry, Header};
-use crate::model::OrderNo;
+use crate::history::{Entry, Header, Kind};
+use crate::model::{Op, OrderNo};
+
+/// A check that is always on, in words: what exactly is claimed, so that it can be argued with.
+pub struct Invariant {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub definition: &'static str,
+    /// what must be in the record, or else it is not exercised
+    pub needs: &'static str,
+    /// what may look like a violation and is none, and how it is told apart
+    pub traps: &'static str,
+    /// decided by what partners' books and shelves show, whatever the target says
+    pub facts_only: bool,
+}
 
 /// A fold over entries. O(1) amortised an entry; state is kept per open order and per (node, SKU).
 pub trait Checker {
-    /// The invariant's name, such as `NO_OVERSELL`.
-    fn name(&self) -> &'static str;
+    fn about(&self) -> &'static Invariant;
+
+    /// Which entries it wants to see; asked once for every pair.
+    fn hears(&self, _kind: Kind, _op: Op) -> bool {
+        false
+    }
 
     /// Takes one more entry into account. The books in `ctx` already hold it.
-    fn observe(&mut self, entry: &Entry, ctx: &mut Context<'_>);
+    fn observe(&mut self, _entry: &Entry, _ctx: &mut Context<'_>) {}
 
-    /// `order` has ended and its quiet time is over, or the run is at rest: judge what is due now, and forget the order.
+    /// Does it want to see events that are delivered again?
+    fn hears_again(&self) -> bool {
+        false
+    }
+
+    /// An event whose id is known came again. It goes into no book.
+    fn again(&mut self, _entry: &Entry, _arrival: Arrival, _ctx: &mut Context<'_>) {}
+
+    /// `order` has ended and its quiet time is over, or the run is at rest: judge what is due now. The order is forgotten afterwards.
     fn settle_order(&mut self, _order: OrderNo, _ctx: &mut Context<'_>) {}
 
     /// The run is over (after every order was settled): judge what holds for the whole.
@@ -56,6 +85,8 @@ pub trait Checker {
 
 /// What a checker may read besides entries, and where its results go.
 pub struct Context<'a> {
+    /// the checker at work
+    pub about: &'static Invariant,
     pub header: &'a Header,
     /// the judge's own books
     pub ledger: &'a Ledger,
@@ -68,6 +99,8 @@ pub struct Context<'a> {
     pub activations: &'a mut u64,
     /// checks that could not be decided
     pub unknowns: &'a mut u64,
+    /// checks that passed only thanks to an excuse: they would have failed without a fault that stood in the way
+    pub excused: &'a mut u64,
     pub findings: &'a mut Vec<Finding>,
 }
 
@@ -80,11 +113,16 @@ impl Context<'_> {
     fn unknown(&mut self) {
         *self.unknowns += 1;
     }
-    fn fail(&mut self, check: &'static str, order: OrderNo, what: String, expected: impl Into<String>, mut evidence: Vec<u64>) {
+    /// Counts one check that passes only thanks to an excuse.
+    #[expect(dead_code, reason = "the first check with an excuse is on its way")]
+    fn excuse(&mut self) {
+        *self.excused += 1;
+    }
+    fn fail(&mut self, order: OrderNo, what: String, expected: impl Into<String>, mut evidence: Vec<u64>) {
         evidence.retain(|n| *n != 0);
         evidence.sort_unstable();
         evidence.dedup();
         let order = order.is_some().then_some(order);
-        self.findings.push(Finding { check: check.into(), order, what, expected: expected.into(), evidence });
+        self.findings.push(Finding { check: self.about.name.into(), order, what, expected: expected.into(), evidence });
     }
 }

@@ -1,9 +1,17 @@
 //! MONEY_CONSERVED: charged is exactly what the shopper keeps.
 
 use super::account::Flow;
-use super::{Checker, Context};
-use crate::history::Entry;
+use super::{Checker, Context, Invariant};
 use crate::model::{Money, OrderNo};
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "MONEY_CONSERVED",
+    summary: "charged is exactly what the shopper keeps",
+    definition: "At rest, for an order that ended with no return under way: captured - refunded = value of units that left less units given back, with shipping once if anything left; no authorization stays open.",
+    needs: "payment and parcel facts, and the end of the order",
+    traps: "parked orders are not judged. That the order ended is the only claim used.",
+    facts_only: true,
+};
 
 /// At rest, for an order that ended and has no return or exchange under way: captured less refunded is the value of the
 /// units that left and did not come back (cumulative rounding), with shipping once if anything left; so nothing is kept for
@@ -15,10 +23,9 @@ use crate::model::{Money, OrderNo};
 pub(super) struct MoneyConserved;
 
 impl Checker for MoneyConserved {
-    fn name(&self) -> &'static str {
-        "MONEY_CONSERVED"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
     }
-    fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(account) = ctx.ledger.order(order).filter(|a| a.body.is_some() && a.is_over() && !a.is_parked()) else { return };
@@ -35,7 +42,7 @@ impl Checker for MoneyConserved {
             let mut evidence = [account.entries_of(Flow::Captured), account.entries_of(Flow::Refunded)].concat();
             evidence.extend(account.parcels.iter().flat_map(|parcel| parcel.shipments.iter().copied()));
             evidence.push(end);
-            ctx.fail(self.name(), order, what, expected, evidence);
+            ctx.fail(order, what, expected, evidence);
         }
         let open: Vec<_> = account.auths.iter().filter(|auth| auth.open() > 0).collect();
         if !open.is_empty() {
@@ -43,7 +50,7 @@ impl Checker for MoneyConserved {
             let mut evidence: Vec<u64> = open.iter().map(|auth| auth.made.n).collect();
             evidence.push(end);
             let what = format!("{sum} stays authorized for {order}, which has ended");
-            ctx.fail(self.name(), order, what, "an unused authorization is voided", evidence);
+            ctx.fail(order, what, "an unused authorization is voided", evidence);
         }
     }
 }

@@ -1,9 +1,17 @@
 //! NO_LOST: every order that was taken on comes to exactly one end.
 
 use super::account::{Account, Happened, LineBook};
-use super::{Checker, Context};
-use crate::history::Entry;
+use super::{Checker, Context, Invariant};
 use crate::model::{Code, Fulfil, NodeId, Op, OrderNo};
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "NO_LOST",
+    summary: "every accepted order comes to exactly one end",
+    definition: "An order that was taken on (a reply, or anything that was heard or done later) is at rest completed, cancelled or rejected, announced and answered alike; or parked, after `exception.raised`. It may be open while a backordered line waits and no node has units for the whole line free. A completed order owes no unit; a return whose goods were inspected completes.",
+    needs: "commands and their replies, events, `GetOrder` at rest",
+    traps: "refused commands owe nothing, nor do those that timed out and are unknown to the target; nodes that are switched off, or that refused the order and have had no goods since, are no supply.",
+    facts_only: false,
+};
 
 /// At rest, every order that the target took on (it said so, or anything it did later shows it) is completed, cancelled or
 /// rejected, once and announced; or parked in an exception queue, after raising the exception. It may be open only while it
@@ -16,10 +24,9 @@ use crate::model::{Code, Fulfil, NodeId, Op, OrderNo};
 pub(super) struct NoLost;
 
 impl Checker for NoLost {
-    fn name(&self) -> &'static str {
-        "NO_LOST"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
     }
-    fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(account) = ctx.ledger.order(order).filter(|account| account.placed.is_set()) else { return };
@@ -38,7 +45,7 @@ impl Checker for NoLost {
         let stands = account.where_it_stands(&ctx.header.fault_rules);
         let evidence = |more: u64| vec![account.placed.n, account.last_claim.map_or(0, |(_, n)| n), account.last.n, more];
         if let Some((what, expected, more)) = end_of(account, ctx) {
-            ctx.fail(self.name(), order, format!("{order} {what}; {stands}"), expected, evidence(more));
+            ctx.fail(order, format!("{order} {what}; {stands}"), expected, evidence(more));
             return;
         }
         if ctx.suspended {
@@ -52,7 +59,7 @@ impl Checker for NoLost {
                     line.shipped + line.cancelled,
                     line.qty
                 );
-                ctx.fail(self.name(), order, what, "a completed order owes nothing", evidence(0));
+                ctx.fail(order, what, "a completed order owes nothing", evidence(0));
             }
         }
         if account.is_parked() {
@@ -64,12 +71,12 @@ impl Checker for NoLost {
             }
             let kind = if ret.exchange { "exchange" } else { "return" };
             let what = format!("{kind} {} of {order} never completed, though its goods came back and were inspected; {stands}", ret.id);
-            ctx.fail(self.name(), order, what, "an accepted return completes once the goods are back", evidence(ret.inspected.n));
+            ctx.fail(order, what, "an accepted return completes once the goods are back", evidence(ret.inspected.n));
         }
         for line in account.lines.iter().filter(|line| line.exchange.is_some() && line.shipped + line.cancelled < line.qty) {
             if account.ret(line.exchange).is_some_and(|ret| ret.completed.is_set()) {
                 let what = format!("exchange {} of {order} is completed, but new line {} never left", line.exchange, line.line.0);
-                ctx.fail(self.name(), order, what, "a completed exchange has sent its new goods", evidence(0));
+                ctx.fail(order, what, "a completed exchange has sent its new goods", evidence(0));
             }
         }
     }

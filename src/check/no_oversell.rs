@@ -1,11 +1,20 @@
 //! NO_OVERSELL: nothing is promised that the target cannot honestly believe to have.
 
 use super::supply::MEMORY;
-use super::{Checker, Context};
+use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{NodeId, Op, OrderNo, SkuId};
 use crate::sim::{Span, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "NO_OVERSELL",
+    summary: "nothing is promised that the target cannot believe to have",
+    definition: "At each `inventory.reserved`: reserved - released, ever, at that node and SKU <= supply - safety stock. Supply = opening + increases from the moment they are *sent* - decreases *known*, all without what orders took away themselves.",
+    needs: "the feeds and their acknowledgements, `seq` of movements, `cause` of events.",
+    traps: "- a decrease is known only if it was acknowledged 2 s before the message that caused the reservation was sent; and only without a gap before it, since a target may wait for what is missing. A snapshot says all about what came before it; - a release may be *heard* after the reservation that reuses its units. A crossing stays open until rest, and every release heard later takes away from it whose cause was sent before the reservation was heard. A release caused later excuses nothing, so an oversell that ends in a short pick stays one. A timer's release (no cause) counts if it is heard within 5 s, or a fault that held it up says that it had happened; - units held by an order with a lost event may have been released: then unknown.",
+    facts_only: false,
+};
 
 type Key = (NodeId, SkuId);
 
@@ -48,14 +57,14 @@ struct Crossing {
 }
 
 impl Checker for NoOversell {
-    fn name(&self) -> &'static str {
-        "NO_OVERSELL"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
+    }
+    fn hears(&self, kind: Kind, op: Op) -> bool {
+        kind == Kind::Event && matches!(op, Op::InventoryReserved | Op::InventoryReleased)
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.kind != Kind::Event {
-            return;
-        }
         match e.msg.op {
             Op::InventoryReserved => self.reserved(e, ctx),
             Op::InventoryReleased if !self.pending.is_empty() => self.released(e, ctx),
@@ -93,7 +102,7 @@ impl Checker for NoOversell {
                     "at most {} could be promised, by all that {node} had reported (safety stock {safety}) and all releases that can have come before",
                     c.limit
                 );
-                ctx.fail(self.name(), c.order, what, expected, vec![c.told[0], c.told[1], c.before, c.n]);
+                ctx.fail(c.order, what, expected, vec![c.told[0], c.told[1], c.before, c.n]);
             }
         }
     }

@@ -1,9 +1,17 @@
 //! PARTNER_AGREEMENT: the target's story matches its partners' books.
 
 use super::account::{Account, Flow, MoneyMove};
-use super::{Checker, Context};
-use crate::history::Entry;
+use super::{Checker, Context, Invariant};
 use crate::model::{Lines, Money, OrderNo, SkuId};
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "PARTNER_AGREEMENT",
+    summary: "the target's story matches its partners' books",
+    definition: "At rest, per order: authorizations, captures, voids, refunds by authorization and amount; releases and parcels by fulfillment and units: the same multiset in facts and claims.",
+    needs: "payment, release and parcel facts and their events",
+    traps: "effects, not attempts; an authorization closed without a capture, or a release that was cancelled, before the target ever announced it.",
+    facts_only: false,
+};
 
 /// At rest, per order: authorizations, captures, voids and refunds in the payment partner's books are the same multiset as
 /// those that the target announced, by authorization and amount; so are fulfillments taken on by nodes, and parcels that
@@ -16,10 +24,9 @@ use crate::model::{Lines, Money, OrderNo, SkuId};
 pub(super) struct PartnerAgreement;
 
 impl Checker for PartnerAgreement {
-    fn name(&self) -> &'static str {
-        "PARTNER_AGREEMENT"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
     }
-    fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(account) = ctx.ledger.order(order) else { return };
@@ -42,7 +49,7 @@ impl Checker for PartnerAgreement {
                 _ => format!("{name} for {order}: the books have {}, the target announced {}", list(&facts), list(&claims)),
             };
             let evidence = facts.iter().chain(&claims).map(|m| m.n).collect();
-            ctx.fail(self.name(), order, what, "every effect is announced once, and nothing else is", evidence);
+            ctx.fail(order, what, "every effect is announced once, and nothing else is", evidence);
         }
         for parcel in &account.parcels {
             let undone = parcel.released_claims.is_empty() && !parcel.cancels.is_empty();
@@ -54,12 +61,12 @@ impl Checker for PartnerAgreement {
                 if facts.len() != claims.len() && !excused {
                     let what = format!("{} of {order} {fact} {} times, announced as {claim} {} times", parcel.fid, facts.len(), claims.len());
                     let evidence = facts.iter().chain(claims.iter()).copied().collect();
-                    ctx.fail(self.name(), order, what, "every effect is announced once, and nothing else is", evidence);
+                    ctx.fail(order, what, "every effect is announced once, and nothing else is", evidence);
                 }
             }
             if parcel.shipments.len() == 1 && parcel.shipped_claims.len() == 1 && by_sku(&parcel.shipped_lines) != by_sku(&parcel.claimed_lines) {
                 let what = format!("{} of {order} left with other units than were announced", parcel.fid);
-                ctx.fail(self.name(), order, what, "the units announced are those that left", vec![parcel.shipments[0], parcel.shipped_claims[0]]);
+                ctx.fail(order, what, "the units announced are those that left", vec![parcel.shipments[0], parcel.shipped_claims[0]]);
             }
         }
     }

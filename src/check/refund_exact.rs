@@ -2,9 +2,18 @@
 
 use super::account::{Account, Flow};
 use super::money::first_units;
-use super::{Checker, Context};
+use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{LineNo, Money, Op, OrderNo};
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "REFUND_EXACT",
+    summary: "refunded is exactly what the returned units were worth",
+    definition: "At any time refunded <= captured. At rest refunded = value of the units given back: n units of a line of q units for t are worth `round_half_up(t*n/q)`, and units k+1..n the difference of two such values, so parts always sum to the whole. An exchange refunds only what the new goods that left were cheaper; shipping is kept. What was captured beyond the goods that left may be paid back besides.",
+    needs: "`node.inspected` facts; for `keep`, an accepted request.",
+    traps: "returns that were refused or called off; an exchange under way (unknown); an order parked with an exception (not judged); where an exchange and a return share a line, one cent each is open.",
+    facts_only: true,
+};
 
 /// Always: refunded is at most captured. At rest: refunded is the value of all units given back, each line valued by
 /// cumulative rounding from its first returned unit on, less the new goods that left in exchange; shipping is not refunded.
@@ -17,21 +26,21 @@ use crate::model::{LineNo, Money, Op, OrderNo};
 pub(super) struct RefundExact;
 
 impl Checker for RefundExact {
-    fn name(&self) -> &'static str {
-        "REFUND_EXACT"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
+    }
+    fn hears(&self, kind: Kind, op: Op) -> bool {
+        kind == Kind::Fact && op == Op::PaymentRefund
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.kind != Kind::Fact || e.msg.op != Op::PaymentRefund {
-            return;
-        }
         let Some(account) = ctx.ledger.order(e.msg.order) else { return };
         ctx.judged();
         let (captured, refunded) = (account.sum(Flow::Captured, true), account.sum(Flow::Refunded, true));
         if refunded > captured {
             let what = format!("{} refunded to {}, but only {} captured", Money(refunded), account.no, Money(captured));
             let evidence = [account.entries_of(Flow::Captured), account.entries_of(Flow::Refunded)].concat();
-            ctx.fail(self.name(), account.no, what, "refunds stay within captures", evidence);
+            ctx.fail(account.no, what, "refunds stay within captures", evidence);
         }
     }
 
@@ -56,7 +65,7 @@ impl Checker for RefundExact {
                 account.returns.iter().map(|ret| if ret.inspected.is_set() { ret.inspected.n } else { ret.requested.n }).collect();
             evidence.extend(account.entries_of(Flow::Refunded));
             let expected = format!("refund = value of the units given back, less new goods in exchange{}", per_line(account));
-            ctx.fail(self.name(), order, what, expected, evidence);
+            ctx.fail(order, what, expected, evidence);
         }
     }
 }

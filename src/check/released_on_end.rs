@@ -1,9 +1,17 @@
 //! RELEASED_ON_END: an order that ended holds no stock.
 
-use super::{Checker, Context};
-use crate::history::Entry;
+use super::{Checker, Context, Invariant};
 use crate::model::{NodeId, Op, OrderNo, SkuId};
 use rustc_hash::{FxHashMap, FxHashSet};
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "RELEASED_ON_END",
+    summary: "an order that ended holds no stock",
+    definition: "At rest, for an order that ended with no return under way: reserved - released - shipped = 0 at every node and SKU; `GetOrder` says 0; and on every shelf `GetInventory` says what open orders hold. Of an order called cancelled no parcel has left: what left was not given back.",
+    needs: "`inventory.reserved` and `inventory.released` events, the end of the order",
+    traps: "releases come after the end; lost events (unknown).",
+    facts_only: false,
+};
 
 /// At rest: an order that was completed, cancelled or rejected (and has no return or exchange under way) has given back or
 /// shipped all that it reserved, at every node and SKU; the target says 0 when asked; and what it says to be reserved on a
@@ -18,10 +26,9 @@ pub(super) struct ReleasedOnEnd {
 }
 
 impl Checker for ReleasedOnEnd {
-    fn name(&self) -> &'static str {
-        "RELEASED_ON_END"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
     }
-    fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(account) = ctx.ledger.order(order) else { return };
@@ -52,24 +59,18 @@ impl Checker for ReleasedOnEnd {
                 net if net > 0 => format!("{order} has ended and still holds {net} of {sku} at {node} ({story})"),
                 net => format!("{order} gave back {} of {sku} at {node} more than it held ({story})", -net),
             };
-            ctx.fail(self.name(), order, what, "reserved = released + shipped once the order has ended", vec![held.last_n, end]);
+            ctx.fail(order, what, "reserved = released + shipped once the order has ended", vec![held.last_n, end]);
         }
         if let Some((_, cancelled)) = account.ends.iter().find(|(op, _)| *op == Op::OrderCancelled) {
             for parcel in account.parcels.iter().filter(|parcel| !parcel.shipments.is_empty()) {
                 let what = format!("{order} was called cancelled, but {} has left its node", parcel.fid);
                 let evidence = parcel.shipments.iter().copied().chain([*cancelled]).collect();
-                ctx.fail(
-                    self.name(),
-                    order,
-                    what,
-                    "of a cancelled order every unit was given back; where some have left, only the rest is cancelled",
-                    evidence,
-                );
+                ctx.fail(order, what, "of a cancelled order every unit was given back; where some have left, only the rest is cancelled", evidence);
             }
         }
         if let Some(said) = account.said.filter(|said| said.qty != 0) {
             let what = format!("{order} has ended, and the target says that {} units are still reserved for it", said.qty);
-            ctx.fail(self.name(), order, what, "0 reserved for an order that has ended", vec![end, said.n]);
+            ctx.fail(order, what, "0 reserved for an order that has ended", vec![end, said.n]);
         }
     }
 
@@ -83,7 +84,7 @@ impl Checker for ReleasedOnEnd {
             } else if reserved != open {
                 let (node, sku) = (ctx.header.fixture.node_name(node), ctx.header.fixture.sku_name(sku));
                 let what = format!("the target says {reserved} of {sku} are reserved at {node}, but its open orders hold {open}");
-                ctx.fail(self.name(), OrderNo::NONE, what, "reserved on a shelf = reservations of open orders", vec![n]);
+                ctx.fail(OrderNo::NONE, what, "reserved on a shelf = reservations of open orders", vec![n]);
             }
         }
     }

@@ -1,8 +1,17 @@
 //! SHIP_ONCE: nobody gets more than was ordered.
 
-use super::{Checker, Context};
+use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::Op;
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "SHIP_ONCE",
+    summary: "nobody gets more than was ordered",
+    definition: "Per line, units that left (`node.shipped`, `node.collected` facts) <= units ordered; a fulfillment leaves once.",
+    needs: "the order's body; `exchange.created` for the lines of an exchange, which continue the order's numbers.",
+    traps: "a parcel with a line that was not announced yet is not judged.",
+    facts_only: true,
+};
 
 /// Units that physically left (shipped or collected) never exceed what the line ordered, and a fulfillment leaves once.
 ///
@@ -12,13 +21,13 @@ use crate::model::Op;
 pub(super) struct ShipOnce;
 
 impl Checker for ShipOnce {
-    fn name(&self) -> &'static str {
-        "SHIP_ONCE"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
+    }
+    fn hears(&self, kind: Kind, op: Op) -> bool {
+        kind == Kind::Fact && matches!(op, Op::CbNodeShipped | Op::CbNodeCollected)
     }
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.kind != Kind::Fact || !matches!(e.msg.op, Op::CbNodeShipped | Op::CbNodeCollected) {
-            return;
-        }
         let Some(account) = ctx.ledger.order(e.msg.order).filter(|account| account.body.is_some()) else { return };
         ctx.judged();
         let parcels_with = |line, sku| {
@@ -27,7 +36,7 @@ impl Checker for ShipOnce {
         };
         if let Some(parcel) = account.parcel(e.msg.fulfillment).filter(|p| p.fid.is_some() && p.shipments.len() > 1) {
             let what = format!("{} of {} left {} times", parcel.fid, account.no, parcel.shipments.len());
-            ctx.fail(self.name(), account.no, what, "a fulfillment leaves once", parcel.shipments.to_vec());
+            ctx.fail(account.no, what, "a fulfillment leaves once", parcel.shipments.to_vec());
             return;
         }
         for (i, q) in e.msg.lines.iter().enumerate() {
@@ -39,7 +48,7 @@ impl Checker for ShipOnce {
                 let what = format!("{} units of line {} of {} have left, {} were ordered", line.shipped, line.line.0, account.no, line.qty);
                 let mut evidence = vec![account.placed.n];
                 evidence.extend(parcels_with(q.line, q.sku));
-                ctx.fail(self.name(), account.no, what, "no unit leaves that was not ordered", evidence);
+                ctx.fail(account.no, what, "no unit leaves that was not ordered", evidence);
             }
         }
     }

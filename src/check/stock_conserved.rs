@@ -1,8 +1,16 @@
 //! STOCK_CONSERVED: the target's shelves match the real ones.
 
-use super::{Checker, Context};
-use crate::history::Entry;
+use super::{Checker, Context, Invariant};
 use crate::model::OrderNo;
+
+pub(super) const ABOUT: Invariant = Invariant {
+    name: "STOCK_CONSERVED",
+    summary: "the target's shelves match the real ones",
+    definition: "At rest `GetInventory` on hand = all movements, or the node's own book where that differs; reserved >= 0.",
+    needs: "stock facts, feeds, `GetInventory` at rest",
+    traps: "a movement that was never reported leaves the book open (unknown); shelves that were not asked for.",
+    facts_only: false,
+};
 
 /// At rest, per node and SKU: on hand as the target says is the sum of all physical movements, or the node's own book (all
 /// that its feed reported) where that differs because stock is still missing that nobody has noticed. Reserved is not
@@ -14,10 +22,9 @@ use crate::model::OrderNo;
 pub(super) struct StockConserved;
 
 impl Checker for StockConserved {
-    fn name(&self) -> &'static str {
-        "STOCK_CONSERVED"
+    fn about(&self) -> &'static Invariant {
+        &ABOUT
     }
-    fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
 
     fn settle(&mut self, ctx: &mut Context<'_>) {
         for ((node, sku), shelf) in ctx.ledger.shelves() {
@@ -37,11 +44,11 @@ impl Checker for StockConserved {
                     Some(book) if book != shelf.truth => format!("{} by all movements, or {book} as {node} reports it", shelf.truth),
                     _ => format!("{}: opening and all movements", shelf.truth),
                 };
-                ctx.fail(self.name(), OrderNo::NONE, what, expected, evidence());
+                ctx.fail(OrderNo::NONE, what, expected, evidence());
             }
             if reserved < 0 {
                 let what = format!("the target says {reserved} of {sku} are reserved at {node}");
-                ctx.fail(self.name(), OrderNo::NONE, what, "reserved is never negative", evidence());
+                ctx.fail(OrderNo::NONE, what, "reserved is never negative", evidence());
             }
         }
     }

@@ -1,13 +1,8 @@
-//! The assembler: all checkers over one history, and the verdict.
+//! All checkers over one history, and the verdict.
 
 use super::account::{Account, Arrival};
-use super::evidence::{EventGapless, Evidence};
-use super::{CheckResult, Checker, Context, Finding, Ledger, Verdict};
-use super::{
-    accept_once::AcceptOnce, backorder_fair::BackorderFair, capture_within_auth::CaptureWithinAuth, expectation::Expectation,
-    money_conserved::MoneyConserved, no_lost::NoLost, no_oversell::NoOversell, partner_agreement::PartnerAgreement, refund_exact::RefundExact,
-    released_on_end::ReleasedOnEnd, ship_once::ShipOnce, stock_conserved::StockConserved,
-};
+use super::evidence::{self, Evidence};
+use super::{CheckResult, Checker, Context, Finding, Ledger, Verdict, roster};
 use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo};
 use crate::scenario::Expect;
@@ -19,99 +14,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub const FINDINGS_KEPT: usize = 5;
 /// An order that has ended is settled and forgotten when nothing was heard of it for so long: longer than a return window.
 pub const QUIET: Span = Span::from_days(40);
-
-/// A check that is always on.
-pub struct Invariant {
-    pub name: &'static str,
-    pub summary: &'static str,
-    /// what exactly is claimed, so that it can be argued with
-    pub definition: &'static str,
-    /// decided by what partners' books and shelves show, whatever the target says
-    pub facts_only: bool,
-}
-
-/// All invariants, in the order in which their findings are shown: can the record be relied on; safety by facts alone;
-/// claims; what is owed at rest. `EXPECTATION`, the scenario's own, comes last.
-pub const INVARIANTS: &[Invariant] = &[
-    Invariant {
-        name: "EVIDENCE",
-        summary: "the record is whole, and an event keeps its content",
-        definition: "Entries are numbered without a gap and times never go back (else the verdict is unknown). An event delivered again under the same id says the same.",
-        facts_only: false,
-    },
-    Invariant {
-        name: "EVENT_GAPLESS",
-        summary: "no event is lost",
-        definition: "At rest the distinct events of an order are numbered 1, 2, 3, .. without a hole, in whatever order they were heard.",
-        facts_only: false,
-    },
-    Invariant {
-        name: "SHIP_ONCE",
-        summary: "nobody gets more than was ordered",
-        definition: "Per order line, units that physically left never exceed the units ordered (exchange lines included), and a fulfillment leaves once.",
-        facts_only: true,
-    },
-    Invariant {
-        name: "CAPTURE_WITHIN_AUTH",
-        summary: "nobody is charged more than was authorized",
-        definition: "At every capture: captured <= authorized, for the order and for each authorization, and never on one that was voided or has expired.",
-        facts_only: true,
-    },
-    Invariant {
-        name: "REFUND_EXACT",
-        summary: "refunded is exactly what the returned units were worth",
-        definition: "Refunded never exceeds captured. At rest refunded = value of the units given back, by cumulative rounding, less the new goods of an exchange; shipping is not refunded.",
-        facts_only: true,
-    },
-    Invariant {
-        name: "MONEY_CONSERVED",
-        summary: "charged is exactly what the shopper keeps",
-        definition: "At rest, for an order that ended: captured - refunded = value of units shipped and not given back, and shipping once; nothing stays authorized.",
-        facts_only: true,
-    },
-    Invariant {
-        name: "ACCEPT_ONCE",
-        summary: "one order, one acceptance",
-        definition: "Per order at most one distinct order.accepted event, however often the command arrived.",
-        facts_only: false,
-    },
-    Invariant {
-        name: "NO_OVERSELL",
-        summary: "nothing is promised that the target cannot believe to have",
-        definition: "At each reservation: all reservations at that node and SKU less those given back <= opening + increases sent - decreases known - safety stock.",
-        facts_only: false,
-    },
-    Invariant {
-        name: "BACKORDER_FAIR",
-        summary: "who waits longest is served first",
-        definition: "Under a fifo policy, an order that was placed after another's backorder was announced does not get units that the waiting one could use.",
-        facts_only: false,
-    },
-    Invariant {
-        name: "RELEASED_ON_END",
-        summary: "an order that ended holds no stock",
-        definition: "At rest, for an order that ended: reserved - released - shipped = 0 at every node and SKU, the target says the same of orders and of shelves, and nothing of a cancelled order has left.",
-        facts_only: false,
-    },
-    Invariant {
-        name: "NO_LOST",
-        summary: "every accepted order comes to exactly one end",
-        definition: "At rest an order that was taken on is completed, cancelled, rejected, or parked with an exception that was raised; waiting is legal only without supply. Accepted returns complete.",
-        facts_only: false,
-    },
-    Invariant {
-        name: "PARTNER_AGREEMENT",
-        summary: "the target's story matches its partners' books",
-        definition: "At rest, per order, authorizations, captures, voids, refunds, releases and parcels are the same multiset in facts and in claims, by id and amount.",
-        facts_only: false,
-    },
-    Invariant {
-        name: "STOCK_CONSERVED",
-        summary: "the target's shelves match the real ones",
-        definition: "At rest, per node and SKU: on hand as the target says = opening + all movements (or the node's own book, where that differs); reserved >= 0.",
-        facts_only: false,
-    },
-];
 
 /// What came out.
 #[derive(Clone, Debug)]
@@ -134,6 +36,7 @@ pub struct Judgement {
 struct Tally {
     activations: u64,
     unknowns: u64,
+    excused: u64,
     failures: u64,
     findings: Vec<Finding>,
     panicked: bool,
@@ -193,9 +96,14 @@ pub struct Suite {
     header: Header,
     ledger: Ledger,
     evidence: Evidence,
-    evidence_tally: Tally,
     slots: Vec<(Box<dyn Checker>, Tally)>,
-    /// the slot at work, for when it panics; `slots.len()` and beyond is none
+    /// which slots see an entry, by its kind and operation
+    routes: Vec<Vec<usize>>,
+    /// slots that see an event delivered again
+    again: Vec<usize>,
+    /// every slot
+    all: Vec<usize>,
+    /// how far a call has come along its route, for when a checker panics
     working: usize,
     broken: bool,
     quiet: Span,
@@ -208,36 +116,38 @@ pub struct Suite {
     stopped: bool,
 }
 
+/// Where in `routes` the checkers of such an entry stand.
+fn route_of(kind: Kind, op: Op) -> usize {
+    kind as usize * Op::ALL.len() + op as usize
+}
+
 /// The part of the suite that is at work when a checker is called.
 #[derive(Clone, Copy)]
 enum Call<'a> {
     Observe(&'a Entry),
+    Again(&'a Entry, Arrival),
     SettleOrder(OrderNo),
     Settle,
 }
 
 impl Suite {
     pub fn new(header: Header, expect: Expect) -> Suite {
-        let checkers: Vec<Box<dyn Checker>> = vec![
-            Box::new(EventGapless),
-            Box::new(ShipOnce),
-            Box::new(CaptureWithinAuth),
-            Box::new(RefundExact),
-            Box::new(MoneyConserved),
-            Box::new(AcceptOnce),
-            Box::new(NoOversell::default()),
-            Box::new(BackorderFair::default()),
-            Box::new(ReleasedOnEnd::default()),
-            Box::new(NoLost),
-            Box::new(PartnerAgreement),
-            Box::new(StockConserved),
-            Box::new(Expectation::new(expect, &header)),
-        ];
+        let checkers = roster::checkers(&header, expect);
+        Suite::of(header, checkers)
+    }
+
+    fn of(header: Header, checkers: Vec<Box<dyn Checker>>) -> Suite {
+        let slots_that = |wants: &dyn Fn(&dyn Checker) -> bool| (0..checkers.len()).filter(|i| wants(&*checkers[*i])).collect::<Vec<_>>();
+        let pairs = Kind::ALL.iter().flat_map(|kind| Op::ALL.iter().map(move |op| (*kind, *op)));
+        let routes = pairs.map(|(kind, op)| slots_that(&|checker| checker.hears(kind, op))).collect();
+        let (again, all) = (slots_that(&|checker| checker.hears_again()), slots_that(&|_| true));
         Suite {
             header,
             ledger: Ledger::default(),
             evidence: Evidence::default(),
-            evidence_tally: Tally::default(),
+            routes,
+            again,
+            all,
             slots: checkers.into_iter().map(|checker| (checker, Tally::default())).collect(),
             working: 0,
             broken: false,
@@ -263,27 +173,39 @@ impl Suite {
         self.judgement(at_rest)
     }
 
-    /// Calls every checker in turn; one that panics is left out from then on, and unknown.
+    /// Calls the checkers concerned in turn; one that panics is left out from then on, and unknown.
     fn call_all(&mut self, call: Call<'_>, at_rest: bool, suspended: bool) {
+        let route = match call {
+            Call::Observe(e) => std::mem::take(&mut self.routes[route_of(e.kind, e.msg.op)]),
+            Call::Again(..) => std::mem::take(&mut self.again),
+            Call::SettleOrder(_) | Call::Settle => std::mem::take(&mut self.all),
+        };
         self.working = 0;
-        while self.working < self.slots.len() {
-            if catch_unwind(AssertUnwindSafe(|| self.call_from_here(call, at_rest, suspended))).is_err() {
-                if let Some((_, tally)) = self.slots.get_mut(self.working) {
-                    tally.panicked = true;
-                }
+        while self.working < route.len() {
+            if catch_unwind(AssertUnwindSafe(|| self.call_from_here(&route, call, at_rest, suspended))).is_err() {
+                self.slots[route[self.working]].1.panicked = true;
                 self.working += 1;
             }
         }
+        match call {
+            Call::Observe(e) => self.routes[route_of(e.kind, e.msg.op)] = route,
+            Call::Again(..) => self.again = route,
+            Call::SettleOrder(_) | Call::Settle => self.all = route,
+        }
     }
 
-    fn call_from_here(&mut self, call: Call<'_>, at_rest: bool, suspended: bool) {
-        while let Some((checker, tally)) = self.slots.get_mut(self.working) {
+    fn call_from_here(&mut self, route: &[usize], call: Call<'_>, at_rest: bool, suspended: bool) {
+        while let Some(slot) = route.get(self.working) {
+            let (checker, tally) = &mut self.slots[*slot];
             if !tally.panicked {
                 let before = tally.findings.len();
-                let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
-                let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest, suspended, activations, unknowns, findings };
+                let about = checker.about();
+                let Tally { activations, unknowns, excused, findings, .. } = tally;
+                let (header, ledger) = (&self.header, &self.ledger);
+                let mut ctx = Context { about, header, ledger, at_rest, suspended, activations, unknowns, excused, findings };
                 match call {
                     Call::Observe(entry) => checker.observe(entry, &mut ctx),
+                    Call::Again(entry, arrival) => checker.again(entry, arrival, &mut ctx),
                     Call::SettleOrder(order) => checker.settle_order(order, &mut ctx),
                     Call::Settle => checker.settle(&mut ctx),
                 }
@@ -320,13 +242,13 @@ impl Suite {
     fn late(&mut self, e: &Entry, end: u64) {
         self.ledger.observe_stock(e);
         if e.kind != Kind::State {
-            self.evidence_tally.unknowns += 1;
+            self.evidence.unknowns += 1;
             return;
         }
         if e.msg.op != Op::GetOrder || matches!((e.msg.code, Settled::code(end)), (said, known) if said == known) {
             return;
         }
-        if let Some((_, tally)) = self.slots.iter_mut().find(|(checker, _)| checker.name() == "NO_LOST") {
+        if let Some((_, tally)) = self.slots.iter_mut().find(|(checker, _)| checker.about().name == "NO_LOST") {
             let what = format!("{} had ended as `{}`, but the target now says `{}`", e.msg.order, Settled::code(end), e.msg.code);
             let expected = "an end is final".to_string();
             let before = tally.findings.len();
@@ -342,11 +264,7 @@ impl Suite {
             Op::MarkStopped => self.stopped = true,
             _ => {}
         }
-        let tally = &mut self.evidence_tally;
-        let before = tally.findings.len();
-        let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
-        let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest: false, suspended: false, activations, unknowns, findings };
-        self.evidence.observe(e, &mut ctx);
+        self.evidence.observe(e);
         if e.msg.order.is_some() {
             let end = self.settled.get(e.msg.order);
             if end != 0 {
@@ -355,11 +273,7 @@ impl Suite {
         }
         let arrival = self.ledger.observe(e);
         if arrival != Arrival::New {
-            let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
-            let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest: false, suspended: false, activations, unknowns, findings };
-            self.evidence.redelivered(e, arrival, &mut ctx);
-            tally.count(before);
-            return;
+            return self.call_all(Call::Again(e, arrival), false, false);
         }
         if e.kind == Kind::Sent && e.msg.op == Op::PlaceOrder && self.ledger.order(e.msg.order).is_some_and(|account| account.placed.n == e.n) {
             self.orders += 1;
@@ -373,14 +287,15 @@ impl Suite {
 
     fn judgement(self, at_rest: bool) -> Judgement {
         let damage = self.evidence.damage().map(|text| format!("the record is damaged: {text}"));
-        let names = std::iter::once("EVIDENCE").chain(self.slots.iter().map(|(checker, _)| checker.name())).collect::<Vec<_>>();
-        let tallies = std::iter::once(self.evidence_tally).chain(self.slots.into_iter().map(|(_, tally)| tally));
+        let record = Tally { activations: self.entries, unknowns: self.evidence.unknowns, ..Tally::default() };
+        let tallies = std::iter::once((&evidence::ABOUT, record)).chain(self.slots.into_iter().map(|(checker, tally)| (checker.about(), tally)));
         let (mut results, mut findings) = (Vec::new(), Vec::new());
-        for (name, tally) in names.into_iter().zip(tallies) {
+        for (about, tally) in tallies {
             // what a damaged record shows may be an effect of the damage
             let verdict = if self.broken || damage.is_some() && tally.failures > 0 { Verdict::Unknown } else { tally.verdict() };
-            let (activations, unknowns, failures) = (tally.activations, tally.unknowns + u64::from(tally.panicked), tally.failures);
-            results.push(CheckResult { name: name.into(), verdict, activations, unknowns, failures });
+            let Tally { activations, excused, failures, .. } = tally;
+            let unknowns = tally.unknowns + u64::from(tally.panicked);
+            results.push(CheckResult { name: about.name.into(), verdict, activations, unknowns, excused, failures });
             findings.extend(tally.findings);
         }
         let judged = results.iter().filter(|r| r.verdict != Verdict::NotExercised).map(|r| r.verdict);
@@ -420,15 +335,8 @@ impl Observer for Suite {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Invariant;
     use crate::check::testing::*;
-
-    #[test]
-    fn every_invariant_has_a_result_in_the_same_order() {
-        let judgement = Story::new().judge();
-        let names: Vec<&str> = judgement.results.iter().map(|r| r.name.as_str()).collect();
-        let expected: Vec<&str> = INVARIANTS.iter().map(|i| i.name).chain(["EXPECTATION"]).collect();
-        assert_eq!(names, expected);
-    }
 
     #[test]
     fn a_plain_order_passes_and_what_it_cannot_touch_is_not_exercised() {
@@ -456,8 +364,11 @@ mod tests {
     fn a_panicking_checker_is_unknown_and_the_others_go_on() {
         struct Bomb;
         impl Checker for Bomb {
-            fn name(&self) -> &'static str {
-                "BOMB"
+            fn about(&self) -> &'static Invariant {
+                const { &Invariant { name: "BOMB", summary: "", definition: "", needs: "", traps: "", facts_only: false } }
+            }
+            fn hears(&self, _: Kind, _: Op) -> bool {
+                true
             }
             fn observe(&mut self, e: &Entry, _: &mut Context<'_>) {
                 assert!(e.n < 3, "boom");
@@ -465,8 +376,9 @@ mod tests {
         }
         let mut h = Story::new();
         h.plain_order(1);
-        let mut suite = h.suite();
-        suite.slots.insert(0, (Box::new(Bomb), Tally::default()));
+        let mut checkers = roster::checkers(&h.header, h.expect.clone());
+        checkers.insert(0, Box::new(Bomb));
+        let suite = Suite::of(h.header.clone(), checkers);
         let judgement = h.run(suite);
         assert_eq!(judgement.verdict_of("BOMB"), Verdict::Unknown);
         assert_eq!(judgement.verdict_of("CAPTURE_WITHIN_AUTH"), Verdict::Pass);

@@ -56,6 +56,8 @@ pub struct CheckResult {
     pub verdict: Verdict,
     pub activations: u64,
     pub unknowns: u64,
+    /// how many checks passed only thanks to an excuse
+    pub excused: u64,
     /// how many times it failed; findings beyond the first few are counted, not kept
     pub failures: u64,
 }

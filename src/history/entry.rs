@@ -31,6 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 9] = [Kind::Sent, Kind::Reply, Kind::Call, Kind::Answer, Kind::Event, Kind::Fact, Kind::Fault, Kind::State, Kind::Mark];
     pub fn name(self) -> &'static str {
         match self {
             Kind::Sent => "sent",

@@ -1,0 +1,92 @@
+//! The assembler: which checkers there are, in the order in which their findings are shown. Can the record be relied on; safety by facts
+//! alone; claims; what is owed at rest. `EXPECTATION`, the scenario's own, comes last.
+
+use super::expectation::Expectation;
+use super::{
+    Checker, Invariant, accept_once, backorder_fair, capture_within_auth, event_gapless, event_stable, evidence, money_conserved, no_lost,
+    no_oversell, partner_agreement, refund_exact, released_on_end, ship_once, stock_conserved,
+};
+use crate::history::Header;
+use crate::scenario::Expect;
+
+/// All invariants, by rank.
+pub const INVARIANTS: &[&Invariant] = &[
+    &evidence::ABOUT,
+    &event_stable::ABOUT,
+    &event_gapless::ABOUT,
+    &ship_once::ABOUT,
+    &capture_within_auth::ABOUT,
+    &refund_exact::ABOUT,
+    &money_conserved::ABOUT,
+    &accept_once::ABOUT,
+    &no_oversell::ABOUT,
+    &backorder_fair::ABOUT,
+    &released_on_end::ABOUT,
+    &no_lost::ABOUT,
+    &partner_agreement::ABOUT,
+    &stock_conserved::ABOUT,
+];
+
+/// One checker for each, but `EVIDENCE`: that one sees entries before the books do.
+pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(event_stable::EventStable),
+        Box::new(event_gapless::EventGapless),
+        Box::new(ship_once::ShipOnce),
+        Box::new(capture_within_auth::CaptureWithinAuth),
+        Box::new(refund_exact::RefundExact),
+        Box::new(money_conserved::MoneyConserved),
+        Box::new(accept_once::AcceptOnce),
+        Box::new(no_oversell::NoOversell::default()),
+        Box::new(backorder_fair::BackorderFair::default()),
+        Box::new(released_on_end::ReleasedOnEnd::default()),
+        Box::new(no_lost::NoLost),
+        Box::new(partner_agreement::PartnerAgreement),
+        Box::new(stock_conserved::StockConserved),
+        Box::new(Expectation::new(expect, header)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::expectation;
+    use crate::check::testing::*;
+
+    #[test]
+    fn every_invariant_has_a_result_in_the_same_order() {
+        let judgement = Story::new().judge();
+        let names: Vec<&str> = judgement.results.iter().map(|r| r.name.as_str()).collect();
+        let expected: Vec<&str> = INVARIANTS.iter().map(|i| i.name).chain([expectation::ABOUT.name]).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn every_invariant_says_what_it_claims_needs_and_avoids() {
+        for i in INVARIANTS {
+            assert!([i.name, i.summary, i.definition, i.needs].iter().all(|text| !text.is_empty()), "{}", i.name);
+        }
+    }
+
+    /// `docs/invariants.md` below its mark is written from the definitions. `ORDERSTORM_BLESS=1 cargo test --lib` writes it.
+    #[test]
+    fn the_page_of_invariants_says_what_the_definitions_say() {
+        const MARK: &str = "<!-- written from src/check: ORDERSTORM_BLESS=1 cargo test --lib -->\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/invariants.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (intro, rest) = page.split_once(MARK).expect("the page has its mark");
+        let mut wanted = String::new();
+        for i in INVARIANTS.iter().copied().chain([&expectation::ABOUT]) {
+            let facts = if i.facts_only { " *Facts alone.*" } else { "" };
+            wanted += &format!("\n## {}\n*{}.*{facts} {}\n\n*Needs:* {}.\n", i.name, i.summary, i.definition, i.needs.trim_end_matches('.'));
+            if !i.traps.is_empty() {
+                wanted += &format!("\n*Traps:* {}.\n", i.traps.trim_end_matches('.'));
+            }
+        }
+        if std::env::var_os("ORDERSTORM_BLESS").is_some() {
+            std::fs::write(path, format!("{intro}{MARK}{wanted}")).unwrap();
+        } else {
+            assert_eq!(rest, wanted, "docs/invariants.md is out of date");
+        }
+    }
+}
