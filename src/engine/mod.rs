@@ -4,7 +4,7 @@
 //! Simultaneous items have one total order that follows from their content (class, entity, id), so neither the calendar's make nor
 //! the number of threads can show in a result.
 
-use crate::fault::{Fate, Link, Reply, Storm};
+use crate::fault::{Acted, Fate, Link, Reply, Storm};
 use crate::history::{Entry, Kind, Observer};
 use crate::model::{Code, Id, LineQty, Message, Money, Op, Order, OrderNo, Outcome};
 use crate::sim::{Calendar, Clock, Law, NoInbox, Purpose, Seed, Span, Timestamp, Wake};
@@ -52,6 +52,8 @@ pub struct Ran {
     pub stopped: bool,
     /// how often each rule acted, in rule order
     pub fired: Vec<u64>,
+    /// what the rules did, where the storm was to remember it
+    pub acted: Vec<Acted>,
     pub ended: Timestamp,
     /// the worst lateness that the clock admitted
     pub lag: Span,
@@ -180,7 +182,7 @@ impl<'a> Engine<'a> {
             l.read_states(&orders);
             l.mark(Op::MarkRest);
         }
-        Ran { entries: l.n, events: turns, stopped, fired: l.fired, ended: l.now, lag }
+        Ran { entries: l.n, events: turns, stopped, fired: l.fired, acted: l.storm.acted(), ended: l.now, lag }
     }
 }
 
@@ -270,7 +272,7 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     fn fault(&mut self, fate: &Fate, msg: &Message) {
-        let at = usize::from(fate.rule) - 1;
+        let at = fate.rule as usize - 1;
         if self.fired.len() <= at {
             self.fired.resize(at + 1, 0);
         }
@@ -282,7 +284,7 @@ impl<O: Observer> Loop<'_, O> {
             ret: msg.ret,
             node: msg.node,
             sku: msg.sku,
-            seq: fate.rule.into(),
+            seq: fate.rule,
             ..Message::of_order(msg.op, Id::NONE, msg.order)
         };
         self.write(Kind::Fault, Outcome::None, self.now, note);
