@@ -9,6 +9,7 @@ use crate::model::Op;
 /// its amount; and nothing is captured on one that was voided or has expired.
 ///
 /// Facts only (the payment partner's books): no trap of timing exists, and a retry under the same key leaves no second fact.
+/// A record without any authorization comes from a partner that knows none: nothing is judged.
 #[derive(Default)]
 pub(super) struct CaptureWithinAuth;
 
@@ -17,7 +18,7 @@ impl Checker for CaptureWithinAuth {
         "CAPTURE_WITHIN_AUTH"
     }
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.kind != Kind::Fact || e.msg.op != Op::PaymentCapture {
+        if e.kind != Kind::Fact || e.msg.op != Op::PaymentCapture || !ctx.covers.facts(&[Op::PaymentAuthorize]) {
             return;
         }
         let Some(account) = ctx.ledger.order(e.msg.order) else { return };

@@ -1,9 +1,13 @@
 //! RELEASED_ON_END: an order that ended holds no stock.
 
+use super::coverage::GOODS;
 use super::{Checker, Context};
 use crate::history::Entry;
 use crate::model::{NodeId, Op, OrderNo, SkuId};
 use rustc_hash::{FxHashMap, FxHashSet};
+
+const RESERVED: &[Op] = &[Op::InventoryReserved];
+const SHIPPED: &[Op] = &[Op::ShipmentShipped, Op::FulfillmentPickedUp];
 
 /// At rest: an order that was completed, cancelled or rejected (and has no return or exchange under way) has given back or
 /// shipped all that it reserved, at every node and SKU; the target says 0 when asked; and what it says to be reserved on a
@@ -11,6 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 ///
 /// Traps: releases come later than the end, so nothing is judged before rest; where an event of the order was lost, what it
 /// holds is unknown, and so are the shelves it touched.
+/// A target that announces no reservations is judged by what it answers, and by goods that left.
 #[derive(Default)]
 pub(super) struct ReleasedOnEnd {
     open: FxHashMap<(NodeId, SkuId), i64>,
@@ -38,12 +43,18 @@ impl Checker for ReleasedOnEnd {
         if !account.is_over() {
             return;
         }
+        let cancelled_with_goods = account.ended(Op::OrderCancelled) && ctx.covers.facts(GOODS);
+        if !ctx.covers.claims(RESERVED) && account.said.is_none() && !cancelled_with_goods {
+            return;
+        }
         ctx.judged();
         if ctx.suspended || !ctx.at_rest {
             return ctx.unknown();
         }
         let end = account.ends.first().map_or(0, |(_, n)| *n);
-        let mut leaks: Vec<_> = account.held.iter().filter(|held| held.net() != 0).collect();
+        // what left is taken off by its announcement: a target that announces none cannot be followed to the end
+        let followed = ctx.covers.claims(RESERVED) && (ctx.covers.claims(SHIPPED) || account.lines.iter().all(|line| line.shipped == 0));
+        let mut leaks: Vec<_> = account.held.iter().filter(|held| followed && held.net() != 0).collect();
         leaks.sort_unstable_by_key(|held| (held.node, held.sku));
         for held in leaks {
             let (node, sku) = (ctx.header.fixture.node_name(held.node), ctx.header.fixture.sku_name(held.sku));
@@ -74,6 +85,9 @@ impl Checker for ReleasedOnEnd {
     }
 
     fn settle(&mut self, ctx: &mut Context<'_>) {
+        if !ctx.covers.claims(RESERVED) || !ctx.covers.claims(SHIPPED) && ctx.covers.facts(GOODS) {
+            return;
+        }
         for ((node, sku), shelf) in ctx.ledger.shelves() {
             let Some((_, reserved, n)) = shelf.said else { continue };
             let open = self.open.get(&(node, sku)).copied().unwrap_or(0);

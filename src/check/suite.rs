@@ -2,7 +2,7 @@
 
 use super::account::{Account, Arrival};
 use super::evidence::{EventGapless, Evidence};
-use super::{CheckResult, Checker, Context, Finding, Ledger, Verdict};
+use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, Verdict};
 use super::{
     accept_once::AcceptOnce, backorder_fair::BackorderFair, capture_within_auth::CaptureWithinAuth, expectation::Expectation,
     money_conserved::MoneyConserved, no_lost::NoLost, no_oversell::NoOversell, partner_agreement::PartnerAgreement, refund_exact::RefundExact,
@@ -161,20 +161,26 @@ impl Tally {
     }
 }
 
-/// How an order that was settled and forgotten had ended: two bits an order.
+/// How an order that was settled and forgotten had ended: two bits an order. Orders with names of another program are numbered
+/// from the top bit on, and so have a table of their own.
 #[derive(Default)]
-struct Settled(Vec<u64>);
+struct Settled([Vec<u64>; 2]);
 
 impl Settled {
     fn get(&self, no: OrderNo) -> u64 {
-        self.0.get(no.0 as usize / 32).map_or(0, |word| word >> (no.0 % 32 * 2) & 3)
+        let (table, no) = Settled::place(no);
+        self.0[table].get(no / 32).map_or(0, |word| word >> (no % 32 * 2) & 3)
     }
     fn set(&mut self, no: OrderNo, end: u64) {
-        let i = no.0 as usize / 32;
-        if self.0.len() <= i {
-            self.0.resize(i + 1, 0);
+        let (table, no) = Settled::place(no);
+        let words = &mut self.0[table];
+        if words.len() <= no / 32 {
+            words.resize(no / 32 + 1, 0);
         }
-        self.0[i] |= (end & 3) << (no.0 % 32 * 2);
+        words[no / 32] |= (end & 3) << (no % 32 * 2);
+    }
+    fn place(no: OrderNo) -> (usize, usize) {
+        ((no.0 >> 31) as usize, (no.0 & (u32::MAX >> 1)) as usize)
     }
     fn code(end: u64) -> Code {
         [Code::None, Code::StateCompleted, Code::StateCancelled, Code::StateRejected][end as usize & 3]
@@ -191,6 +197,7 @@ impl Settled {
 /// All checkers over one history (one partition of a case).
 pub struct Suite {
     header: Header,
+    coverage: Coverage,
     ledger: Ledger,
     evidence: Evidence,
     evidence_tally: Tally,
@@ -235,6 +242,7 @@ impl Suite {
         ];
         Suite {
             header,
+            coverage: Coverage::everything(),
             ledger: Ledger::default(),
             evidence: Evidence::default(),
             evidence_tally: Tally::default(),
@@ -249,6 +257,11 @@ impl Suite {
             rest_seen: false,
             stopped: false,
         }
+    }
+
+    /// Judges a record that tells only of this.
+    pub fn covering(self, coverage: Coverage) -> Suite {
+        Suite { coverage, ..self }
     }
 
     /// Judges what is left. `complete`: the record has its footer. A record without `mark.rest`, too, counts as cut short.
@@ -281,7 +294,16 @@ impl Suite {
             if !tally.panicked {
                 let before = tally.findings.len();
                 let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
-                let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest, suspended, activations, unknowns, findings };
+                let mut ctx = Context {
+                    header: &self.header,
+                    ledger: &self.ledger,
+                    covers: &self.coverage,
+                    at_rest,
+                    suspended,
+                    activations,
+                    unknowns,
+                    findings,
+                };
                 match call {
                     Call::Observe(entry) => checker.observe(entry, &mut ctx),
                     Call::SettleOrder(order) => checker.settle_order(order, &mut ctx),
@@ -345,7 +367,16 @@ impl Suite {
         let tally = &mut self.evidence_tally;
         let before = tally.findings.len();
         let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
-        let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest: false, suspended: false, activations, unknowns, findings };
+        let mut ctx = Context {
+            header: &self.header,
+            ledger: &self.ledger,
+            covers: &self.coverage,
+            at_rest: false,
+            suspended: false,
+            activations,
+            unknowns,
+            findings,
+        };
         self.evidence.observe(e, &mut ctx);
         if e.msg.order.is_some() {
             let end = self.settled.get(e.msg.order);
@@ -356,7 +387,16 @@ impl Suite {
         let arrival = self.ledger.observe(e);
         if arrival != Arrival::New {
             let (activations, unknowns, findings) = (&mut tally.activations, &mut tally.unknowns, &mut tally.findings);
-            let mut ctx = Context { header: &self.header, ledger: &self.ledger, at_rest: false, suspended: false, activations, unknowns, findings };
+            let mut ctx = Context {
+                header: &self.header,
+                ledger: &self.ledger,
+                covers: &self.coverage,
+                at_rest: false,
+                suspended: false,
+                activations,
+                unknowns,
+                findings,
+            };
             self.evidence.redelivered(e, arrival, &mut ctx);
             tally.count(before);
             return;

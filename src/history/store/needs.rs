@@ -83,7 +83,9 @@ fn has(entry: &Entry, key: &str) -> bool {
         "node" => node.is_some(),
         "sku" => sku.is_some(),
         "lines" => !lines.is_empty() && lines.iter().all(|line| line.sku.is_some()),
-        "body" => body.as_ref().is_some_and(|body| !body.lines.is_empty() && body.lines.iter().all(|l| l.line.is_some() && l.sku.is_some() && l.qty > 0)),
+        "body" => {
+            body.as_ref().is_some_and(|body| !body.lines.is_empty() && body.lines.iter().all(|l| l.line.is_some() && l.sku.is_some() && l.qty > 0))
+        }
         "code" => *code != crate::model::Code::None,
         _ => entry.outcome != Outcome::None,
     }

@@ -124,7 +124,8 @@ struct OrderLineRow<'a> {
     node: Cow<'a, str>,
 }
 
-pub(super) const KINDS: [Kind; 9] = [Kind::Sent, Kind::Reply, Kind::Call, Kind::Answer, Kind::Event, Kind::Fact, Kind::Fault, Kind::State, Kind::Mark];
+pub(super) const KINDS: [Kind; 9] =
+    [Kind::Sent, Kind::Reply, Kind::Call, Kind::Answer, Kind::Event, Kind::Fact, Kind::Fault, Kind::State, Kind::Mark];
 const OUTCOMES: [Outcome; 8] =
     [Outcome::Ok, Outcome::Replayed, Outcome::Pending, Outcome::Rejected, Outcome::Backpressure, Outcome::Error, Outcome::Refused, Outcome::TimedOut];
 

@@ -8,7 +8,13 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 fn header() -> Header {
-    Header { orderstorm_history: HISTORY_VERSION, version: "0.0.0".into(), case: "S01.base.none.web.1".into(), fixture: standard_fixture(), ..Header::default() }
+    Header {
+        orderstorm_history: HISTORY_VERSION,
+        version: "0.0.0".into(),
+        case: "S01.base.none.web.1".into(),
+        fixture: standard_fixture(),
+        ..Header::default()
+    }
 }
 
 fn file(entries: &[Entry], gz: bool) -> Vec<u8> {
