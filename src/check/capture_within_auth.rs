@@ -18,6 +18,7 @@ pub(super) const ABOUT: Invariant = Invariant {
 /// its amount; and nothing is captured on one that was voided or has expired.
 ///
 /// Facts only (the payment partner's books): no trap of timing exists, and a retry under the same key leaves no second fact.
+/// A record without any authorization comes from a partner that knows none: nothing is judged.
 #[derive(Default)]
 pub(super) struct CaptureWithinAuth;
 
@@ -29,6 +30,9 @@ impl Checker for CaptureWithinAuth {
         kind == Kind::Fact && op == Op::PaymentCapture
     }
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+        if !ctx.covers.facts(&[Op::PaymentAuthorize]) {
+            return;
+        }
         let Some(account) = ctx.ledger.order(e.msg.order) else { return };
         ctx.judged();
         let captures = || account.entries_of(Flow::Captured);

@@ -13,6 +13,7 @@ mod account;
 mod backorder_fair;
 mod capture_within_auth;
 mod chain;
+mod coverage;
 mod event_gapless;
 mod event_stable;
 mod evidence;
@@ -35,6 +36,7 @@ mod testing;
 mod verdict;
 
 pub use account::{Account, Arrival};
+pub use coverage::Coverage;
 pub use ledger::Ledger;
 pub use roster::INVARIANTS;
 pub use suite::{FINDINGS_KEPT, Judgement, QUIET, Suite};
@@ -90,6 +92,8 @@ pub struct Context<'a> {
     pub header: &'a Header,
     /// the judge's own books
     pub ledger: &'a Ledger,
+    /// what the record tells of at all
+    pub covers: &'a Coverage,
     /// the run reached rest: obligations that are not met now were not met. False where the record was cut short:
     /// then what is still owed is unknown, and only what has already gone wrong is a failure.
     pub at_rest: bool,

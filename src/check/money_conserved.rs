@@ -1,6 +1,7 @@
 //! MONEY_CONSERVED: charged is exactly what the shopper keeps.
 
 use super::account::Flow;
+use super::coverage::{GOODS, MONEY};
 use super::{Checker, Context, Invariant};
 use crate::model::{Money, OrderNo};
 
@@ -28,6 +29,9 @@ impl Checker for MoneyConserved {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
+        if !(ctx.covers.facts(MONEY) && ctx.covers.facts(GOODS)) {
+            return;
+        }
         let Some(account) = ctx.ledger.order(order).filter(|a| a.body.is_some() && a.is_over() && !a.is_parked()) else { return };
         ctx.judged();
         if !ctx.at_rest || ctx.suspended && !account.returns.is_empty() {

@@ -1,6 +1,7 @@
 //! NO_LOST: every order that was taken on comes to exactly one end.
 
 use super::account::{Account, Happened, LineBook};
+use super::coverage::{ENDS, GOODS};
 use super::{Checker, Context, Invariant};
 use crate::model::{Code, Fulfil, NodeId, Op, OrderNo};
 
@@ -34,6 +35,8 @@ impl Checker for NoLost {
             Happened::No => return,
             Happened::Unknown if ctx.at_rest && account.said.is_none() => return ctx.unknown(),
             Happened::Unknown => return,
+            // a target that announces no end at all and was not asked has said nothing that could be judged
+            Happened::Yes if account.said.is_none() && !ctx.covers.claims(ENDS) => return,
             Happened::Yes => ctx.judged(),
         }
         if !ctx.at_rest {
@@ -51,7 +54,7 @@ impl Checker for NoLost {
         if ctx.suspended {
             return ctx.unknown();
         }
-        if account.ended(Op::OrderCompleted) {
+        if account.ended(Op::OrderCompleted) && ctx.covers.facts(GOODS) {
             for line in account.lines.iter().filter(|line| line.exchange.is_none() && line.shipped + line.cancelled < line.qty) {
                 let what = format!(
                     "{order} is completed, but of line {} only {} of {} units have left or were cancelled",
@@ -65,7 +68,8 @@ impl Checker for NoLost {
         if account.is_parked() {
             return;
         }
-        for ret in account.returns.iter().filter(|ret| ret.is_open() && ret.inspected.is_set()) {
+        let completes = ctx.covers.claims(&[Op::ReturnCompleted, Op::ExchangeCompleted]);
+        for ret in account.returns.iter().filter(|ret| completes && ret.is_open() && ret.inspected.is_set()) {
             if account.lines.iter().any(|line| line.exchange == ret.id && ret.exchange && waits(account, line, ctx)) {
                 continue;
             }
@@ -106,14 +110,12 @@ fn end_of(account: &Account, ctx: &Context<'_>) -> Option<(String, &'static str,
     match said.code {
         Code::UnknownOrder => Some(("was taken on, and the target does not know it any more".into(), "an order that was taken on is known", said.n)),
         Code::StateException if account.exception.is_set() => None,
-        Code::StateException => {
-            (!ctx.suspended).then(|| ("is parked, but no exception was ever raised".into(), "whoever parks an order says so", said.n))
-        }
+        Code::StateException => (!ctx.suspended && ctx.covers.any_claim())
+            .then(|| ("is parked, but no exception was ever raised".into(), "whoever parks an order says so", said.n)),
         Code::StateOpen if waits_in_vain(account, ctx) => None,
         Code::StateOpen => Some(("is still open at rest, and waits for nothing that is missing".into(), one_end, said.n)),
-        end if announced == Code::None => {
-            (!ctx.suspended).then(|| (format!("is `{end}` when asked, but no event ever said so"), "an end is announced", said.n))
-        }
+        end if announced == Code::None => (!ctx.suspended && ctx.covers.claims(ENDS))
+            .then(|| (format!("is `{end}` when asked, but no event ever said so"), "an end is announced", said.n)),
         end if end != announced => Some((format!("was announced as `{announced}` and is `{end}` when asked"), one_end, said.n)),
         _ => None,
     }

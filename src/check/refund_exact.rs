@@ -1,6 +1,7 @@
 //! REFUND_EXACT: refunded is exactly what the returned units were worth.
 
 use super::account::{Account, Flow};
+use super::coverage::{GOODS, MONEY};
 use super::money::first_units;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
@@ -34,6 +35,9 @@ impl Checker for RefundExact {
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+        if !ctx.covers.facts(&[Op::PaymentCapture]) {
+            return;
+        }
         let Some(account) = ctx.ledger.order(e.msg.order) else { return };
         ctx.judged();
         let (captured, refunded) = (account.sum(Flow::Captured, true), account.sum(Flow::Refunded, true));
@@ -48,7 +52,8 @@ impl Checker for RefundExact {
         let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
         let refunded = account.sum(Flow::Refunded, true);
         let came_back = account.returns.iter().any(|ret| !ret.units().is_empty());
-        if refunded == 0 && !came_back || account.is_parked() {
+        let recorded = ctx.covers.facts(MONEY) && ctx.covers.facts(GOODS);
+        if refunded == 0 && !came_back || account.is_parked() || !recorded {
             return;
         }
         ctx.judged();

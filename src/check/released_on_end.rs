@@ -1,8 +1,12 @@
 //! RELEASED_ON_END: an order that ended holds no stock.
 
+use super::coverage::GOODS;
 use super::{Checker, Context, Invariant};
 use crate::model::{NodeId, Op, OrderNo, SkuId};
 use rustc_hash::{FxHashMap, FxHashSet};
+
+const RESERVED: &[Op] = &[Op::InventoryReserved];
+const SHIPPED: &[Op] = &[Op::ShipmentShipped, Op::FulfillmentPickedUp];
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "RELEASED_ON_END",
@@ -19,6 +23,7 @@ pub(super) const ABOUT: Invariant = Invariant {
 ///
 /// Traps: releases come later than the end, so nothing is judged before rest; where an event of the order was lost, what it
 /// holds is unknown, and so are the shelves it touched.
+/// A target that announces no reservations is judged by what it answers, and by goods that left.
 #[derive(Default)]
 pub(super) struct ReleasedOnEnd {
     open: FxHashMap<(NodeId, SkuId), i64>,
@@ -45,12 +50,18 @@ impl Checker for ReleasedOnEnd {
         if !account.is_over() {
             return;
         }
+        let cancelled_with_goods = account.ended(Op::OrderCancelled) && ctx.covers.facts(GOODS);
+        if !ctx.covers.claims(RESERVED) && account.said.is_none() && !cancelled_with_goods {
+            return;
+        }
         ctx.judged();
         if ctx.suspended || !ctx.at_rest {
             return ctx.unknown();
         }
         let end = account.ends.first().map_or(0, |(_, n)| *n);
-        let mut leaks: Vec<_> = account.held.iter().filter(|held| held.net() != 0).collect();
+        // what left is taken off by its announcement: a target that announces none cannot be followed to the end
+        let followed = ctx.covers.claims(RESERVED) && (ctx.covers.claims(SHIPPED) || account.lines.iter().all(|line| line.shipped == 0));
+        let mut leaks: Vec<_> = account.held.iter().filter(|held| followed && held.net() != 0).collect();
         leaks.sort_unstable_by_key(|held| (held.node, held.sku));
         for held in leaks {
             let (node, sku) = (ctx.header.fixture.node_name(held.node), ctx.header.fixture.sku_name(held.sku));
@@ -75,6 +86,9 @@ impl Checker for ReleasedOnEnd {
     }
 
     fn settle(&mut self, ctx: &mut Context<'_>) {
+        if !ctx.covers.claims(RESERVED) || !ctx.covers.claims(SHIPPED) && ctx.covers.facts(GOODS) {
+            return;
+        }
         for ((node, sku), shelf) in ctx.ledger.shelves() {
             let Some((_, reserved, n)) = shelf.said else { continue };
             let open = self.open.get(&(node, sku)).copied().unwrap_or(0);

@@ -27,6 +27,9 @@ impl Checker for StockConserved {
     }
 
     fn settle(&mut self, ctx: &mut Context<'_>) {
+        if !ctx.covers.stock() {
+            return;
+        }
         for ((node, sku), shelf) in ctx.ledger.shelves() {
             let Some((qty, reserved, n)) = shelf.said else { continue };
             ctx.judged();

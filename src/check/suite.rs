@@ -2,7 +2,7 @@
 
 use super::account::{Account, Arrival};
 use super::evidence::{self, Evidence};
-use super::{CheckResult, Checker, Context, Finding, Ledger, Verdict, roster};
+use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, Verdict, roster};
 use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo};
 use crate::scenario::Expect;
@@ -64,20 +64,26 @@ impl Tally {
     }
 }
 
-/// How an order that was settled and forgotten had ended: two bits an order.
+/// How an order that was settled and forgotten had ended: two bits an order. Orders with names of another program are numbered
+/// from the top bit on, and so have a table of their own.
 #[derive(Default)]
-struct Settled(Vec<u64>);
+struct Settled([Vec<u64>; 2]);
 
 impl Settled {
     fn get(&self, no: OrderNo) -> u64 {
-        self.0.get(no.0 as usize / 32).map_or(0, |word| word >> (no.0 % 32 * 2) & 3)
+        let (table, no) = Settled::place(no);
+        self.0[table].get(no / 32).map_or(0, |word| word >> (no % 32 * 2) & 3)
     }
     fn set(&mut self, no: OrderNo, end: u64) {
-        let i = no.0 as usize / 32;
-        if self.0.len() <= i {
-            self.0.resize(i + 1, 0);
+        let (table, no) = Settled::place(no);
+        let words = &mut self.0[table];
+        if words.len() <= no / 32 {
+            words.resize(no / 32 + 1, 0);
         }
-        self.0[i] |= (end & 3) << (no.0 % 32 * 2);
+        words[no / 32] |= (end & 3) << (no % 32 * 2);
+    }
+    fn place(no: OrderNo) -> (usize, usize) {
+        ((no.0 >> 31) as usize, (no.0 & (u32::MAX >> 1)) as usize)
     }
     fn code(end: u64) -> Code {
         [Code::None, Code::StateCompleted, Code::StateCancelled, Code::StateRejected][end as usize & 3]
@@ -94,6 +100,7 @@ impl Settled {
 /// All checkers over one history (one partition of a case).
 pub struct Suite {
     header: Header,
+    coverage: Coverage,
     ledger: Ledger,
     evidence: Evidence,
     slots: Vec<(Box<dyn Checker>, Tally)>,
@@ -143,6 +150,7 @@ impl Suite {
         let (again, all) = (slots_that(&|checker| checker.hears_again()), slots_that(&|_| true));
         Suite {
             header,
+            coverage: Coverage::everything(),
             ledger: Ledger::default(),
             evidence: Evidence::default(),
             routes,
@@ -159,6 +167,11 @@ impl Suite {
             rest_seen: false,
             stopped: false,
         }
+    }
+
+    /// Judges a record that tells only of this.
+    pub fn covering(self, coverage: Coverage) -> Suite {
+        Suite { coverage, ..self }
     }
 
     /// Judges what is left. `complete`: the record has its footer. A record without `mark.rest`, too, counts as cut short.
@@ -201,8 +214,8 @@ impl Suite {
                 let before = tally.findings.len();
                 let about = checker.about();
                 let Tally { activations, unknowns, excused, findings, .. } = tally;
-                let (header, ledger) = (&self.header, &self.ledger);
-                let mut ctx = Context { about, header, ledger, at_rest, suspended, activations, unknowns, excused, findings };
+                let (header, ledger, covers) = (&self.header, &self.ledger, &self.coverage);
+                let mut ctx = Context { about, header, ledger, covers, at_rest, suspended, activations, unknowns, excused, findings };
                 match call {
                     Call::Observe(entry) => checker.observe(entry, &mut ctx),
                     Call::Again(entry, arrival) => checker.again(entry, arrival, &mut ctx),

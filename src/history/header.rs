@@ -6,32 +6,51 @@ use serde::{Deserialize, Serialize};
 
 pub const HISTORY_VERSION: u32 = 1;
 
-/// First line of a history file.
+/// First line of a history file. Of other programs only the version of the format and the fixture are demanded.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// format version, [`HISTORY_VERSION`]
     pub orderstorm_history: u32,
-    /// version of the program that wrote it
+    /// version of the orderstorm that wrote it; empty where another program did
+    #[serde(default)]
     pub version: String,
+    #[serde(default)]
     pub case: String,
     /// the run's seed; the case's own is derived from it and the case name
+    #[serde(default)]
     pub seed: u64,
     /// this part of a case cut into partitions, from 0
+    #[serde(default)]
     pub partition: u32,
+    #[serde(default)]
     pub partitions: u32,
+    #[serde(default)]
     pub target: String,
     /// defect switched on in the embedded reference, or empty
+    #[serde(default)]
     pub defect: String,
     /// names of the fault rules, in rule order: entry `seq` k of kind `fault` names rule k-1
+    #[serde(default)]
     pub fault_rules: Vec<String>,
     /// from when on no fault acts any more, in nanoseconds
+    #[serde(default)]
     pub calm_ns: u64,
     /// longest time the run waits for the target after the calm, in nanoseconds
+    #[serde(default)]
     pub horizon_ns: u64,
     pub fixture: Fixture,
     /// what the scenario expects of every order
+    #[serde(default)]
     pub expect: ExpectFile,
     /// the command that reproduces this history
+    #[serde(default)]
     pub command: String,
+}
+
+impl Header {
+    /// Written by another program: its entries may lack what ours always have, and it may record less than everything.
+    pub fn is_foreign(&self) -> bool {
+        self.version.is_empty()
+    }
 }

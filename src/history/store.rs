@@ -5,6 +5,7 @@
 //! there: a file that was cut short yields its entries first, and only then says what is missing.
 
 mod names;
+mod needs;
 mod people;
 mod problem;
 mod reader;
@@ -14,7 +15,7 @@ mod writer;
 
 pub use names::ForeignNames;
 pub use problem::ReadError;
-pub use reader::{End, HistoryReader, Item, read_history};
+pub use reader::{End, HistoryReader, Item, Recorded, read_history};
 pub use schema::history_schema;
 pub use writer::{Digest, HistoryWriter, combined_digest, combined_hex};
 

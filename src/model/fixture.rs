@@ -27,37 +27,61 @@ pub enum NodeKind {
     Supplier,
 }
 
-/// A place that holds stock.
+/// A place that holds stock. In a history all but the name may be left out.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Node {
     pub name: String,
+    #[serde(default)]
     pub kind: NodeKind,
+    #[serde(default)]
     pub region: Region,
     /// units of each SKU kept back from orders
+    #[serde(default)]
     pub safety_stock: u32,
     /// fulfillments that may be released to it a day; 0 is no limit
+    #[serde(default)]
     pub capacity_per_day: u32,
     /// hours of the day in which a store works, such as 9 to 21; 0 to 24 is always
+    #[serde(default)]
     pub opens_h: u8,
+    #[serde(default = "midnight")]
     pub closes_h: u8,
+    #[serde(default = "yes")]
     pub enabled: bool,
 }
 
+fn midnight() -> u8 {
+    24
+}
+
+fn yes() -> bool {
+    true
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Product {
     pub name: String,
+    #[serde(default)]
     pub price: Money,
+    #[serde(default)]
     pub backorderable: bool,
 }
 
-/// What the target declares about its own rules. A checker reads these; it assumes none of them.
+/// What the target declares about its own rules. A checker reads these; it assumes none of them. What a history leaves out was
+/// not declared: a word is then empty, and no rule that rests on it is judged.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Policies {
     /// `on_ship`: capture when units leave (or are collected)
+    #[serde(default)]
     pub capture: String,
     /// `on_inspection`: refund when returned goods were inspected
+    #[serde(default)]
     pub refund: String,
     /// `fifo`: who waits longest for a SKU is served first, whole lines only if `backorder_partial` is false
+    #[serde(default)]
     pub backorder: String,
     pub backorder_partial: bool,
     /// `cumulative`: the n-th unit of a line is worth round(n/qty * line) - round((n-1)/qty * line)
@@ -80,11 +104,23 @@ impl Default for Policies {
     }
 }
 
+impl Policies {
+    /// What is known of a target that declares nothing.
+    fn undeclared() -> Policies {
+        let none = String::new;
+        Policies { capture: none(), refund: none(), backorder: none(), ..Policies::default() }
+    }
+}
+
 /// Nodes, products and policies of one case.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fixture {
+    #[serde(default)]
     pub nodes: Vec<Node>,
+    #[serde(default)]
     pub products: Vec<Product>,
+    #[serde(default = "Policies::undeclared")]
     pub policies: Policies,
 }
 

@@ -15,7 +15,7 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
     let expect = execute::expectations(&header).map_err(Trouble::Usage)?;
     let mut suite = Suite::new(header.clone(), expect);
     let mut entries: Vec<Entry> = Vec::new();
-    let mut end = End { complete: false, missing: None, entries: 0, digest: String::new() };
+    let mut end = End { complete: false, digested: false, missing: None, entries: 0, digest: String::new() };
     for item in reader.by_ref() {
         match item.map_err(usage)? {
             Item::Entry(entry) => {
@@ -81,7 +81,7 @@ pub fn report(args: &ReportArgs) -> Result<Ended, Trouble> {
 pub fn explain(args: &ExplainArgs) -> Result<Ended, Trouble> {
     let files = if args.run.is_dir() { candidates(args, &stored(&args.run)?)? } else { vec![args.run.clone()] };
     for file in &files {
-        let (header, entries, end) = read_history(file).map_err(|error| Trouble::Usage(error.to_string()))?;
+        let crate::history::Recorded { header, entries, end, .. } = read_history(file).map_err(|error| Trouble::Usage(error.to_string()))?;
         let lens = Lens::new(&header);
         let wanted = args.order.trim_start_matches(['O', 'o', '#']).parse::<u32>().map(crate::model::OrderNo).ok();
         let Some(order) = wanted.filter(|order| entries.iter().any(|entry| entry.msg.order == *order)) else { continue };

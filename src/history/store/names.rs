@@ -7,6 +7,9 @@ use rustc_hash::FxHashMap;
 /// give the same number to the same text.
 const FOREIGN: u64 = 3 << 62;
 const FOREIGN_ORDER: u32 = 1 << 31;
+/// No run of ours has more orders: a greater number in the form `O17` is another program's name, for our numbers are dense and may
+/// be kept in tables.
+const MOST_ORDERS: u32 = 100_000_000;
 
 /// Texts that are not our own, as other programs name their orders and messages.
 #[derive(Default, Debug)]
@@ -59,7 +62,7 @@ impl ForeignNames {
         if text.is_empty() {
             return OrderNo::NONE;
         }
-        if let Some(number) = text.strip_prefix('O').and_then(canonical_decimal) {
+        if let Some(number) = own_order(text) {
             return OrderNo(number);
         }
         if let Some(number) = self.orders.get(text) {
@@ -87,8 +90,32 @@ impl ForeignNames {
 
     /// The order that a user means by a text, without making a new number for it.
     pub fn find_order(&self, text: &str) -> Option<OrderNo> {
-        let own = || text.strip_prefix('O').and_then(canonical_decimal).map(OrderNo);
-        self.orders.get(text).copied().map(OrderNo).or_else(own)
+        self.orders.get(text).copied().or_else(|| own_order(text)).map(OrderNo)
+    }
+
+    /// A text of ours (a finding, say) in the file's own words: the numbers that stand for foreign texts give way to them.
+    pub fn retell(&self, text: &str) -> String {
+        let mut told = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
+            let length = rest[start..].find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len() - start);
+            let word = &rest[start..start + length];
+            told.push_str(&rest[..start]);
+            told.push_str(self.foreign_text(word).unwrap_or(word));
+            rest = &rest[start + length..];
+        }
+        told + rest
+    }
+
+    /// The foreign text that one of our words stands for.
+    fn foreign_text(&self, word: &str) -> Option<&str> {
+        let order = || {
+            let number = word.strip_prefix('O')?.parse::<u32>().ok()?.checked_sub(FOREIGN_ORDER)?;
+            self.order_names.get(number as usize)
+        };
+        let id = || (word.len() == 16).then(|| canonical_hex(word)).flatten().and_then(|id| self.ids.names.get(&id));
+        let fid = || word.strip_prefix('F').filter(|hex| hex.len() == 16).and_then(canonical_hex).and_then(|fid| self.fids.names.get(&fid));
+        order().or_else(id).or_else(fid).map(String::as_str)
     }
 }
 
@@ -106,6 +133,10 @@ fn canonical_hex(text: &str) -> Option<u64> {
         };
         Some(value << 4 | u64::from(digit))
     })
+}
+
+fn own_order(text: &str) -> Option<u32> {
+    text.strip_prefix('O').and_then(canonical_decimal).filter(|number| *number <= MOST_ORDERS)
 }
 
 fn canonical_decimal(text: &str) -> Option<u32> {

@@ -96,6 +96,9 @@ impl Fault {
                 ..Fault::new(format!("unknown key `{unknown}`"), "")
             };
         }
+        if let (true, [missing]) = (text.starts_with("missing field"), words.as_slice()) {
+            return Fault::new(format!("the key `{missing}` is missing"), format!("`{missing}` (see docs/history.md)"));
+        }
         let (what, expected) = text.split_once(", expected ").unwrap_or((text, ""));
         Fault { column, field: field_before(line, error.column()), ..Fault::new(what, plain(expected)) }
     }

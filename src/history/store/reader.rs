@@ -1,8 +1,9 @@
 //! Bytes to entries, one at a time, as far as the file goes.
 
 use super::names::ForeignNames;
+use super::needs::lacks;
 use super::problem::{Fault, ReadError};
-use super::row::{Lexicon, Row};
+use super::row::{Footer, Lexicon, Row};
 use super::writer::hex;
 use crate::history::{Entry, HISTORY_VERSION, Header};
 use flate2::bufread::MultiGzDecoder;
@@ -25,8 +26,10 @@ pub enum Item {
 /// How a file ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct End {
-    /// the footer is there, and counts and digests what was read
+    /// the footer is there, and what it counts and digests is what was read
     pub complete: bool,
+    /// the footer has a digest, so that a change would have been noticed
+    pub digested: bool,
     /// what is missing or was changed, where it is not complete
     pub missing: Option<String>,
     pub entries: u64,
@@ -155,10 +158,10 @@ impl HistoryReader {
         }
     }
 
-    fn end(&mut self, missing: Option<String>) -> Item {
+    fn end(&mut self, missing: Option<String>, digested: bool) -> Item {
         self.over = true;
         let digest = hex(&self.sha.clone().finalize());
-        Item::End(End { complete: missing.is_none(), missing, entries: self.entries, digest })
+        Item::End(End { complete: missing.is_none(), digested, missing, entries: self.entries, digest })
     }
 
     fn cut(&mut self, why: &str) -> Item {
@@ -167,35 +170,51 @@ impl HistoryReader {
             (true, _) => format!("after line {}", line - 1),
             (false, _) => format!("at line {line} in the middle of an entry"),
         };
-        self.end(Some(format!("the footer is missing: {why} {at}")))
+        self.end(Some(format!("the footer is missing: {why} {at}")), false)
     }
 
-    fn close(&mut self, entries: u64, sha256: &str) -> Item {
+    fn close(&mut self, footer: &Footer) -> Item {
         let digest = hex(&self.sha.clone().finalize());
         let footer_line = self.line_no;
-        let after = match self.read_line() {
+        let after = match self.read_text() {
             Got::Eof if self.line.is_empty() => None,
             Got::Broken(why) => Some(format!("the footer is there, but {why} after it")),
             Got::Line | Got::Eof => Some(format!("line {} stands after the footer, which must be the last", self.line_no)),
         };
         let missing = if let Some(gap) = self.gap.take() {
             Some(gap)
-        } else if entries != self.entries {
+        } else if let Some(entries) = footer.entries.filter(|entries| *entries != self.entries) {
             Some(format!("the footer at line {footer_line} counts {entries} entries, the file has {}: lines were taken out or put in", self.entries))
-        } else if !sha256.eq_ignore_ascii_case(&digest) {
+        } else if footer.sha256.is_none() && !self.header.is_foreign() {
+            Some(format!("the footer at line {footer_line} has lost its digest, which every record of orderstorm has"))
+        } else if footer.sha256.as_ref().is_some_and(|sha256| !sha256.eq_ignore_ascii_case(&digest)) {
             Some(format!(
                 "the digest in the footer at line {footer_line} is not that of the lines before it: the file was changed after it was written"
             ))
         } else {
             after
         };
-        self.end(missing)
+        self.end(missing, footer.sha256.is_some())
+    }
+
+    /// The next line that is not blank.
+    fn read_text(&mut self) -> Got {
+        loop {
+            match self.read_line() {
+                Got::Line if self.line.trim_ascii().is_empty() => {}
+                got => return got,
+            }
+        }
     }
 
     fn item(&mut self) -> Result<Item, Box<ReadError>> {
-        match self.read_line() {
+        match self.read_text() {
             Got::Line => {}
-            Got::Eof => return Ok(self.cut("the file ends")),
+            // an editor may leave out the last line's end: a footer is whole all the same
+            Got::Eof => match serde_json::from_slice::<Row<'_>>(&self.line).ok().and_then(|row| row.end) {
+                Some(footer) => return Ok(self.close(&footer)),
+                None => return Ok(self.cut("the file ends")),
+            },
             Got::Broken(why) => return Ok(self.cut(&format!("{why},"))),
         }
         let line = match std::str::from_utf8(&self.line) {
@@ -207,9 +226,12 @@ impl HistoryReader {
         };
         let row: Row<'_> = serde_json::from_str(line).map_err(|error| Fault::of_json(line, &error).at(&self.file, self.line_no, line))?;
         if let Some(footer) = row.end {
-            return Ok(self.close(footer.entries, &footer.sha256));
+            return Ok(self.close(&footer));
         }
-        let entry = row.entry(&mut self.lexicon, line).map_err(|fault| fault.at(&self.file, self.line_no, line))?;
+        let entry = row.entry(self.entries + 1, &mut self.lexicon, line).map_err(|fault| fault.at(&self.file, self.line_no, line))?;
+        if let Some(fault) = self.header.is_foreign().then(|| lacks(&entry)).flatten() {
+            return Err(fault.at(&self.file, self.line_no, line));
+        }
         self.sha.update(&self.line);
         self.entries += 1;
         if entry.n != self.entries && self.gap.is_none() {
@@ -233,16 +255,23 @@ impl Iterator for HistoryReader {
 }
 
 /// A whole history in memory; for the short ones that a person looks at.
-pub fn read_history(path: &Path) -> Result<(Header, Vec<Entry>, End), Box<ReadError>> {
+pub struct Recorded {
+    pub header: Header,
+    pub entries: Vec<Entry>,
+    pub end: End,
+    pub names: ForeignNames,
+}
+
+pub fn read_history(path: &Path) -> Result<Recorded, Box<ReadError>> {
     let mut reader = HistoryReader::open(path)?;
     let mut entries = Vec::new();
-    let mut end = None;
+    let missing = Some("the end of the file was not reached".into());
+    let mut end = End { complete: false, digested: false, missing, entries: 0, digest: String::new() };
     for item in &mut reader {
         match item? {
             Item::Entry(entry) => entries.push(*entry),
-            Item::End(e) => end = Some(e),
+            Item::End(found) => end = found,
         }
     }
-    let end = end.unwrap_or(End { complete: false, missing: Some("the end of the file was not reached".into()), entries: 0, digest: String::new() });
-    Ok((reader.header, entries, end))
+    Ok(Recorded { header: reader.header, entries, end, names: reader.lexicon.foreign })
 }

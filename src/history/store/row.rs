@@ -62,8 +62,9 @@ pub(super) struct Row<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Footer {
-    pub entries: u64,
-    pub sha256: String,
+    /// checked where they are given
+    pub entries: Option<u64>,
+    pub sha256: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +124,8 @@ struct OrderLineRow<'a> {
     node: Cow<'a, str>,
 }
 
-const KINDS: [Kind; 9] = [Kind::Sent, Kind::Reply, Kind::Call, Kind::Answer, Kind::Event, Kind::Fact, Kind::Fault, Kind::State, Kind::Mark];
+pub(super) const KINDS: [Kind; 9] =
+    [Kind::Sent, Kind::Reply, Kind::Call, Kind::Answer, Kind::Event, Kind::Fact, Kind::Fault, Kind::State, Kind::Mark];
 const OUTCOMES: [Outcome; 8] =
     [Outcome::Ok, Outcome::Replayed, Outcome::Pending, Outcome::Rejected, Outcome::Backpressure, Outcome::Error, Outcome::Refused, Outcome::TimedOut];
 
@@ -173,9 +175,10 @@ fn sorted<V>(names: &FxHashMap<String, V>) -> Vec<&str> {
 }
 
 impl Row<'_> {
-    pub fn entry(self, lexicon: &mut Lexicon, line: &str) -> Result<Entry, Fault> {
-        let missing = |name: &str| Fault::new(format!("the key `{name}` is missing"), "n, at, kind and op in every entry");
-        let n = self.n.ok_or_else(|| missing("n"))?;
+    /// `place` is the number of an entry that does not say its own.
+    pub fn entry(self, place: u64, lexicon: &mut Lexicon, line: &str) -> Result<Entry, Fault> {
+        let missing = |name: &str| Fault::new(format!("the key `{name}` is missing"), "at, kind and op in every entry");
+        let n = self.n.unwrap_or(place);
         let at = Timestamp(self.at.ok_or_else(|| missing("at"))?);
         if self.kind.is_empty() || self.op.is_empty() {
             return Err(missing(if self.kind.is_empty() { "kind" } else { "op" }));
