@@ -47,6 +47,13 @@ pub enum Command {
   orderstorm explain results/latest O3
   orderstorm explain results/latest O3 --case 'S06.released.delay.*'")]
     Explain(ExplainArgs),
+    /// Write a history in a format of other tools
+    #[command(after_help = "Examples:
+  orderstorm export results/latest/histories/S01.base.none.web.1.jsonl.gz --format ocel2 --out s01.json
+  orderstorm export theirs.jsonl --format ocel2 --epoch 2026-03-01T08:00:00Z > theirs.json
+
+ocel2 is the object-centric event log OCEL 2.0 as JSON (www.ocel-standard.org), for process-mining tools.")]
+    Export(ExportArgs),
     /// List what there is
     List(ListArgs),
     /// Print the JSON Schema of a file format
@@ -155,6 +162,20 @@ pub struct ExplainArgs {
 }
 
 #[derive(Args, Debug, Clone)]
+pub struct ExportArgs {
+    /// History file (.jsonl or .jsonl.gz)
+    pub history: PathBuf,
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// File to write; standard output where absent
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The time of the history's zero, in RFC 3339; where absent 2000-01-01T10:00:00Z, for every run begins at ten
+    #[arg(long, value_name = "TIME")]
+    pub epoch: Option<String>,
+}
+
+#[derive(Args, Debug, Clone)]
 pub struct ListArgs {
     #[arg(value_enum)]
     pub what: Listed,
@@ -200,6 +221,11 @@ pub enum Record {
 pub enum Format {
     Human,
     Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExportFormat {
+    Ocel2,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,6 +8,8 @@ use crate::model::{Class, Op};
 pub(super) const MONEY: &[Op] = &[Op::PaymentAuthorize, Op::PaymentCapture, Op::PaymentVoid, Op::PaymentRefund, Op::CbPaymentExpired];
 /// Goods that left or came back.
 pub(super) const GOODS: &[Op] = &[Op::NodeRelease, Op::CbNodeShipped, Op::CbNodeCollected, Op::CbNodeReceived, Op::CbNodeInspected];
+/// Goods that came back.
+pub(super) const RETURNS: &[Op] = &[Op::CbNodeReceived, Op::CbNodeInspected];
 /// How an order ends.
 pub(super) const ENDS: &[Op] = &[Op::OrderCompleted, Op::OrderCancelled, Op::OrderRejected];
 

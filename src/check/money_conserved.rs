@@ -1,7 +1,7 @@
 //! MONEY_CONSERVED: charged is exactly what the shopper keeps.
 
 use super::account::Flow;
-use super::coverage::{GOODS, MONEY};
+use super::coverage::{GOODS, MONEY, RETURNS};
 use super::{Checker, Context, Invariant};
 use crate::model::{Money, OrderNo};
 
@@ -33,6 +33,9 @@ impl Checker for MoneyConserved {
             return;
         }
         let Some(account) = ctx.ledger.order(order).filter(|a| a.body.is_some() && a.is_over() && !a.is_parked()) else { return };
+        if account.sum(Flow::Refunded, true) != 0 && !ctx.covers.facts(RETURNS) {
+            return;
+        }
         ctx.judged();
         if !ctx.at_rest || ctx.suspended && !account.returns.is_empty() {
             return ctx.unknown();

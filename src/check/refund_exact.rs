@@ -1,7 +1,7 @@
 //! REFUND_EXACT: refunded is exactly what the returned units were worth.
 
 use super::account::{Account, Flow};
-use super::coverage::{GOODS, MONEY};
+use super::coverage::{MONEY, RETURNS};
 use super::money::first_units;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
@@ -52,7 +52,7 @@ impl Checker for RefundExact {
         let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
         let refunded = account.sum(Flow::Refunded, true);
         let came_back = account.returns.iter().any(|ret| !ret.units().is_empty());
-        let recorded = ctx.covers.facts(MONEY) && ctx.covers.facts(GOODS);
+        let recorded = ctx.covers.facts(MONEY) && ctx.covers.facts(RETURNS);
         if refunded == 0 && !came_back || account.is_parked() || !recorded {
             return;
         }

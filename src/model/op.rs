@@ -189,6 +189,22 @@ pub enum Outcome {
     TimedOut,
 }
 
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::None => "none",
+            Outcome::Ok => "ok",
+            Outcome::Replayed => "replayed",
+            Outcome::Pending => "pending",
+            Outcome::Rejected => "rejected",
+            Outcome::Backpressure => "backpressure",
+            Outcome::Error => "error",
+            Outcome::Refused => "refused",
+            Outcome::TimedOut => "timed_out",
+        }
+    }
+}
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
         /// A reason, an initiator, a verdict of a partner or a template: the closed list of the vocabulary.

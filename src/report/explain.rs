@@ -27,6 +27,11 @@ impl<'a> Lens<'a> {
         self.names.map_or_else(|| order.to_string(), |names| names.show_order(order))
     }
 
+    /// A sentence of a checker in the words of the history.
+    pub fn retell(&self, text: &str) -> String {
+        self.names.map_or_else(|| text.to_owned(), |names| names.retell(text))
+    }
+
     fn id(&self, id: Id) -> String {
         self.names.map_or_else(|| id.to_string(), |names| names.show_id(id))
     }
@@ -71,7 +76,19 @@ impl<'a> Lens<'a> {
     /// The story cut to what a report has room for: all that is marked, all faults, and the nearest neighbours.
     pub fn excerpt(&self, entries: &[Entry], order: Option<OrderNo>, marked: &[u64], most: usize) -> Vec<TimelineRow> {
         let rows = match order {
-            Some(order) => self.timeline(entries, order, marked),
+            Some(order) => {
+                // what proves a finding may stand with another order, or with none
+                let own: FxHashSet<u64> = of_order(entries, order).map(|entry| entry.n).collect();
+                let story: Vec<&Entry> = entries.iter().filter(|entry| own.contains(&entry.n) || marked.contains(&entry.n)).collect();
+                let mut rows = self.rows(&story, marked);
+                for row in rows.iter_mut().filter(|row| !own.contains(&row.n)) {
+                    let other = story.iter().find(|entry| entry.n == row.n).map_or(OrderNo::NONE, |entry| entry.msg.order);
+                    if other.is_some() {
+                        let _ = write!(row.text, " ({})", self.order(other));
+                    }
+                }
+                rows
+            }
             None => {
                 let named: FxHashSet<u64> = marked.iter().copied().collect();
                 let story: Vec<&Entry> = entries.iter().filter(|entry| named.contains(&entry.n)).collect();

@@ -142,20 +142,19 @@ fn tell(setup: &Setup, case: &Case, part: &Partition, header: &Header, judgement
     };
     simulate(setup, case, part, &mut VirtualClock::new(), &enough, &mut witnesses);
     let kept = witnesses.kept.partition_point(|entry| entry.n <= judgement.entries);
-    stories(header, findings, &witnesses.kept[..kept], &reproduce(setup, &case.name))
+    stories(&Lens::new(header), findings, &witnesses.kept[..kept], &reproduce(setup, &case.name))
 }
 
 /// Findings with the entries that prove them, drawn from `entries`.
-pub fn stories(header: &Header, findings: &[Finding], entries: &[Entry], reproduce: &str) -> Vec<FindingReport> {
+pub fn stories(lens: &Lens<'_>, findings: &[Finding], entries: &[Entry], reproduce: &str) -> Vec<FindingReport> {
     const MOST_ROWS: usize = 12;
-    let lens = Lens::new(header);
     findings
         .iter()
         .map(|finding| FindingReport {
             check: finding.check.clone(),
-            order: finding.order.map_or(String::new(), |order| order.to_string()),
-            what: finding.what.clone(),
-            expected: finding.expected.clone(),
+            order: finding.order.map_or(String::new(), |order| lens.order(order)),
+            what: lens.retell(&finding.what),
+            expected: lens.retell(&finding.expected),
             evidence: lens.excerpt(entries, finding.order, &finding.evidence, MOST_ROWS),
             faults: finding.order.map_or(Vec::new(), |order| lens.faults_of(entries, order)),
             reproduce: reproduce.into(),

@@ -1,6 +1,7 @@
 //! The verbs: the only room that knows every stage, one function a verb.
 
 pub mod execute;
+mod export;
 mod listing;
 mod matrix;
 mod source;
@@ -82,6 +83,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::Check(args) => stored::check(args),
         Command::Report(args) => stored::report(args),
         Command::Explain(args) => stored::explain(args),
+        Command::Export(args) => export::export(args),
         Command::List(args) => listing::list(args),
         Command::Schema(args) => listing::schema(args),
         Command::Init(args) => listing::init(args),

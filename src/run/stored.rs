@@ -2,63 +2,91 @@
 
 use super::execute;
 use super::{Ended, Trouble, cannot_write, say, shown, width};
-use crate::check::{Suite, Verdict};
+use crate::check::{Coverage, Judgement, Suite, Verdict};
 use crate::cli::{CheckArgs, ExplainArgs, Format, ReportArgs};
-use crate::history::{End, Entry, HistoryReader, Item, Observer, read_history};
-use crate::report::{self, CaseReport, Lens, RunReport, View};
+use crate::history::{End, Entry, Header, Kind, Observer, Recorded, read_history};
+use crate::model::{Op, OrderNo};
+use crate::report::{self, CaseReport, FindingReport, Lens, RunReport, View};
 use std::path::{Path, PathBuf};
 
 pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
-    let usage = |error: Box<crate::history::ReadError>| Trouble::Usage(error.to_string());
-    let mut reader = HistoryReader::open(&args.history).map_err(usage)?;
-    let header = reader.header().clone();
+    let Recorded { header, entries, end, names } = read_history(&args.history).map_err(|error| Trouble::Usage(error.to_string()))?;
     let expect = execute::expectations(&header).map_err(Trouble::Usage)?;
     let mut suite = Suite::new(header.clone(), expect);
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut end = End { complete: false, digested: false, missing: None, entries: 0, digest: String::new() };
-    for item in reader.by_ref() {
-        match item.map_err(usage)? {
-            Item::Entry(entry) => {
-                suite.observe(&entry);
-                entries.push(*entry);
-            }
-            Item::End(found) => end = found,
-        }
+    if header.is_foreign() {
+        let mut coverage = Coverage::default();
+        entries.iter().for_each(|entry| coverage.observe(entry));
+        suite = suite.covering(coverage);
     }
+    entries.iter().for_each(|entry| suite.observe(entry));
     let judgement = suite.finish(end.complete);
-    let stories = execute::stories(&header, &judgement.findings, &entries, &header.command);
-    let missing = end.missing.clone().unwrap_or_default();
+    let stories = execute::stories(&Lens::new(&header).with_names(&names), &judgement.findings, &entries, &header.command);
     let verdict = if end.complete { judgement.verdict } else { judgement.verdict.merge(Verdict::Unknown) };
     if args.format == Format::Json {
+        let missing = end.missing.clone().unwrap_or_default();
         say(&format!(
             "{:#}\n",
-            serde_json::json!({"case": header.case, "verdict": verdict, "complete": end.complete, "missing": missing,
-                "entries": judgement.entries, "checks": judgement.results, "findings": stories})
+            serde_json::json!({"case": header.case, "verdict": verdict, "complete": end.complete, "missing": missing, "reason": judgement.reason,
+                "orders": judgement.orders, "entries": judgement.entries, "checks": judgement.results, "findings": stories})
         ));
     } else {
-        let mut out = format!("{}  {}\n", header.case, args.history.display());
-        for result in &judgement.results {
-            out += &format!("  {:<20} {:<14} {:>8} judged", result.name, result.verdict.name(), result.activations);
-            out += &match (result.failures, result.unknowns) {
-                (0, 0) => "\n".into(),
-                (failures, unknowns) => format!(", {failures} failed, {unknowns} unknown\n"),
-            };
-        }
-        for story in &stories {
-            out += &format!("\n{} {}  {}\n  expected: {}\n", story.check, story.order, story.what, story.expected);
-            out += &report::timeline(&story.evidence, View { width: width(), ..View::default() });
-        }
-        if !end.complete {
-            out += &format!("\nThe record is not whole: {missing}. What is there was judged; it cannot pass.\n");
-        }
-        out += &format!("\n{} entries: {}\nReproduce: {}\n", judgement.entries, verdict.name(), header.command);
-        say(&out);
+        say(&judged(args, &header, &entries, &end, &judgement, &stories, verdict));
     }
     Ok(match verdict {
         Verdict::Pass => Ended::Good,
         Verdict::Fail => Ended::Failed,
         _ => Ended::Undecided,
     })
+}
+
+/// What `check` prints: the checks, the findings with their proofs, and what the record is worth.
+fn judged(
+    args: &CheckArgs,
+    header: &Header,
+    entries: &[Entry],
+    end: &End,
+    judgement: &Judgement,
+    stories: &[FindingReport],
+    verdict: Verdict,
+) -> String {
+    let case = if header.case.is_empty() { "history" } else { &header.case };
+    let mut out = format!("{case}  {}\n", args.history.display());
+    let (idle, judged): (Vec<_>, Vec<_>) = judgement.results.iter().partition(|r| header.is_foreign() && r.verdict == Verdict::NotExercised);
+    for result in judged {
+        out += &format!("  {:<20} {:<14} {:>8} judged", result.name, result.verdict.name(), result.activations);
+        out += &match (result.failures, result.unknowns) {
+            (0, 0) => "\n".into(),
+            (failures, unknowns) => format!(", {failures} failed, {unknowns} unknown\n"),
+        };
+    }
+    if !idle.is_empty() {
+        let names: Vec<&str> = idle.iter().map(|result| result.name.as_str()).collect();
+        out +=
+            &format!("Not exercised, for the record has nothing that they judge (docs/history.md says what each needs):\n  {}\n", names.join(", "));
+    }
+    for story in stories {
+        out += &format!("\n{} {}  {}\n  expected: {}\n", story.check, story.order, story.what, story.expected);
+        out += &report::timeline(&story.evidence, View { width: width(), ..View::default() });
+    }
+    if let Some(missing) = &end.missing {
+        out += &format!("\nThe record is not whole: {missing}. What is there was judged; it cannot pass.\n");
+    } else if !judgement.reason.is_empty() {
+        out += &format!("\nIt cannot pass: {}.\n", judgement.reason);
+        if !entries.iter().any(|entry| entry.msg.op == Op::MarkRest) {
+            out += "What is owed is judged only after an entry of kind `mark` with op `mark.rest`: nothing is pending any more.\n";
+        }
+    }
+    if header.is_foreign() {
+        let of = |kind: Kind| entries.iter().filter(|entry| entry.kind == kind).count();
+        let sums = (of(Kind::Sent), of(Kind::Fact), of(Kind::Event), of(Kind::State));
+        out += &format!("\n{} orders; {} messages sent, {} facts, {} events, {} answers at rest", judgement.orders, sums.0, sums.1, sums.2, sums.3);
+        out += if end.digested { "" } else { "; without a digest, a change of the file would not be noticed" };
+    }
+    out += &format!("\n{} entries: {}\n", judgement.entries, verdict.name());
+    if !header.command.is_empty() {
+        out += &format!("Reproduce: {}\n", header.command);
+    }
+    out
 }
 
 fn stored(dir: &Path) -> Result<RunReport, Trouble> {
@@ -81,20 +109,23 @@ pub fn report(args: &ReportArgs) -> Result<Ended, Trouble> {
 pub fn explain(args: &ExplainArgs) -> Result<Ended, Trouble> {
     let files = if args.run.is_dir() { candidates(args, &stored(&args.run)?)? } else { vec![args.run.clone()] };
     for file in &files {
-        let crate::history::Recorded { header, entries, end, .. } = read_history(file).map_err(|error| Trouble::Usage(error.to_string()))?;
-        let lens = Lens::new(&header);
-        let wanted = args.order.trim_start_matches(['O', 'o', '#']).parse::<u32>().map(crate::model::OrderNo).ok();
+        let Recorded { header, entries, end, names } = read_history(file).map_err(|error| Trouble::Usage(error.to_string()))?;
+        let lens = Lens::new(&header).with_names(&names);
+        let number = || args.order.trim_start_matches(['O', 'o', '#']).parse::<u32>().map(OrderNo).ok();
+        let wanted = names.find_order(&args.order).or_else(number);
         let Some(order) = wanted.filter(|order| entries.iter().any(|entry| entry.msg.order == *order)) else { continue };
-        say(&format!("{}  order {order}\n\n", header.case));
+        say(&format!("{}  order {}\n\n", header.case, lens.order(order)));
         let rows = lens.timeline(&entries, order, &[]);
         shown(report::print_timeline(&rows, View { width: width(), ..View::default() }))?;
         if !end.complete {
             say(&format!("\nThe record is not whole: {}\n", end.missing.unwrap_or_default()));
         }
-        say(&format!("\nReproduce: {}\n", header.command));
+        if !header.command.is_empty() {
+            say(&format!("\nReproduce: {}\n", header.command));
+        }
         return Ok(Ended::Good);
     }
-    let help = "orders are numbered O1, O2, ..; choose a case with --case, and keep histories with --record all";
+    let help = "orders of a run are numbered O1, O2, ..; choose a case with --case, and keep histories with --record all";
     Err(Trouble::Usage(format!("error: no kept history of {} has an order `{}`\n  = help: {help}", args.run.display(), args.order)))
 }
 

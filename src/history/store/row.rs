@@ -2,7 +2,6 @@
 
 use super::names::ForeignNames;
 use super::problem::Fault;
-use super::writer::outcome_name;
 use crate::history::{Entry, Kind};
 use crate::model::{Channel, Code, Fixture, Fulfil, LineNo, LineQty, Message, Money, NodeId, Op, Order, OrderLine, Outcome, Region, SkuId};
 use crate::sim::Timestamp;
@@ -192,8 +191,8 @@ impl Row<'_> {
             "" => Outcome::None,
             text => OUTCOMES
                 .into_iter()
-                .find(|outcome| outcome_name(*outcome) == text)
-                .ok_or_else(|| Fault::unknown_word(line, "outcome", "outcome", text, OUTCOMES.map(outcome_name)))?,
+                .find(|outcome| outcome.name() == text)
+                .ok_or_else(|| Fault::unknown_word(line, "outcome", "outcome", text, OUTCOMES.map(Outcome::name)))?,
         };
         let lines = self.lines.iter().map(|l| Ok(LineQty { line: LineNo(l.line), sku: lexicon.sku(&l.sku, line)?, qty: l.qty, seq: l.seq }));
         let lines = lines.collect::<Result<_, Fault>>()?;

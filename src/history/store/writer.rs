@@ -167,7 +167,7 @@ impl<W: Write> HistoryWriter<W> {
         quoted(out, entry.kind.name());
         if entry.outcome != Outcome::None {
             key(out, "outcome");
-            quoted(out, outcome_name(entry.outcome));
+            quoted(out, entry.outcome.name());
         }
         key(out, "op");
         quoted(out, msg.op.name());
@@ -225,20 +225,6 @@ fn quoted_names(fixture: &Fixture) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         name => serde_json::to_vec(name).unwrap_or_default(),
     };
     (fixture.nodes.iter().map(|node| quote(&node.name)).collect(), fixture.products.iter().map(|product| quote(&product.name)).collect())
-}
-
-pub(super) fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::None => "none",
-        Outcome::Ok => "ok",
-        Outcome::Replayed => "replayed",
-        Outcome::Pending => "pending",
-        Outcome::Rejected => "rejected",
-        Outcome::Backpressure => "backpressure",
-        Outcome::Error => "error",
-        Outcome::Refused => "refused",
-        Outcome::TimedOut => "timed_out",
-    }
 }
 
 fn key(out: &mut Vec<u8>, name: &str) {
