@@ -7,6 +7,7 @@
 use crate::model::{Message, Op, Outcome};
 pub use crate::scenario::Link;
 use crate::scenario::{FaultAction, FaultRule, FaultSet};
+pub use crate::scenario::Moment;
 use crate::sim::{Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
@@ -44,6 +45,19 @@ pub struct Fate {
     pub reply: Reply,
     /// a snapshot of the node follows after so long
     pub resync: Option<Span>,
+    /// so long after its answer another message follows under the same key
+    pub conflict: Option<Span>,
+    /// it (of a call: its answer) carries fields that the target does not know
+    pub drift: bool,
+}
+
+/// The target goes down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Crash {
+    /// number of the rule, from 1
+    pub rule: u16,
+    pub wait: Span,
+    pub down: Span,
 }
 
 /// The rules of one case at work.
@@ -57,11 +71,37 @@ pub struct Storm {
     seen: FxHashMap<(u16, u64, Op), u32>,
     /// when the window of a rule opened
     opened: Vec<Option<Timestamp>>,
+    /// rules that something in the record sets off, and how often that was seen
+    waiting: Vec<(usize, u32)>,
 }
 
 impl Storm {
     pub fn new(set: &FaultSet, seed: Seed, directed_at: u32, calm: Timestamp) -> Storm {
-        Storm { opened: vec![None; set.rules.len()], rules: set.rules.clone(), seed, directed_at, calm, seen: FxHashMap::default() }
+        let waiting = (0..set.rules.len()).filter(|at| set.rules[*at].after.is_some()).map(|at| (at, 0)).collect();
+        let opened = vec![None; set.rules.len()];
+        Storm { opened, rules: set.rules.clone(), seed, directed_at, calm, seen: FxHashMap::default(), waiting }
+    }
+
+    /// Something was recorded: windows that wait for it open, and what crash it sets off is said.
+    pub fn witness(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
+        let mut crash = None;
+        for (at, count) in &mut self.waiting {
+            let rule = &self.rules[*at];
+            let Some(after) = rule.after.filter(|after| after.moment == moment && after.op == msg.op) else { continue };
+            if msg.order.is_some() && msg.order.0 != after.order.unwrap_or(self.directed_at) {
+                continue;
+            }
+            *count += 1;
+            if *count != after.nth || now >= self.calm {
+                continue;
+            }
+            if rule.action == FaultAction::Crash {
+                crash = Some(Crash { rule: *at as u16 + 1, wait: after.wait, down: rule.down });
+            } else {
+                self.opened[*at] = Some(now + after.wait);
+            }
+        }
+        crash
     }
 
     /// What becomes of `msg` on `link` at `now`; none where no rule acts.
@@ -79,7 +119,10 @@ impl Storm {
             *seen += 1;
             let nth = *seen;
             let hit = match rule.lasts {
-                Some(lasts) => now < *self.opened[at].get_or_insert(now) + lasts,
+                Some(lasts) => {
+                    let opened = if rule.after.is_some() { self.opened[at] } else { Some(*self.opened[at].get_or_insert(now)) };
+                    opened.is_some_and(|opened| opened <= now && now < opened + lasts)
+                }
                 None => {
                     let directed = rule.directed && nth == 1 && (link == Link::Feeds || msg.order.0 == self.directed_at);
                     directed || self.seed.draw(Purpose(SHARE.0 + at as u16), entity, step(msg.op, nth)).chance(rule.share)
@@ -96,6 +139,7 @@ impl Storm {
         let rule = &self.rules[at];
         let mut draw = self.seed.draw(Purpose(DELAY.0 + at as u16), entity, step);
         let mut delay = || if rule.delay.lo >= rule.delay.hi { rule.delay.lo } else { draw.span(rule.delay.lo, rule.delay.hi) };
+        let mut conflict = None;
         let once = |after| smallvec![Delivery { after, new_id: false }];
         let (deliveries, reply): (SmallVec<[Delivery; 2]>, Reply) = match rule.action {
             FaultAction::Duplicate => {
@@ -116,9 +160,14 @@ impl Storm {
             FaultAction::LoseReply => (once(Span::ZERO), Reply::Lost),
             FaultAction::EffectLate => (once(delay()), Reply::Lost),
             FaultAction::Lose => (SmallVec::new(), Reply::Comes),
+            FaultAction::Mutate => {
+                conflict = Some(delay());
+                (once(Span::ZERO), Reply::Comes)
+            }
+            FaultAction::ExtraField | FaultAction::Crash => (once(Span::ZERO), Reply::Comes),
         };
         let resync = (rule.action == FaultAction::Lose).then_some(rule.resync);
-        Fate { rule: at as u16 + 1, deliveries, reply, resync }
+        Fate { rule: at as u16 + 1, deliveries, reply, resync, conflict, drift: rule.action == FaultAction::ExtraField }
     }
 }
 

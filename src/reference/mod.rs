@@ -22,7 +22,7 @@ mod stock;
 
 pub use defects::{DEFECTS, Defect, DefectEntry};
 
-use crate::model::{Code, Fid, Fixture, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::model::{Class, Code, Fid, Fixture, Id, Lines, Message, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::{Calendar, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use state::{Oid, OrderState};
@@ -87,6 +87,9 @@ enum Timer {
     CallRetry(Id, u32),
 }
 
+/// The content of a command.
+type Asked = (Op, OrderNo, Id, Code, Lines, Option<Arc<Order>>);
+
 /// The orchestrator.
 pub struct Reference {
     estate: Arc<Fixture>,
@@ -104,6 +107,8 @@ pub struct Reference {
     /// callbacks about returns that nobody has requested yet
     parked: FxHashMap<Id, Vec<Message>>,
     seen_messages: FxHashMap<Id, ()>,
+    /// what was first asked under a key; of PlaceOrder the order itself remembers
+    asked: FxHashMap<Id, Asked>,
     timers: Calendar<Timer>,
     seed: Seed,
     next_id: u64,
@@ -128,6 +133,7 @@ impl Reference {
             calls: FxHashMap::default(),
             parked: FxHashMap::default(),
             seen_messages: FxHashMap::default(),
+            asked: FxHashMap::default(),
             timers: Calendar::new(),
             seed,
             next_id: 0,
@@ -176,8 +182,18 @@ impl Reference {
         effects.append(&mut self.out);
     }
 
+    /// Another command came under this one's key before.
+    fn reuses_key(&mut self, msg: &Message) -> bool {
+        if msg.op.class() != Class::Command || msg.op == Op::PlaceOrder {
+            return false;
+        }
+        let asked = || (msg.op, msg.order, msg.ret, msg.code, msg.lines.clone(), msg.body.clone());
+        *self.asked.entry(msg.key).or_insert_with(asked) != asked()
+    }
+
     fn on_message(&mut self, msg: &Message) {
         let (outcome, code) = match msg.op {
+            _ if self.reuses_key(msg) => (Outcome::Rejected, Code::KeyReuse),
             Op::PlaceOrder => self.place(msg),
             Op::CancelOrder => self.cancel(msg),
             Op::RequestReturn => self.request_return(msg),
@@ -190,7 +206,7 @@ impl Reference {
             Op::CbPaymentExpired => self.on_payment_expired(msg),
             Op::CbFraudDecided => self.on_fraud_decided(msg),
             Op::CbNodeReceived | Op::CbNodeInspected => self.on_return_callback(msg),
-            op if op.class() == crate::model::Class::Callback => self.on_node_callback(msg),
+            op if op.class() == Class::Callback => self.on_node_callback(msg),
             _ => (Outcome::Rejected, Code::Invalid),
         };
         self.out.push(Effect::Reply { to: msg.id, outcome, code });

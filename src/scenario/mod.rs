@@ -16,7 +16,7 @@ mod schema;
 
 pub use decode::{Problem, Problems};
 pub use expect::{Amount, Chain, Count, Deadline, Expect, ExpectProblem, Ledger, Never, Relation, Scope, Step as FlowStep, StepTree, Term};
-pub use fault_file::{FaultAction, FaultRule, FaultRuleFile, FaultSet, FaultSetFile, Link, certain_ops};
+pub use fault_file::{AfterFile, FaultAction, FaultRule, FaultRuleFile, FaultSet, FaultSetFile, Link, Moment, Trigger, certain_ops};
 pub use file::*;
 pub use intake::COLUMN_MAPS;
 pub use load::{Library, shipped};

@@ -1,5 +1,6 @@
 //! The reference orchestrator inside the simulation, behind a service model: workers, service time and a bounded queue, so that a
-//! virtual flash sale queues and sheds like a real one.
+//! virtual flash sale queues and sheds like a real one. Where a case kills it, it keeps a log of what it has taken in, and starts from
+//! that again.
 
 use super::{Inbound, Outbound, Target};
 use crate::model::{Code, Fixture, Id, Message, NodeId, OrderNo, Outcome, SkuId};
@@ -34,7 +35,17 @@ enum Due {
     Resend(Id),
 }
 
+/// One thing in the durable log.
+enum Logged {
+    Input(Timestamp, Input),
+    /// it did what was due by itself
+    Woke(Timestamp),
+    /// the sink has this event
+    Taken(Id),
+}
+
 pub struct Embedded {
+    make: Box<dyn Fn() -> Reference>,
     core: Reference,
     model: ServiceModel,
     defect: Option<Defect>,
@@ -47,12 +58,16 @@ pub struct Embedded {
     /// published and not yet taken by the sink
     outbox: FxHashMap<Id, (Message, u32)>,
     effects: Vec<Effect>,
+    /// what survives a crash; not kept where there is none
+    log: Option<Vec<Logged>>,
 }
 
 impl Embedded {
     pub fn new(estate: Arc<Fixture>, settings: Settings, model: ServiceModel, defect: Option<Defect>, seed: Seed) -> Embedded {
+        let make = move || Reference::new(estate.clone(), settings.clone(), defect, seed);
         Embedded {
-            core: Reference::new(estate, settings, defect, seed),
+            core: make(),
+            make: Box::new(make),
             model,
             defect,
             seed,
@@ -63,7 +78,13 @@ impl Embedded {
             due: Calendar::new(),
             outbox: FxHashMap::default(),
             effects: Vec::new(),
+            log: None,
         }
+    }
+
+    /// Keeps what it takes in, so that it can be killed and started again. To be said before anything is delivered.
+    pub fn durable(self) -> Embedded {
+        Embedded { log: Some(Vec::new()), ..self }
     }
 
     fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
@@ -71,6 +92,29 @@ impl Embedded {
         let takes = self.model.service.sample(&mut self.seed.draw(SERVICE, number, 0));
         self.at_work.insert(number, inbound);
         self.due.push(now + takes, Due::Done(number));
+    }
+
+    fn store(&mut self, what: impl FnOnce() -> Logged) {
+        if let Some(log) = &mut self.log {
+            log.push(what());
+        }
+    }
+
+    fn handle(&mut self, now: Timestamp, inbound: Inbound) {
+        let input = match inbound {
+            Inbound::Message(msg) => Input::Message(msg),
+            Inbound::Answer { msg, outcome } => Input::Answer { msg, outcome },
+        };
+        // first to the log, then out: what it let out it will know again
+        self.store(|| Logged::Input(now, input.clone()));
+        self.core.handle(now, input, &mut self.effects);
+    }
+
+    fn wake(&mut self, now: Timestamp) {
+        if self.core.next_due() <= now {
+            self.store(|| Logged::Woke(now));
+            self.core.wake(now, &mut self.effects);
+        }
     }
 
     fn publish(&mut self, out: &mut Vec<Outbound>) {
@@ -115,11 +159,7 @@ impl Target for Embedded {
                 Some((_, Due::Done(number))) => {
                     self.busy -= 1;
                     if let Some(inbound) = self.at_work.remove(&number) {
-                        let input = match inbound {
-                            Inbound::Message(msg) => Input::Message(msg),
-                            Inbound::Answer { msg, outcome } => Input::Answer { msg, outcome },
-                        };
-                        self.core.handle(now, input, &mut self.effects);
+                        self.handle(now, inbound);
                     }
                     if let Some((next, inbound)) = self.waiting.pop_front() {
                         self.start(now, next, inbound);
@@ -134,14 +174,14 @@ impl Target for Embedded {
             }
             self.publish(out);
         }
-        if self.core.next_due() <= now {
-            self.core.wake(now, &mut self.effects);
-            self.publish(out);
-        }
+        self.wake(now);
+        self.publish(out);
     }
 
     fn acknowledged(&mut self, event: Id) {
-        self.outbox.remove(&event);
+        if self.outbox.remove(&event).is_some() {
+            self.store(|| Logged::Taken(event));
+        }
     }
 
     fn refused(&mut self, now: Timestamp, event: Id) {
@@ -150,6 +190,39 @@ impl Target for Embedded {
             *tries += 1;
             self.due.push(now + wait, Due::Resend(event));
         }
+    }
+
+    fn crash(&mut self) {
+        self.core = (self.make)();
+        self.busy = 0;
+        self.at_work.clear();
+        self.waiting.clear();
+        self.due = Calendar::new();
+        self.outbox.clear();
+    }
+
+    fn restart(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        // the same fold as the first time: what it let out then is not let out again
+        for logged in self.log.iter().flatten() {
+            match logged {
+                Logged::Input(at, input) => self.core.handle(*at, input.clone(), &mut self.effects),
+                Logged::Woke(at) => self.core.wake(*at, &mut self.effects),
+                Logged::Taken(event) => {
+                    self.outbox.remove(event);
+                }
+            }
+            for effect in self.effects.drain(..) {
+                if let Effect::Event(msg) = effect {
+                    self.outbox.insert(msg.id, (msg, 0));
+                }
+            }
+        }
+        let mut owed: Vec<Message> = self.outbox.values().map(|(msg, _)| msg.clone()).collect();
+        owed.sort_unstable_by_key(|msg| msg.id);
+        out.extend(owed.into_iter().map(Outbound::Event));
+        // calls that hang are tried again when their time-outs are over, which they may be by now
+        self.wake(now);
+        self.publish(out);
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
