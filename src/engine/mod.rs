@@ -4,7 +4,7 @@
 //! Simultaneous items have one total order that follows from their content (class, entity, id), so neither the calendar's make nor
 //! the number of threads can show in a result.
 
-use crate::fault::{Crash, Link, Moment, Reply, Storm};
+use crate::fault::{Acted, Crash, Link, Moment, Reply, Storm};
 use crate::history::{Entry, Kind, Observer};
 use crate::model::{Code, Id, LineQty, Message, Money, Op, Order, OrderNo, Outcome};
 use crate::sim::{Calendar, Clock, Law, NoInbox, Purpose, Seed, Span, Timestamp, Wake};
@@ -52,6 +52,8 @@ pub struct Ran {
     pub stopped: bool,
     /// how often each rule acted, in rule order
     pub fired: Vec<u64>,
+    /// what the rules did, where the storm was to remember it
+    pub acted: Vec<Acted>,
     pub ended: Timestamp,
     /// the worst lateness that the clock admitted
     pub lag: Span,
@@ -63,7 +65,7 @@ enum Flight {
     /// a copy under a new id leaves
     Copy(Send),
     /// another message under the same key leaves; a rule of this number makes it
-    Conflict(Send, u16),
+    Conflict(Send, u32),
     Arrive(Message),
     Hear {
         send: Send,
@@ -89,12 +91,12 @@ enum Flight {
     /// the target hears, or has waited long enough to believe, that its event was not taken
     EventFailed(Id),
     Crash {
-        rule: u16,
+        rule: u32,
         down: Span,
         by: Message,
     },
     Restart {
-        rule: u16,
+        rule: u32,
         by: Message,
     },
     World(Later),
@@ -129,7 +131,7 @@ struct Loop<'a, O: Observer> {
     free: Vec<u32>,
     pending: FxHashMap<Id, Waiting>,
     /// by key: the rule that sends another message under it once there is an answer, and how long after that
-    conflicts: FxHashMap<Id, (u16, Span)>,
+    conflicts: FxHashMap<Id, (u32, Span)>,
     /// the target is down: it refuses connections, and hears nothing
     down: bool,
     now: Timestamp,
@@ -213,7 +215,7 @@ impl<'a> Engine<'a> {
             l.read_states(&orders);
             l.mark(Op::MarkRest);
         }
-        Ran { entries: l.n, events: turns, stopped, fired: l.fired, ended: l.now, lag }
+        Ran { entries: l.n, events: turns, stopped, fired: l.fired, acted: l.storm.acted(), ended: l.now, lag }
     }
 }
 
@@ -333,7 +335,7 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     /// Kills the target. What had reached it and was not answered gets no answer; what it had sent is under way all the same.
-    fn crash(&mut self, rule: u16, down: Span, by: Message) {
+    fn crash(&mut self, rule: u32, down: Span, by: Message) {
         if self.down {
             return;
         }
@@ -364,8 +366,8 @@ impl<O: Observer> Loop<'_, O> {
         self.pending.insert(send.msg.id, Waiting { send, lost, delivered: false });
     }
 
-    fn fired(&mut self, rule: u16) {
-        let at = usize::from(rule) - 1;
+    fn fired(&mut self, rule: u32) {
+        let at = rule as usize - 1;
         if self.fired.len() <= at {
             self.fired.resize(at + 1, 0);
         }
@@ -373,12 +375,12 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     /// What a rule did to the target itself, set off by message `by`.
-    fn note(&mut self, rule: u16, op: Op, by: &Message) {
-        let note = Message { cause: by.id, seq: rule.into(), ..Message::of_order(op, Id::NONE, by.order) };
+    fn note(&mut self, rule: u32, op: Op, by: &Message) {
+        let note = Message { cause: by.id, seq: rule, ..Message::of_order(op, Id::NONE, by.order) };
         self.write(Kind::Fault, Outcome::None, self.now, note);
     }
 
-    fn fault(&mut self, rule: u16, msg: &Message) {
+    fn fault(&mut self, rule: u32, msg: &Message) {
         self.fired(rule);
         let note = Message {
             cause: msg.id,
@@ -387,7 +389,7 @@ impl<O: Observer> Loop<'_, O> {
             ret: msg.ret,
             node: msg.node,
             sku: msg.sku,
-            seq: rule.into(),
+            seq: rule,
             ..Message::of_order(msg.op, Id::NONE, msg.order)
         };
         self.write(Kind::Fault, Outcome::None, self.now, note);

@@ -4,10 +4,10 @@
 //!
 //! First the storm, then the calm: from `calm` on every rule lets everything pass.
 
-use crate::model::{Message, Op, Outcome};
+use crate::model::{Fixture, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 pub use crate::scenario::Link;
-use crate::scenario::{FaultAction, FaultRule, FaultSet};
 pub use crate::scenario::Moment;
+use crate::scenario::{Address, FaultAction, FaultRule, FaultRuleFile, FaultSet};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
@@ -40,7 +40,7 @@ pub enum Reply {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fate {
     /// number of the rule, from 1
-    pub rule: u16,
+    pub rule: u32,
     pub deliveries: SmallVec<[Delivery; 2]>,
     pub reply: Reply,
     /// a snapshot of the node follows after so long
@@ -55,9 +55,23 @@ pub struct Fate {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Crash {
     /// number of the rule, from 1
-    pub rule: u16,
+    pub rule: u32,
     pub wait: Span,
     pub down: Span,
+}
+
+/// A rule acted on a message: which one, and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Acted {
+    pub link: Link,
+    pub op: Op,
+    pub order: OrderNo,
+    /// feeds
+    pub node: NodeId,
+    pub sku: SkuId,
+    /// among all messages of that operation of the order, or of the node and SKU, from 1
+    pub nth: u32,
+    pub fate: Fate,
 }
 
 /// The rules of one case at work.
@@ -68,25 +82,56 @@ pub struct Storm {
     directed_at: u32,
     calm: Timestamp,
     /// how many messages of (rule, entity, operation) have been looked at
-    seen: FxHashMap<(u16, u64, Op), u32>,
+    seen: FxHashMap<(u32, u64, Op), u32>,
+    /// rules that name their messages, in order
+    named: FxHashMap<(u64, Op), SmallVec<[u32; 1]>>,
+    /// rules that do not
+    general: Vec<u32>,
+    /// how many messages of (entity, operation) there were; counted only where somebody needs it
+    asked: FxHashMap<(u64, Op), u32>,
+    acted: Option<Vec<Acted>>,
     /// when the window of a rule opened
     opened: Vec<Option<Timestamp>>,
     /// rules that something in the record sets off, and how often that was seen
-    waiting: Vec<(usize, u32)>,
+    waiting: Vec<(u32, u32)>,
 }
 
 impl Storm {
-    pub fn new(set: &FaultSet, seed: Seed, directed_at: u32, calm: Timestamp) -> Storm {
-        let waiting = (0..set.rules.len()).filter(|at| set.rules[*at].after.is_some()).map(|at| (at, 0)).collect();
+    pub fn new(set: &FaultSet, seed: Seed, directed_at: u32, calm: Timestamp, estate: &Fixture) -> Storm {
+        let mut named: FxHashMap<(u64, Op), SmallVec<[u32; 1]>> = FxHashMap::default();
+        let mut general = Vec::new();
+        let waiting = (0..).zip(&set.rules).filter(|(_, rule)| rule.after.is_some()).map(|(at, _)| (at, 0)).collect();
+        for (at, rule) in (0..).zip(&set.rules).filter(|(_, rule)| rule.link != Link::Target) {
+            let Some(address) = &rule.address else {
+                general.push(at);
+                continue;
+            };
+            for op in Op::ALL.iter().filter(|op| rule.concerns(**op)) {
+                for entity in entities(address, *op, estate) {
+                    named.entry((entity, *op)).or_default().push(at);
+                }
+            }
+        }
         let opened = vec![None; set.rules.len()];
-        Storm { opened, rules: set.rules.clone(), seed, directed_at, calm, seen: FxHashMap::default(), waiting }
+        let (seen, asked) = (FxHashMap::default(), FxHashMap::default());
+        Storm { rules: set.rules.clone(), seed, directed_at, calm, seen, named, general, asked, acted: None, opened, waiting }
+    }
+
+    /// Keeps what the rules do, for [`Storm::acted`].
+    pub fn remember(&mut self) {
+        self.acted = Some(Vec::new());
+    }
+
+    /// What the rules did, in order of time; empty unless it was to be remembered.
+    pub fn acted(self) -> Vec<Acted> {
+        self.acted.unwrap_or_default()
     }
 
     /// Something was recorded: windows that wait for it open, and what crash it sets off is said.
     pub fn witness(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
         let mut crash = None;
         for (at, count) in &mut self.waiting {
-            let rule = &self.rules[*at];
+            let rule = &self.rules[*at as usize];
             let Some(after) = rule.after.filter(|after| after.moment == moment && after.op == msg.op) else { continue };
             if msg.order.is_some() && msg.order.0 != after.order.unwrap_or(self.directed_at) {
                 continue;
@@ -96,9 +141,9 @@ impl Storm {
                 continue;
             }
             if rule.action == FaultAction::Crash {
-                crash = Some(Crash { rule: *at as u16 + 1, wait: after.wait, down: rule.down });
+                crash = Some(Crash { rule: *at + 1, wait: after.wait, down: rule.down });
             } else {
-                self.opened[*at] = Some(now + after.wait);
+                self.opened[*at as usize] = Some(now + after.wait);
             }
         }
         crash
@@ -109,43 +154,66 @@ impl Storm {
         if now >= self.calm {
             return None;
         }
-        for at in 0..self.rules.len() {
-            let rule = &self.rules[at];
+        let entity = entity(link, msg);
+        let mut nth = 0;
+        let mut named = None;
+        if self.acted.is_some() || !self.named.is_empty() {
+            let asked = self.asked.entry((entity, msg.op)).or_insert(0);
+            *asked += 1;
+            nth = *asked;
+            let rules = self.named.get(&(entity, msg.op)).into_iter().flatten().copied();
+            named = rules.into_iter().find(|at| self.rules[*at as usize].nth.is_none_or(|n| n == nth)).map(|at| (at, step(msg.op, nth)));
+        }
+        let (at, step) = self.drawn(now, link, msg, entity, named.map_or(u32::MAX, |(at, _)| at)).or(named)?;
+        let fate = self.fate(at, entity, step);
+        if let Some(acted) = &mut self.acted {
+            let (node, sku) = if link == Link::Feeds { (msg.node, msg.sku) } else { (NodeId::NONE, SkuId::NONE) };
+            acted.push(Acted { link, op: msg.op, order: msg.order, node, sku, nth, fate: fate.clone() });
+        }
+        Some(fate)
+    }
+
+    /// The first rule before `before` that names no messages and hits this one, and the step of its draws.
+    fn drawn(&mut self, now: Timestamp, link: Link, msg: &Message, entity: u64, before: u32) -> Option<(u32, u32)> {
+        for at in self.general.iter().copied().take_while(|at| *at < before) {
+            let rule = &self.rules[at as usize];
             if rule.link != link || !(rule.ops.is_empty() || rule.ops.contains(&msg.op)) {
                 continue;
             }
-            let entity = entity(link, msg);
-            let seen = self.seen.entry((at as u16, entity, msg.op)).or_insert(0);
+            let seen = self.seen.entry((at, entity, msg.op)).or_insert(0);
             *seen += 1;
             let nth = *seen;
             let hit = match rule.lasts {
                 Some(lasts) => {
-                    let opened = if rule.after.is_some() { self.opened[at] } else { Some(*self.opened[at].get_or_insert(now)) };
+                    let window = &mut self.opened[at as usize];
+                    let opened = if rule.after.is_some() { *window } else { Some(*window.get_or_insert(now)) };
                     opened.is_some_and(|opened| opened <= now && now < opened + lasts)
                 }
                 None => {
                     let directed = rule.directed && nth == 1 && (link == Link::Feeds || msg.order.0 == self.directed_at);
-                    directed || self.seed.draw(Purpose(SHARE.0 + at as u16), entity, step(msg.op, nth)).chance(rule.share)
+                    directed || self.seed.draw(of_rule(SHARE, at), entity, step(msg.op, nth)).chance(rule.share)
                 }
             };
             if hit {
-                return Some(self.fate(at, entity, step(msg.op, nth)));
+                return Some((at, step(msg.op, nth)));
             }
         }
         None
     }
 
-    fn fate(&self, at: usize, entity: u64, step: u32) -> Fate {
-        let rule = &self.rules[at];
-        let mut draw = self.seed.draw(Purpose(DELAY.0 + at as u16), entity, step);
+    fn fate(&self, at: u32, entity: u64, step: u32) -> Fate {
+        let rule = &self.rules[at as usize];
+        let mut draw = self.seed.draw(of_rule(DELAY, at), entity, step);
         let mut delay = || if rule.delay.lo >= rule.delay.hi { rule.delay.lo } else { draw.span(rule.delay.lo, rule.delay.hi) };
         let mut conflict = None;
         let once = |after| smallvec![Delivery { after, new_id: false }];
         let (deliveries, reply): (SmallVec<[Delivery; 2]>, Reply) = match rule.action {
             FaultAction::Duplicate => {
                 let mut deliveries = once(Span::ZERO);
-                for _ in 0..rule.copies {
-                    deliveries.push(Delivery { after: delay(), new_id: rule.new_id });
+                if rule.again.is_empty() {
+                    deliveries.extend((0..rule.copies).map(|_| Delivery { after: delay(), new_id: rule.new_id }));
+                } else {
+                    deliveries.extend(rule.again.iter().map(|after| Delivery { after: *after, new_id: rule.new_id }));
                 }
                 (deliveries, Reply::Comes)
             }
@@ -167,7 +235,81 @@ impl Storm {
             FaultAction::ExtraField | FaultAction::Crash => (once(Span::ZERO), Reply::Comes),
         };
         let resync = (rule.action == FaultAction::Lose).then_some(rule.resync);
-        Fate { rule: at as u16 + 1, deliveries, reply, resync, conflict, drift: rule.action == FaultAction::ExtraField }
+        Fate { rule: at + 1, deliveries, reply, resync, conflict, drift: rule.action == FaultAction::ExtraField }
+    }
+}
+
+impl Acted {
+    /// A rule that does this and nothing else. `set` and `estate` are those of the run in which it happened.
+    pub fn as_rule(&self, set: &FaultSet, estate: &Fixture) -> FaultRuleFile {
+        let Fate { rule, deliveries, reply, resync, conflict, .. } = &self.fate;
+        let rule = &set.rules[*rule as usize - 1];
+        let name_of = |address: String| format!("{}.{address}.{}.{}", rule.name, self.op.name(), self.nth);
+        let after = || deliveries.first().map(|delivery| delivery.after.exact());
+        let mut file = FaultRuleFile {
+            name: name_of(self.order.to_string()),
+            link: self.link,
+            ops: vec![self.op.name().into()],
+            action: rule.action,
+            share: 0.0,
+            directed: true,
+            order: (self.link != Link::Feeds).then_some(self.order.0),
+            node: None,
+            sku: None,
+            nth: Some(self.nth),
+            lasts: None,
+            copies: 1,
+            new_id: rule.new_id,
+            again: Vec::new(),
+            delay: None,
+            retry_after: None,
+            resync: resync.map(Span::exact),
+            down: None,
+            after: None,
+            wait: None,
+        };
+        if self.link == Link::Feeds {
+            let (node, sku) = (estate.node_name(self.node), estate.sku_name(self.sku));
+            file.name = name_of(if self.sku.is_some() { format!("{sku}@{node}") } else { node.into() });
+            file.node = Some(node.into());
+            file.sku = self.sku.is_some().then(|| sku.into());
+        }
+        match rule.action {
+            FaultAction::Duplicate => file.again = deliveries.iter().skip(1).map(|delivery| delivery.after.exact()).collect(),
+            FaultAction::Delay | FaultAction::EffectLate => file.delay = after(),
+            // once it is known by how much, a message that lets others overtake it is one that is late
+            FaultAction::Reorder => (file.action, file.delay) = (FaultAction::Delay, after()),
+            FaultAction::Mutate => file.delay = conflict.map(Span::exact),
+            FaultAction::Throttle => file.retry_after = Some(rule.retry_after.exact()),
+            FaultAction::Drop => {
+                if let Reply::SentAgain(after) = reply {
+                    file.delay = Some(after.exact());
+                }
+            }
+            _ => {}
+        }
+        file
+    }
+}
+
+/// A rule's purpose of its own.
+fn of_rule(purpose: Purpose, at: u32) -> Purpose {
+    Purpose(purpose.0.wrapping_add(at as u16))
+}
+
+/// Whom an address names, as `entity` does.
+fn entities(address: &Address, op: Op, estate: &Fixture) -> Vec<u64> {
+    match address {
+        Address::Order(order) => vec![order.0.into()],
+        Address::Stock { node, sku } => {
+            let Some(node) = estate.node_named(node) else { return Vec::new() };
+            let of_sku = |sku: SkuId| u64::from(node.0) << 32 | u64::from(sku.0);
+            match sku {
+                Some(sku) => estate.sku_named(sku).map(of_sku).into_iter().collect(),
+                None if op == Op::InventorySnapshot => vec![of_sku(SkuId::NONE)],
+                None => estate.sku_ids().map(of_sku).collect(),
+            }
+        }
     }
 }
 

@@ -77,7 +77,7 @@ pub fn simulate<O: Observer>(setup: &Setup, case: &Case, part: &Partition, clock
     let engine = Engine {
         world,
         opening,
-        storm: Storm::new(&case.fault, part.seed, part.first.0, part.calm),
+        storm: Storm::new(&case.fault, part.seed, part.first.0, part.calm, &part.plan.estate),
         target: &mut target,
         clock,
         arrivals: Box::new(part.orders()),

@@ -144,6 +144,9 @@ pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
 
 fn steps_of(case: &Case) -> String {
     let steps: Vec<String> = case.scenario.steps.iter().map(|step| format!("{:?}", step.action).to_lowercase()).collect();
+    if case.scenario.kinds.len() > 1 {
+        return format!("what each of {} kinds does", case.scenario.kinds.len());
+    }
     if steps.is_empty() { "nothing more".into() } else { steps.join(", ") }
 }
 

@@ -3,7 +3,7 @@
 use super::Trouble;
 use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Order, OrderLine, OrderNo, Product, Region, SkuId};
 use crate::scenario::{
-    Action, Case, Cover, Disposition, ExchangeMode, Expect, ExpectFile, Library, Matrix, ReturnMethod, Scenario, SpanRange, Step, StockScope,
+    Action, Case, Cover, Disposition, ExchangeMode, Expect, ExpectFile, Kind, Library, Matrix, ReturnMethod, Scenario, SpanRange, Step, StockScope,
     standard_fixture,
 };
 use crate::sim::{Span, Timestamp};
@@ -118,6 +118,7 @@ fn scenario(fixture: Fixture, orders: u32, receipt: Option<(NodeId, SkuId, u32, 
         ..ExpectFile::default()
     };
     let expect = Expect::parse(&expect_file, &fixture).map_err(|_| Trouble::Environment("error: the built-in expectation is broken".into()))?;
+    let steps: Vec<Step> = receipt.map(receipt_step).into_iter().collect();
     Ok(Scenario {
         name: "SOURCE".into(),
         variant: "recorded".into(),
@@ -133,13 +134,16 @@ fn scenario(fixture: Fixture, orders: u32, receipt: Option<(NodeId, SkuId, u32, 
         fixture,
         stock: Vec::new(),
         phantom: Vec::new(),
-        order: Order::default(),
+        kinds: vec![Kind { weight: 1, steps: steps.clone(), ..Kind::default() }],
+        places: Vec::new(),
+        own: None,
+        luck: None,
         remorse_hold: None,
-        steps: receipt.map(receipt_step).into_iter().collect(),
-        partner: Vec::new(),
+        steps,
         expect,
         expect_file,
         origin: "recorded".into(),
+        file: Arc::default(),
     })
 }
 

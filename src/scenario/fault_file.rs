@@ -1,11 +1,15 @@
 //! Fault sets: rules on links, each decided by (seed, rule, entity, nth). The low form, and the high form made from it.
 
 use super::resolve::Check;
-use super::{Action, Scenario, SpanRange};
-use crate::model::{Class, Op};
+use super::{Action, Scenario, ScenarioFile, SpanRange, standard_fixture};
+use crate::model::{Class, Fixture, Op, OrderNo};
 use crate::sim::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What a scenario's own faults are called.
+pub const OWN: &str = "own";
 
 /// A file in `profiles/fault/`: one named storm.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +43,17 @@ pub struct FaultRuleFile {
     /// hit the first message of each operation of one order of every case, so that the fault is certain to act; default true
     #[serde(default = "yes")]
     pub directed: bool,
+    /// only messages of the order of this number: exactly those that the address names, whatever is drawn
+    #[schemars(range(min = 1, max = 100000000))]
+    pub order: Option<u32>,
+    /// feeds: only messages about this node, exactly those that the address names
+    pub node: Option<String>,
+    /// feeds: only messages about this SKU (a snapshot names none)
+    pub sku: Option<String>,
+    /// with `order` or `node`: only the nth message of each operation (from 1, counted over all messages of that operation of the order, or of
+    /// the node and SKU); every one where absent
+    #[schemars(range(min = 1))]
+    pub nth: Option<u32>,
     /// act on everything in a window of this length that opens with the first message of the link (an outage)
     pub lasts: Option<String>,
     /// duplicate: how many more
@@ -48,6 +63,10 @@ pub struct FaultRuleFile {
     /// duplicate: the copies carry a new message id (the same idempotency key and body)
     #[serde(default)]
     pub new_id: bool,
+    /// duplicate: how much later each copy comes, one duration for each; in place of `copies` and `delay`
+    #[serde(default)]
+    #[schemars(length(max = 5))]
+    pub again: Vec<String>,
     /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much
     pub delay: Option<String>,
     /// throttle: what Retry-After says
@@ -165,7 +184,13 @@ pub struct FaultRule {
     pub share: f64,
     pub directed: bool,
     pub lasts: Option<Span>,
+    /// the messages that it hits for certain, and no others
+    pub address: Option<Address>,
+    /// of these, by operation, only this one
+    pub nth: Option<u32>,
     pub copies: u32,
+    /// when each copy comes, where that is not drawn
+    pub again: Vec<Span>,
     pub new_id: bool,
     pub delay: super::SpanRange,
     pub retry_after: Span,
@@ -215,6 +240,17 @@ impl Moment {
             Moment::Sent | Moment::Reply => matches!(class, Class::Command | Class::Feed | Class::Callback),
         }
     }
+}
+
+/// Whose messages a rule hits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Address {
+    Order(OrderNo),
+    /// feeds, by name: where orders have SKUs of their own, `A~3` is a copy of `A`
+    Stock {
+        node: String,
+        sku: Option<String>,
+    },
 }
 
 impl Link {
@@ -306,9 +342,16 @@ impl FaultSet {
         self.rules.iter().any(|rule| rule.action == FaultAction::Crash)
     }
 
+    /// The faults that a scenario brings itself.
+    pub(super) fn own(file: &ScenarioFile, fixture: &Fixture, origin: &str, check: &mut Check<'_>) -> FaultSet {
+        let rules = resolve_rules(&file.fault, "fault", fixture, check);
+        FaultSet { name: OWN.into(), title: "The scenario's own faults".into(), about: String::new(), rules, origin: origin.into() }
+    }
+
     /// Why no rule can be certain to act on the scenario, if so: a case in which the fault may never fire shows nothing.
     pub fn acts_on(&self, scenario: &Scenario) -> Result<(), String> {
-        if self.is_calm() {
+        // whoever names messages knows that there are such
+        if self.is_calm() || self.rules.iter().any(|rule| rule.address.is_some()) {
             return Ok(());
         }
         let certain = certain_ops(scenario);
@@ -321,6 +364,7 @@ impl FaultSet {
                     Some(Link::Feeds) => "no stock news is sent after the opening",
                     Some(Link::Callbacks) => "no order is sure to get such callbacks",
                     Some(Link::Calls) => "no order is sure to cause such calls",
+                    Some(Link::Target) => "no order is sure to set a crash off",
                     _ => "no order is sure to have such messages",
                 };
                 format!("{lacks}, so fault set `{}` has nothing to act on", self.name)
@@ -333,20 +377,59 @@ impl FaultSet {
     pub(super) fn resolve(file: &FaultSetFile, origin: &str, check: &mut Check<'_>) -> Option<FaultSet> {
         let before = check.problems.len();
         check.name("name", &file.name);
-        let mut rules = Vec::new();
-        for (i, rule) in file.rule.iter().enumerate() {
-            let path = format!("rule[{i}]");
-            if file.rule[..i].iter().any(|other| other.name == rule.name) {
-                check.value(&format!("{path}.name"), format!("a second rule is named `{}`", rule.name), None);
-            }
-            rules.push(resolve_rule(rule, &path, check));
+        if file.name == OWN {
+            let help = "it is the name of the faults that a scenario brings itself";
+            check.value_itself("name", format!("a fault set cannot be named `{OWN}`"), Some(help.into()));
         }
+        let rules = resolve_rules(&file.rule, "rule", &standard_fixture(), check);
         let set = FaultSet { name: file.name.clone(), title: file.title.clone(), about: file.about.clone(), rules, origin: origin.to_string() };
         (check.problems.len() == before).then_some(set)
     }
 }
 
-fn resolve_rule(rule: &FaultRuleFile, path: &str, check: &mut Check<'_>) -> FaultRule {
+fn resolve_rules(rules: &[FaultRuleFile], table: &str, fixture: &Fixture, check: &mut Check<'_>) -> Vec<FaultRule> {
+    let mut names = BTreeSet::new();
+    let each = rules.iter().enumerate().map(|(i, rule)| {
+        let path = format!("{table}[{i}]");
+        if !names.insert(&rule.name) {
+            check.value(&format!("{path}.name"), format!("a second rule is named `{}`", rule.name), None);
+        }
+        resolve_rule(rule, &path, fixture, check)
+    });
+    each.collect()
+}
+
+/// Whom a rule names, and that what it says besides fits that.
+fn address(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut Check<'_>) -> Option<Address> {
+    let key = |name: &str| format!("{path}.{name}");
+    let feeds = rule.link == Link::Feeds;
+    let mut only = |name: &str, allowed: bool, message: &str, help: &str| {
+        if !allowed && check.spans.has(&key(name)) {
+            check.key(&key(name), format!("`{name}` {message}"), Some(help.into()));
+        }
+    };
+    let target = rule.link == Link::Target;
+    only("order", !target, "means nothing with `crash`", "say in `after` whose messages set it off");
+    only("order", !feeds, "means nothing on the link `feeds`", "feed messages are named by `node`, and `sku` where they have one");
+    only("node", feeds, "means nothing on this link", "messages of this link are named by `order`");
+    only("sku", feeds && rule.node.is_some(), "goes with `node` on the link `feeds`", "name the node too");
+    let addressed = rule.order.is_some() || rule.node.is_some();
+    only("nth", addressed, "goes with `order` or `node`", "name whose nth message is meant");
+    for name in ["share", "directed", "lasts"] {
+        only(name, !addressed, "has no meaning where `order` or `node` names the messages", "exactly the messages that are named are hit");
+    }
+    if let Some(node) = &rule.node {
+        check.node(&key("node"), node, fixture);
+        if let Some(sku) = &rule.sku {
+            let base = sku.split_once('~').map_or(sku.as_str(), |(base, _)| base);
+            check.sku(&key("sku"), base, fixture);
+        }
+        return Some(Address::Stock { node: node.clone(), sku: rule.sku.clone() });
+    }
+    rule.order.map(|no| Address::Order(OrderNo(no)))
+}
+
+fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut Check<'_>) -> FaultRule {
     let key = |name: &str| format!("{path}.{name}");
     let action = word(check, &key("do"));
     let mut ops = Vec::new();
@@ -373,7 +456,8 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, check: &mut Check<'_>) -> Faul
             check.key(&key(name), format!("`{name}` has no meaning with `{action}`"), Some(format!("it goes with {what}")));
         }
     };
-    only("copies", rule.action == FaultAction::Duplicate, "duplicate");
+    only("copies", rule.action == FaultAction::Duplicate && rule.again.is_empty(), "duplicate, where `again` does not say it");
+    only("again", rule.action == FaultAction::Duplicate && rule.delay.is_none(), "duplicate, in place of `copies` and `delay`");
     only("new_id", rule.action == FaultAction::Duplicate, "duplicate");
     only("delay", rule.action.may_delay(), "duplicate, mutate, drop, delay, reorder and effect_late");
     only("retry_after", rule.action == FaultAction::Throttle, "throttle");
@@ -395,7 +479,8 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, check: &mut Check<'_>) -> Faul
     if rule.action == FaultAction::Lose && rule.resync.is_none() {
         check.key(path, format!("rule `{}` needs `resync`", rule.name), Some("when a snapshot mends what was lost, such as `\"1h\"`".into()));
     }
-    if !rule.directed && rule.share == 0.0 && rule.lasts.is_none() {
+    let address = address(rule, path, fixture, check);
+    if address.is_none() && !rule.directed && rule.share == 0.0 && rule.lasts.is_none() {
         check.key(path, format!("rule `{}` never acts", rule.name), Some("leave `directed` true, or give it `share` or `lasts`".into()));
     }
     FaultRule {
@@ -404,7 +489,10 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, check: &mut Check<'_>) -> Faul
         ops,
         action: rule.action,
         share: rule.share,
-        directed: rule.directed,
+        directed: rule.directed && address.is_none(),
+        address,
+        nth: rule.nth,
+        again: rule.again.iter().enumerate().map(|(i, text)| check.span(&format!("{path}.again[{i}]"), text)).collect(),
         lasts: rule.lasts.as_ref().map(|text| check.span(&key("lasts"), text)),
         copies: rule.copies,
         new_id: rule.new_id,
@@ -454,6 +542,10 @@ fn word(check: &Check<'_>, path: &str) -> String {
 /// Operations of which every order of the scenario is certain to send or cause at least one message.
 pub fn certain_ops(scenario: &Scenario) -> Vec<Op> {
     let mut ops = vec![Op::PlaceOrder];
+    if scenario.kinds.len() > 1 {
+        // no order of a mix is sure of anything, but of so many some meet nearly everything; a case that meets nothing says so itself
+        ops.extend(Op::ALL.iter().filter(|op| matches!(op.class(), Class::Call | Class::Callback | Class::Command)));
+    }
     for step in &scenario.steps {
         ops.push(match step.action {
             Action::Cancel => Op::CancelOrder,

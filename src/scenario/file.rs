@@ -2,6 +2,7 @@
 //!
 //! All amounts of money are integers in minor units (cents), all durations text such as `"2h"`.
 
+use super::FaultRuleFile;
 use crate::model::{Channel, Fulfil, NodeKind, Region};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,14 +31,29 @@ pub struct ScenarioFile {
     /// units that the feed reports but that are not on the shelf, `"SKU@NODE" = units`
     #[serde(default)]
     pub phantom: BTreeMap<String, u32>,
+    /// the order as every shopper places it; where there are kinds, each has its own
+    #[serde(default)]
     pub order: OrderFile,
-    /// what the shopper, the shop floor or the supplier does, and when
+    /// what the shopper, the shop floor or the supplier does, and when; where there are kinds, shoppers' steps are theirs
     #[serde(default)]
     #[schemars(length(max = 32))]
     pub step: Vec<StepFile>,
-    /// how a partner behaves where it is not simply helpful
+    /// how a partner behaves where it is not simply helpful; where there are kinds, that is theirs to say
     #[serde(default)]
     pub partner: Vec<PartnerFile>,
+    /// kinds of orders that a case mixes, in place of `order`, `partner` and the steps of shoppers above
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub kind: Vec<KindFile>,
+    /// exactly these orders, in place of `matrix.orders` and drawn times; the case then has one channel, and only the faults of `fault`
+    #[serde(default)]
+    pub place: Vec<PlaceFile>,
+    /// fault rules of the scenario's own: they are its only fault set, named `own`
+    #[serde(default)]
+    pub fault: Vec<FaultRuleFile>,
+    /// the case whose draws this scenario keeps under the same seed, such as `M01.base.delay.web.400`: an order of the same number then has the
+    /// same customer, partners and network as there. Behind a `/`, the partition of a case that was cut: `M01.base.delay.web.5000/1`
+    pub luck: Option<String>,
     /// target policies that differ from the defaults
     #[serde(default)]
     pub policy: PolicyFile,
@@ -61,6 +77,41 @@ pub struct VariantFile {
     pub replace: Vec<String>,
     #[serde(flatten)]
     pub changes: BTreeMap<String, serde_json::Value>,
+}
+
+/// Orders of one sort among others.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KindFile {
+    /// short name, unique within the scenario
+    pub name: String,
+    /// how often this kind is drawn for an order, against the others
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1000000))]
+    pub weight: u32,
+    pub order: OrderFile,
+    /// what shoppers with such an order do, and when
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub step: Vec<StepFile>,
+    /// how a partner behaves towards such an order where it is not simply helpful
+    #[serde(default)]
+    pub partner: Vec<PartnerFile>,
+}
+
+/// One order, placed at a time that is named.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceFile {
+    /// its number, from which everything about it is drawn; default its position in this list, from 1
+    #[schemars(range(min = 1, max = 100000000))]
+    pub no: Option<u32>,
+    /// how long after the case began
+    pub at: String,
+    /// name of its kind; default the first
+    pub kind: Option<String>,
+    #[serde(default)]
+    pub channel: Channel,
 }
 
 /// The axes that make a matrix out of one scenario.

@@ -4,6 +4,7 @@ use super::{Arrival, Cover, FaultSet, LoadProfile, Scenario, StockScope};
 use crate::model::Channel;
 use crate::sim::{Seed, Span};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One cell of the matrix: the unit of running, naming, judging and reporting.
@@ -17,7 +18,7 @@ pub struct Case {
     pub orders: u32,
     pub arrival: Arrival,
     pub gap: Span,
-    /// derived from the run's seed and the case name, so that a case replays alone
+    /// derived from the run's seed and the case name, or the name that its scenario keeps the luck of, so that a case replays alone
     pub seed: Seed,
     /// why this cell cannot be run, if so
     pub not_applicable: Option<String>,
@@ -85,21 +86,29 @@ pub fn expand(scenarios: &[Arc<Scenario>], fault_sets: &[Arc<FaultSet>], selecti
     let mut expansion = Expansion::default();
     let mut pairwise = 0;
     for group in groups {
-        let applicable: Vec<Vec<Option<String>>> =
-            group.iter().map(|scenario| fault_sets.iter().map(|set| set.acts_on(scenario).err()).collect()).collect();
-        let product = product(&group, fault_sets.len(), selection);
+        // a scenario with faults of its own has its place on the axis behind the fault sets
+        let sets = |variant: usize| match &group[variant].own {
+            Some(_) => fault_sets.len() + variant..fault_sets.len() + variant + 1,
+            None => 0..fault_sets.len(),
+        };
+        let set = |variant: usize, fault: usize| fault_sets.get(fault).or(group[variant].own.as_ref());
+        let applicable: BTreeMap<(usize, usize), Option<String>> = (0..group.len())
+            .flat_map(|variant| sets(variant).map(move |fault| (variant, fault)))
+            .map(|(variant, fault)| ((variant, fault), set(variant, fault).and_then(|set| set.acts_on(group[variant]).err())))
+            .collect();
+        let product = product(&group, sets, selection);
         expansion.full += product.len();
         let cells = match selection.cover.unwrap_or(group[0].matrix.cover) {
             Cover::Full => product,
             Cover::Pairwise => {
                 pairwise += 1;
-                cover_pairs(&product, |cell| applicable[cell.variant][cell.fault].is_none())
+                cover_pairs(&product, |cell| applicable[&(cell.variant, cell.fault)].is_none())
             }
         };
         for cell in cells {
-            let why = &applicable[cell.variant][cell.fault];
+            let (why, Some(set)) = (&applicable[&(cell.variant, cell.fault)], set(cell.variant, cell.fault)) else { continue };
             for n in 0..selection.seeds.max(1) {
-                let case = case(group[cell.variant], &fault_sets[cell.fault], cell, why.clone(), n, selection);
+                let case = case(group[cell.variant], set, cell, why.clone(), n, selection);
                 let plain = case.name.split(".seed").next().unwrap_or(&case.name);
                 let matches = |pattern: &glob::Pattern| pattern.matches(&case.name) || pattern.matches(plain);
                 let wanted = selection.cases.is_empty() || selection.cases.iter().any(matches);
@@ -121,15 +130,15 @@ pub fn expand(scenarios: &[Arc<Scenario>], fault_sets: &[Arc<FaultSet>], selecti
     expansion
 }
 
-fn product(group: &[&Arc<Scenario>], faults: usize, selection: &Selection) -> Vec<Cell> {
+fn product(group: &[&Arc<Scenario>], sets: impl Fn(usize) -> Range<usize>, selection: &Selection) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (variant, scenario) in group.iter().enumerate() {
         let asked = selection.orders.or(selection.profile.as_ref().map(|profile| profile.orders));
         let orders = match asked {
-            Some(orders) if scenario.matrix.stock != StockScope::Fixed => vec![orders],
+            Some(orders) if scenario.matrix.stock != StockScope::Fixed && scenario.places.is_empty() => vec![orders],
             _ => scenario.matrix.orders.clone(),
         };
-        for fault in 0..faults {
+        for fault in sets(variant) {
             for &channel in scenario.matrix.channels.iter().filter(|c| selection.channels.is_empty() || selection.channels.contains(c)) {
                 cells.extend(orders.iter().map(|&orders| Cell { variant, fault, channel, orders }));
             }
@@ -182,7 +191,7 @@ fn case(scenario: &Arc<Scenario>, fault: &Arc<FaultSet>, cell: Cell, not_applica
         None => (Arrival::Poisson, gap(scenario, cell.orders)),
     };
     Case {
-        seed: run_seed.derive(&plain),
+        seed: run_seed.derive(scenario.luck.as_ref().map_or(&plain, |luck| &luck.case)),
         name: if n == 0 { plain } else { format!("{plain}.seed{}", run_seed.0) },
         scenario: Arc::clone(scenario),
         fault: Arc::clone(fault),

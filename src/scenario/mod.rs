@@ -16,7 +16,7 @@ mod schema;
 
 pub use decode::{Problem, Problems};
 pub use expect::{Amount, Chain, Count, Deadline, Expect, ExpectProblem, Ledger, Never, Relation, Scope, Step as FlowStep, StepTree, Term};
-pub use fault_file::{AfterFile, FaultAction, FaultRule, FaultRuleFile, FaultSet, FaultSetFile, Link, Moment, Trigger, certain_ops};
+pub use fault_file::{Address, AfterFile, FaultAction, FaultRule, FaultRuleFile, FaultSet, FaultSetFile, Link, Moment, OWN, Trigger, certain_ops};
 pub use file::*;
 pub use intake::COLUMN_MAPS;
 pub use load::{Library, shipped};
@@ -24,8 +24,9 @@ pub use matrix::{Case, Expansion, Selection, expand};
 pub use profile::{Arrival, LoadProfile, LoadProfileFile};
 pub use schema::{SCHEMAS, schema_text};
 
-use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Op, Order, Region, SkuId};
-use crate::sim::Span;
+use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Op, Order, OrderNo, Region, SkuId};
+use crate::sim::{Purpose, Seed, Span};
+use std::sync::Arc;
 
 /// A scenario with one variant applied, checked and resolved: names are ids, texts are values.
 ///
@@ -43,16 +44,101 @@ pub struct Scenario {
     pub fixture: Fixture,
     pub stock: Vec<StockLevel>,
     pub phantom: Vec<StockLevel>,
-    /// the order as every shopper places it, with channel and customer left at their defaults
-    pub order: Order,
+    /// at least one; an order's kind is drawn by weight where there are several
+    pub kinds: Vec<Kind>,
+    /// explicit orders by number; where there are any, a case has these and no others
+    pub places: Vec<Place>,
+    /// its own faults, where it is bound to these and no others
+    pub own: Option<Arc<FaultSet>>,
+    /// whose draws it keeps
+    pub luck: Option<Luck>,
     pub remorse_hold: Option<Span>,
+    /// steps of the whole scenario: what happens once in a case, and where it names no kinds the steps of every order
     pub steps: Vec<Step>,
-    pub partner: Vec<Behaviour>,
     pub expect: Expect,
     /// the text that `expect` was read from, as it goes into a history's header
     pub expect_file: ExpectFile,
     /// where it came from, for messages: a path, or `shipped:S01.toml`
     pub origin: String,
+    /// the low form, with the variant merged in
+    pub file: Arc<ScenarioFile>,
+}
+
+/// Orders of one sort.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Kind {
+    pub name: String,
+    pub weight: u32,
+    /// as every shopper places it, with channel and customer left at their defaults
+    pub order: Order,
+    /// a step is known by its place in this list; steps of the whole case may stand among them and are not the shopper's
+    pub steps: Vec<Step>,
+    pub partner: Vec<Behaviour>,
+}
+
+/// An order that is placed at a time that is named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub no: OrderNo,
+    pub at: Span,
+    /// index into the kinds
+    pub kind: usize,
+    pub channel: crate::model::Channel,
+}
+
+/// The case, and the partition of it, from whose names a scenario's draws come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Luck {
+    pub case: String,
+    pub partition: u32,
+}
+
+impl Luck {
+    /// `M01.base.delay.web.400`, or with the partition `M01.base.delay.web.5000/1`.
+    pub fn parse(text: &str) -> Option<Luck> {
+        let (case, partition) = text.split_once('/').unwrap_or((text, "0"));
+        (!case.is_empty()).then_some(Luck { case: case.into(), partition: partition.parse().ok()? })
+    }
+}
+
+const KIND: Purpose = Purpose(32);
+
+impl Scenario {
+    /// A scenario that a program made rather than a file.
+    pub fn from_file(file: &ScenarioFile, variant: &str, origin: &str) -> Result<Scenario, Problems> {
+        let source = decode::Source::new(origin, "");
+        let spans = decode::Spans::default();
+        let mut check = resolve::Check::new(&source, &spans);
+        resolve::resolve(file, variant, &file.about, origin, &mut check).ok_or(Problems(check.problems))
+    }
+
+    /// The kind of an order, under the seed of its partition.
+    pub fn kind_of(&self, order: OrderNo, seed: Seed) -> &Kind {
+        let at = if self.kinds.len() == 1 {
+            0
+        } else if let Some(place) = self.place(order) {
+            self.places[place].kind
+        } else {
+            let all = self.kinds.iter().map(|kind| u64::from(kind.weight)).sum();
+            let drawn = seed.draw(KIND, order.0.into(), 0).below(all);
+            let mut up_to = 0;
+            let mut reached = self.kinds.iter().map(|kind| {
+                up_to += u64::from(kind.weight);
+                up_to
+            });
+            reached.position(|up_to| drawn < up_to).unwrap_or(0)
+        };
+        &self.kinds[at]
+    }
+
+    /// Which of the copies of the SKUs an order has, where orders have SKUs of their own; `first` is the first order of its partition.
+    pub fn copy_of(&self, order: OrderNo, first: OrderNo) -> u32 {
+        self.place(order).map_or(order.0.saturating_sub(first.0), |place| place as u32)
+    }
+
+    fn place(&self, order: OrderNo) -> Option<usize> {
+        self.places.binary_search_by_key(&order, |place| place.no).ok()
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -3,11 +3,12 @@
 use super::decode::{Problem, Source, Spans, join};
 use super::expect::{Expect, ExpectProblem, Term, event, stock_key, unknown_node, unknown_sku};
 use super::file::*;
-use super::{Behaviour, Matrix, Scenario, SpanRange, StockLevel, standard_fixture};
-use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, NodeKind, Order, OrderLine, SkuId};
+use super::{Behaviour, FaultSet, Kind, Luck, Matrix, Place, Scenario, SpanRange, StockLevel, standard_fixture};
+use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, NodeKind, Order, OrderLine, OrderNo, SkuId};
 use crate::sim::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Collects problems of one document, each at the place of a path.
 pub(super) struct Check<'a> {
@@ -81,7 +82,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn node(&mut self, path: &str, name: &str, fixture: &Fixture) -> NodeId {
+    pub fn node(&mut self, path: &str, name: &str, fixture: &Fixture) -> NodeId {
         fixture.node_named(name).unwrap_or_else(|| {
             let (message, help) = unknown_node(name, fixture);
             self.value_itself(path, message, Some(help));
@@ -89,7 +90,7 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn sku(&mut self, path: &str, name: &str, fixture: &Fixture) -> SkuId {
+    pub fn sku(&mut self, path: &str, name: &str, fixture: &Fixture) -> SkuId {
         fixture.sku_named(name).unwrap_or_else(|| {
             let (message, help) = unknown_sku(name, fixture);
             self.value_itself(path, message, Some(help));
@@ -105,28 +106,146 @@ pub(super) fn resolve(file: &ScenarioFile, variant: &str, about: &str, origin: &
     let fixture = fixture(file, check);
     let stock = stock(most_units(file), "stock", &file.stock, &fixture, check);
     let phantom = stock_phantom(file, &fixture, check);
-    let order = order(file, &fixture, check);
-    let steps = file.step.iter().enumerate().map(|(i, step)| resolve_step(file, step, i, &fixture, check)).collect();
-    let partner = file.partner.iter().enumerate().map(|(i, partner)| behaviour(partner, i, &fixture, check)).collect();
-    let expect = expect(file, &fixture, &order, check);
+    let kinds = kinds(file, &fixture, check);
+    let steps = if file.kind.is_empty() { kinds[0].steps.clone() } else { own_steps(file, &fixture, check) };
+    let places = places(file, check);
+    let own = (!file.fault.is_empty() || !file.place.is_empty()).then(|| Arc::new(FaultSet::own(file, &fixture, origin, check)));
+    let expect = expect(file, &fixture, check);
+    let luck = file.luck.as_ref().and_then(|text| {
+        let luck = Luck::parse(text);
+        if luck.is_none() {
+            check.value_itself("luck", format!("`{text}` names no case"), Some("such as luck = \"M01.base.delay.web.400\"".into()));
+        }
+        luck
+    });
+    let mut matrix = matrix(&file.matrix, check);
+    if let Some(first) = places.first() {
+        (matrix.channels, matrix.orders) = (vec![first.channel], vec![places.len() as u32]);
+    }
     let scenario = Scenario {
         name: file.name.clone(),
         variant: variant.to_string(),
         title: file.title.clone(),
         about: about.to_string(),
-        matrix: matrix(&file.matrix, check),
+        matrix,
         remorse_hold: file.policy.remorse_hold.as_ref().map(|text| check.span("policy.remorse_hold", text)),
         fixture,
         stock,
         phantom,
-        order,
+        kinds,
+        places,
+        own,
+        luck,
         steps,
-        partner,
         expect,
         expect_file: file.expect.clone(),
         origin: origin.to_string(),
+        file: Arc::new(file.clone()),
     };
     (check.problems.len() == before).then_some(scenario)
+}
+
+/// What a file says of orders of one sort: of all of them at its top, or of one kind.
+struct Sort<'a> {
+    order: &'a OrderFile,
+    step: &'a [StepFile],
+    partner: &'a [PartnerFile],
+    /// the path of the kind's table, and a dot; empty at the top
+    at: String,
+}
+
+impl Sort<'_> {
+    /// Lines that its orders may have: an exchange continues the line numbers of its order.
+    fn lines(&self) -> usize {
+        self.order.lines.len() + self.step.iter().map(|step| step.take.len()).sum::<usize>()
+    }
+
+    fn resolve(&self, name: &str, weight: u32, fixture: &Fixture, check: &mut Check<'_>) -> Kind {
+        let order = order(self, fixture, check);
+        let steps = self.step.iter().enumerate().map(|(i, step)| resolve_step(self, step, i, fixture, check)).collect();
+        let partner = self.partner.iter().enumerate().map(|(i, partner)| behaviour(partner, &format!("{}partner[{i}]", self.at), fixture, check));
+        Kind { name: name.into(), weight, order, steps, partner: partner.collect() }
+    }
+}
+
+fn sorts(file: &ScenarioFile) -> Vec<Sort<'_>> {
+    if file.kind.is_empty() {
+        return vec![Sort { order: &file.order, step: &file.step, partner: &file.partner, at: String::new() }];
+    }
+    let kinds = file.kind.iter().enumerate();
+    kinds.map(|(i, kind)| Sort { order: &kind.order, step: &kind.step, partner: &kind.partner, at: format!("kind[{i}].") }).collect()
+}
+
+fn kinds(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) -> Vec<Kind> {
+    if file.kind.is_empty() {
+        return sorts(file).iter().map(|sort| sort.resolve("", 1, fixture, check)).collect();
+    }
+    for key in ["order", "partner"] {
+        if check.spans.has(key) {
+            check.key(key, format!("`{key}` belongs to a kind where there are kinds"), Some("move it into each `[[kind]]`".into()));
+        }
+    }
+    let mut names = BTreeSet::new();
+    for (i, kind) in file.kind.iter().enumerate() {
+        let at = format!("kind[{i}].name");
+        check.name(&at, &kind.name);
+        if !names.insert(&kind.name) {
+            check.value_itself(&at, format!("a second kind is named `{}`", kind.name), None);
+        }
+        for (n, step) in kind.step.iter().enumerate().filter(|(_, step)| !step.action.is_of_order()) {
+            let action = action_name(step.action);
+            let help = Some("move it to the `[[step]]` of the whole scenario".into());
+            check.value(&format!("kind[{i}].step[{n}].do"), format!("`{action}` happens once in a case, not for each order of a kind"), help);
+        }
+    }
+    if file.kind.iter().all(|kind| kind.weight == 0) && file.place.is_empty() {
+        check.value("kind[0].weight", "no kind is ever drawn: every weight is 0", Some("give one a weight, or leave `weight` out for 1".into()));
+    }
+    sorts(file).iter().zip(&file.kind).map(|(sort, kind)| sort.resolve(&kind.name, kind.weight, fixture, check)).collect()
+}
+
+/// The steps of a scenario with kinds: what happens once in a case.
+fn own_steps(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) -> Vec<super::Step> {
+    for (i, step) in file.step.iter().enumerate().filter(|(_, step)| step.action.is_of_order()) {
+        let message = format!("`{}` is a shopper's step, and belongs to a kind where there are kinds", action_name(step.action));
+        check.value(&format!("step[{i}].do"), message, Some("move it into a `[[kind]]`".into()));
+    }
+    let sort = Sort { order: &file.order, step: &file.step, partner: &[], at: String::new() };
+    file.step.iter().enumerate().map(|(i, step)| resolve_step(&sort, step, i, fixture, check)).collect()
+}
+
+/// By number.
+fn places(file: &ScenarioFile, check: &mut Check<'_>) -> Vec<Place> {
+    let mut places: BTreeMap<OrderNo, Place> = BTreeMap::new();
+    for (i, place) in file.place.iter().enumerate() {
+        let no = OrderNo(place.no.unwrap_or(i as u32 + 1));
+        let kind = match &place.kind {
+            None => 0,
+            Some(name) => file.kind.iter().position(|kind| kind.name == *name).unwrap_or_else(|| {
+                let known: Vec<&str> = file.kind.iter().map(|kind| kind.name.as_str()).collect();
+                let help = super::decode::did_you_mean(name, known.iter().copied(), format!("known: {}", known.join(", ")));
+                check.value(&format!("place[{i}].kind"), format!("there is no kind named `{name}`"), Some(help));
+                0
+            }),
+        };
+        let at = check.span(&format!("place[{i}].at"), &place.at);
+        if places.insert(no, Place { no, at, kind, channel: place.channel }).is_some() {
+            check.value(&format!("place[{i}]"), format!("a second order has the number {}", no.0), Some("give each a `no` of its own".into()));
+        }
+    }
+    if !places.is_empty() {
+        for key in ["channels", "orders", "gap", "cover"] {
+            let path = format!("matrix.{key}");
+            if check.spans.has(&path) {
+                check.key(
+                    &path,
+                    format!("`{key}` has no meaning beside `[[place]]`"),
+                    Some("the places say how many orders come, when, and how".into()),
+                );
+            }
+        }
+    }
+    places.into_values().collect()
 }
 
 fn matrix(file: &MatrixFile, check: &mut Check<'_>) -> Matrix {
@@ -218,22 +337,18 @@ fn stock_phantom(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) 
     stock(most_units(file), "phantom", &file.phantom, fixture, check)
 }
 
-fn order(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) -> Order {
-    if file.order.lines.is_empty() {
-        check.value("order.lines", "an order needs a line", Some("such as lines = [{ sku = \"A\", qty = 1 }]".into()));
+fn order(sort: &Sort<'_>, fixture: &Fixture, check: &mut Check<'_>) -> Order {
+    let (file, at) = (sort.order, format!("{}order", sort.at));
+    if file.lines.is_empty() {
+        check.value(&format!("{at}.lines"), "an order needs a line", Some("such as lines = [{ sku = \"A\", qty = 1 }]".into()));
     }
-    let lines: Vec<OrderLine> = file
-        .order
-        .lines
-        .iter()
-        .enumerate()
-        .map(|(i, line)| order_line(line, i + 1, file.order.tax_bp, &format!("order.lines[{i}]"), fixture, check))
-        .collect();
-    if file.order.shipping.is_some_and(|cents| cents < 0) {
-        check.value_itself("order.shipping", "the shipping charge cannot be negative", None);
+    let lines: Vec<OrderLine> =
+        file.lines.iter().enumerate().map(|(i, line)| order_line(line, i + 1, file.tax_bp, &format!("{at}.lines[{i}]"), fixture, check)).collect();
+    if file.shipping.is_some_and(|cents| cents < 0) {
+        check.value_itself(&format!("{at}.shipping"), "the shipping charge cannot be negative", None);
     }
-    let shipping = file.order.shipping.map_or_else(|| super::default_shipping(&lines), Money);
-    Order { ship_to: file.order.ship_to, lines, shipping, ship_complete: file.order.ship_complete, ..Order::default() }
+    let shipping = file.shipping.map_or_else(|| super::default_shipping(&lines), Money);
+    Order { ship_to: file.ship_to, lines, shipping, ship_complete: file.ship_complete, ..Order::default() }
 }
 
 fn order_line(line: &LineFile, number: usize, tax_bp: u32, path: &str, fixture: &Fixture, check: &mut Check<'_>) -> OrderLine {
@@ -277,8 +392,8 @@ fn order_line(line: &LineFile, number: usize, tax_bp: u32, path: &str, fixture: 
     }
 }
 
-fn resolve_step(file: &ScenarioFile, step: &StepFile, i: usize, fixture: &Fixture, check: &mut Check<'_>) -> super::Step {
-    let path = format!("step[{i}]");
+fn resolve_step(sort: &Sort<'_>, step: &StepFile, i: usize, fixture: &Fixture, check: &mut Check<'_>) -> super::Step {
+    let path = format!("{}step[{i}]", sort.at);
     let key = |name: &str| format!("{path}.{name}");
     let of_order = step.action.is_of_order();
     let brings_back = matches!(step.action, Action::Return | Action::Exchange);
@@ -318,7 +433,7 @@ fn resolve_step(file: &ScenarioFile, step: &StepFile, i: usize, fixture: &Fixtur
     needs("take", step.action != Action::Exchange || !step.take.is_empty(), "[{ sku = \"A2\", qty = 1 }]");
     needs("node", step.method != Some(ReturnMethod::Store) || step.node.is_some(), "\"S1\"");
 
-    if step.action == Action::CancelReturn && !file.step[..i].iter().any(|other| matches!(other.action, Action::Return | Action::Exchange)) {
+    if step.action == Action::CancelReturn && !sort.step[..i].iter().any(|other| matches!(other.action, Action::Return | Action::Exchange)) {
         check.value(&path, "there is no earlier return or exchange to withdraw", None);
     }
     let on = step.on.as_deref().filter(|on| *on != "order.placed").and_then(|on| match event(on) {
@@ -328,7 +443,7 @@ fn resolve_step(file: &ScenarioFile, step: &StepFile, i: usize, fixture: &Fixtur
             None
         }
     });
-    let lines = step_lines(file, step, &path, check);
+    let lines = step_lines(sort, step, &path, check);
     let node = step.node.as_ref().map_or(NodeId::NONE, |name| check.node(&key("node"), name, fixture));
     let in_store = step.action == Action::Sale || step.method == Some(ReturnMethod::Store);
     if in_store && fixture.node(node).is_some_and(|node| node.kind != NodeKind::Store) {
@@ -336,7 +451,7 @@ fn resolve_step(file: &ScenarioFile, step: &StepFile, i: usize, fixture: &Fixtur
     }
     let take = step.take.iter().enumerate();
     let take = take
-        .map(|(n, line)| OrderLine { line: LineNo::NONE, ..order_line(line, 0, file.order.tax_bp, &format!("{path}.take[{n}]"), fixture, check) });
+        .map(|(n, line)| OrderLine { line: LineNo::NONE, ..order_line(line, 0, sort.order.tax_bp, &format!("{path}.take[{n}]"), fixture, check) });
     super::Step {
         action: step.action,
         on,
@@ -354,9 +469,8 @@ fn resolve_step(file: &ScenarioFile, step: &StepFile, i: usize, fixture: &Fixtur
     }
 }
 
-fn step_lines(file: &ScenarioFile, step: &StepFile, path: &str, check: &mut Check<'_>) -> Vec<(LineNo, Option<u32>)> {
-    // an exchange continues the line numbers of its order
-    let known = file.order.lines.len() + file.step.iter().map(|step| step.take.len()).sum::<usize>();
+fn step_lines(sort: &Sort<'_>, step: &StepFile, path: &str, check: &mut Check<'_>) -> Vec<(LineNo, Option<u32>)> {
+    let known = sort.lines();
     for (n, line) in step.lines.iter().enumerate() {
         let place = format!("{path}.lines[{n}].line");
         if usize::from(line.line) > known {
@@ -382,10 +496,9 @@ fn action_name(action: Action) -> &'static str {
     }
 }
 
-fn behaviour(partner: &PartnerFile, i: usize, fixture: &Fixture, check: &mut Check<'_>) -> Behaviour {
+fn behaviour(partner: &PartnerFile, path: &str, fixture: &Fixture, check: &mut Check<'_>) -> Behaviour {
     use PartnerAnswer as A;
     use PartnerPoint as P;
-    let path = format!("partner[{i}]");
     let key = |name: &str| format!("{path}.{name}");
     let (answers, known): (&[A], &str) = match partner.at {
         P::Authorize => (&[A::Ok, A::Decline, A::Pending], "ok, decline, pending"),
@@ -420,14 +533,14 @@ fn behaviour(partner: &PartnerFile, i: usize, fixture: &Fixture, check: &mut Che
     }
 }
 
-fn expect(file: &ScenarioFile, fixture: &Fixture, order: &Order, check: &mut Check<'_>) -> Expect {
+fn expect(file: &ScenarioFile, fixture: &Fixture, check: &mut Check<'_>) -> Expect {
     let (expect, problems) = Expect::read(&file.expect, fixture);
     for ExpectProblem { path, part, in_key, message, help } in problems {
         check.part(&format!("expect.{path}"), part, in_key, message, help);
     }
-    ledger_lines("expect.ledger", &expect, order, file, check);
+    ledger_lines("expect.ledger", &expect, file, check);
     for (op, outcome) in &expect.outcomes {
-        ledger_lines(&format!("{}.ledger", join("expect.outcome", op.name())), outcome, order, file, check);
+        ledger_lines(&format!("{}.ledger", join("expect.outcome", op.name())), outcome, file, check);
     }
     if let [(op, _)] = expect.outcomes.as_slice() {
         check.key(&join("expect.outcome", op.name()), "an only outcome is no alternative", Some("move it up into `[expect]`".into()));
@@ -436,8 +549,8 @@ fn expect(file: &ScenarioFile, fixture: &Fixture, order: &Order, check: &mut Che
 }
 
 /// `line.N` and `unit.N` must name lines of the order, or of an exchange.
-fn ledger_lines(path: &str, expect: &Expect, order: &Order, file: &ScenarioFile, check: &mut Check<'_>) {
-    let known = order.lines.len() + file.step.iter().map(|step| step.take.len()).sum::<usize>();
+fn ledger_lines(path: &str, expect: &Expect, file: &ScenarioFile, check: &mut Check<'_>) {
+    let known = sorts(file).iter().map(Sort::lines).max().unwrap_or(0);
     let ledger = &expect.ledger;
     for (key, amount) in [("captured", &ledger.captured), ("refunded", &ledger.refunded), ("authorized_open", &ledger.authorized_open)] {
         for (_, term) in amount.iter().flat_map(|amount| &amount.terms) {

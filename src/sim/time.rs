@@ -88,18 +88,27 @@ impl Span {
     }
 }
 
+impl Span {
+    /// All of it as text that [`Span::parse`] reads back, such as `2h 5m 3s 20ms`.
+    pub fn exact(self) -> String {
+        let mut rest = self.0;
+        let mut parts = Vec::new();
+        for (unit, name) in UNITS {
+            if rest >= unit {
+                parts.push(format!("{}{name}", rest / unit));
+                rest %= unit;
+            }
+        }
+        if parts.is_empty() { "0s".into() } else { parts.join(" ") }
+    }
+}
+
+const UNITS: [(u64, &str); 7] =
+    [(86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")];
+
 impl fmt::Display for Span {
     /// The two largest units, such as `2h 5m` or `350ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u64, &str); 7] = [
-            (86_400_000_000_000, "d"),
-            (3_600_000_000_000, "h"),
-            (60_000_000_000, "m"),
-            (1_000_000_000, "s"),
-            (1_000_000, "ms"),
-            (1_000, "us"),
-            (1, "ns"),
-        ];
         if self.0 == 0 {
             return f.write_str("0s");
         }
@@ -172,6 +181,9 @@ mod tests {
         assert_eq!(Span::parse("1h30m"), Ok(Span::from_mins(90)));
         assert_eq!(Span::parse("1.5s"), Ok(Span::from_millis(1500)));
         assert_eq!(Span::parse("0s"), Ok(Span::ZERO));
+        for exact in [0, 1, 999, 90_061_001_002_003, 3_888_000_123_456_789] {
+            assert_eq!(Span::parse(&Span(exact).exact()), Ok(Span(exact)));
+        }
         for bad in ["", "5", "h", "-3s", "5 parsecs", "1..2s"] {
             assert!(Span::parse(bad).is_err(), "{bad} was accepted");
         }

@@ -2,7 +2,7 @@
 //! themselves as a lazy, time-ordered stream.
 
 use super::arrivals;
-use crate::model::{Fixture, Order, OrderLine, OrderNo, Product, SkuId};
+use crate::model::{Channel, Fixture, Order, OrderLine, OrderNo, Product, SkuId};
 use crate::scenario::{Case, Scenario, StockScope};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
 use crate::world::{Opening, Plan, StockStep};
@@ -34,16 +34,17 @@ pub struct Partition {
 }
 
 enum Bodies {
-    /// every order the same; with its own copies of the SKUs where `stride` is not 0
-    Same { order: Arc<Order>, stride: u32 },
-    /// recorded orders
+    /// every order as its kind says, which is drawn; with its own copies of the SKUs where `stride` is not 0
+    Drawn { scenario: Arc<Scenario>, channel: Channel, stride: u32 },
+    /// recorded orders, and explicit ones
     Listed(Vec<(OrderNo, Arc<Order>)>),
 }
 
 /// How many partitions a case is cut into.
 pub fn partitions(case: &Case) -> u32 {
     match case.scenario.matrix.stock {
-        // one pool that all draw on cannot be cut
+        // explicit orders belong together, and one pool that all draw on cannot be cut
+        _ if !case.scenario.places.is_empty() => 1,
         StockScope::Fixed => 1,
         StockScope::Scaled | StockScope::PerOrder => case.orders.div_ceil(PARTITION_ORDERS).max(1),
     }
@@ -60,18 +61,22 @@ pub fn partition(case: &Case, number: u32) -> Partition {
     let times = if scenario.matrix.stock == StockScope::Scaled { orders } else { 1 };
     let stride = if per_order { scenario.fixture.products.len() as u32 } else { 0 };
     let copies = if per_order { orders } else { 1 };
-    let estate = Arc::new(scaled(&scenario.fixture, times, copies, orders));
-    let seed = case.seed.derive(&format!("partition {number}"));
+    let places = &scenario.places;
+    let first = places.first().map_or(OrderNo(before + 1), |place| place.no);
+    // copies are named by how far their order's number is from the first
+    let labels: Vec<u32> = (0..copies).map(|copy| places.get(copy as usize).map_or(copy, |place| place.no.0 - first.0)).collect();
+    let estate = Arc::new(scaled(&scenario.fixture, times, &labels, orders));
+    let seed = case.seed.derive(&format!("partition {}", scenario.luck.as_ref().map_or(number, |luck| luck.partition)));
     let mut opening = Vec::new();
     let mut stock_steps = Vec::new();
-    for copy in 0..copies {
+    for (copy, label) in labels.into_iter().enumerate().map(|(copy, label)| (copy as u32, label)) {
         let sku = |sku: SkuId| SkuId(sku.0 + copy * stride);
         for level in &scenario.stock {
             let phantom = scenario.phantom.iter().find(|p| (p.node, p.sku) == (level.node, level.sku)).map_or(0, |p| p.qty);
             opening.push(Opening { node: level.node, sku: sku(level.sku), book: level.qty * times, phantom: phantom * times });
         }
         for (i, step) in scenario.steps.iter().enumerate().filter(|(_, step)| !step.action.is_of_order()) {
-            let mut draw = seed.draw(Purpose(31), i as u64, copy);
+            let mut draw = seed.draw(Purpose(31), i as u64, label);
             let after = if step.after.lo >= step.after.hi { step.after.lo } else { draw.span(step.after.lo, step.after.hi) };
             stock_steps.push(StockStep {
                 at: Timestamp::ZERO + OPENS + after,
@@ -84,22 +89,33 @@ pub fn partition(case: &Case, number: u32) -> Partition {
     }
     // all partitions run in the same time, each as a region of its own with its share of the orders
     let gap = case.gap.saturating_mul(of.into());
-    let due: Vec<Timestamp> = arrivals::due(case.arrival, gap, seed, orders).map(|at| at + OPENS).collect();
+    let mut due: Vec<Timestamp> = arrivals::due(case.arrival, gap, seed, orders).map(|at| at + OPENS).collect();
+    let mut bodies = Bodies::Drawn { scenario: scenario.clone(), channel: case.channel, stride };
+    if !places.is_empty() {
+        let mut placed: Vec<(Timestamp, OrderNo, Arc<Order>)> = (0..)
+            .zip(places)
+            .map(|(copy, place)| {
+                let order = body(scenario, place.no, place.channel, stride * copy, seed);
+                (Timestamp::ZERO + OPENS + place.at, place.no, Arc::new(order))
+            })
+            .collect();
+        placed.sort_by_key(|(at, no, _)| (*at, *no));
+        due = placed.iter().map(|(at, ..)| *at).collect();
+        bodies = Bodies::Listed(placed.into_iter().map(|(_, no, order)| (no, order)).collect());
+    }
     let last = due.last().copied().unwrap_or(Timestamp::ZERO).max(stock_steps.iter().map(|step| step.at).max().unwrap_or(Timestamp::ZERO));
     let calm = last + STORM_LASTS;
-    let mut order = scenario.order.clone();
-    order.channel = case.channel;
     Partition {
         number,
         of,
-        plan: Plan { scenario: scenario.clone(), estate, opening, stock_steps, seed, stride, first: OrderNo(before + 1) },
-        first: OrderNo(before + 1),
+        plan: Plan { scenario: scenario.clone(), estate, opening, stock_steps, seed, stride, first },
+        first,
         orders,
         seed,
         calm,
         horizon: calm + CALM_LASTS,
         arrivals: due,
-        bodies: Bodies::Same { order: Arc::new(order), stride },
+        bodies,
     }
 }
 
@@ -136,10 +152,9 @@ impl Partition {
         self.arrivals.iter().enumerate().map(|(i, at)| {
             let (number, body) = match &self.bodies {
                 Bodies::Listed(listed) => listed[i].clone(),
-                Bodies::Same { order, stride } => {
+                Bodies::Drawn { scenario, channel, stride } => {
                     let number = OrderNo(self.first.0 + i as u32);
-                    let customer = self.seed.draw(CUSTOMER, number.0.into(), 0).below(100_000) as u32;
-                    (number, Arc::new(Order { customer, lines: copied(&order.lines, stride * i as u32), ..(**order).clone() }))
+                    (number, Arc::new(body(scenario, number, *channel, stride * i as u32, self.seed)))
                 }
             };
             (*at, number, body)
@@ -147,21 +162,25 @@ impl Partition {
     }
 }
 
-fn copied(lines: &[OrderLine], offset: u32) -> Vec<OrderLine> {
-    lines.iter().map(|line| OrderLine { sku: SkuId(line.sku.0 + offset), ..line.clone() }).collect()
+/// An order as its kind says, with SKUs `offset` behind those of the first copy.
+fn body(scenario: &Scenario, number: OrderNo, channel: Channel, offset: u32, seed: Seed) -> Order {
+    let order = &scenario.kind_of(number, seed).order;
+    let customer = seed.draw(CUSTOMER, number.0.into(), 0).below(100_000) as u32;
+    let lines = order.lines.iter().map(|line| OrderLine { sku: SkuId(line.sku.0 + offset), ..line.clone() });
+    Order { channel, customer, lines: lines.collect(), ..order.clone() }
 }
 
-/// Quantities of nodes times the number of orders; products once for every copy, copy k > 0 under the name `A~k`.
-fn scaled(fixture: &Fixture, times: u32, copies: u32, orders: u32) -> Fixture {
+/// Quantities of nodes times the number of orders; products once for every copy, a copy with label k > 0 under the name `A~k`.
+fn scaled(fixture: &Fixture, times: u32, labels: &[u32], orders: u32) -> Fixture {
     let mut scaled = fixture.clone();
     for node in &mut scaled.nodes {
         node.safety_stock *= times;
         // with SKUs of their own, orders still share the nodes' hands
-        node.capacity_per_day *= if copies > 1 { orders } else { times };
+        node.capacity_per_day *= if labels.len() > 1 { orders } else { times };
     }
     let products = std::mem::take(&mut scaled.products);
-    for copy in 0..copies {
-        let name = |product: &Product| if copy == 0 { product.name.clone() } else { format!("{}~{copy}", product.name) };
+    for label in labels {
+        let name = |product: &Product| if *label == 0 { product.name.clone() } else { format!("{}~{label}", product.name) };
         scaled.products.extend(products.iter().map(|product| Product { name: name(product), ..product.clone() }));
     }
     scaled

@@ -14,7 +14,7 @@ mod shopper;
 mod stock;
 
 use crate::model::{Code, Fixture, Id, Message, Op, OrderNo, Outcome};
-use crate::scenario::{Behaviour, Link, PartnerAnswer, PartnerPoint, Scenario};
+use crate::scenario::{Behaviour, Kind, Link, PartnerAnswer, PartnerPoint, Scenario};
 use crate::sim::{Law, Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -271,13 +271,18 @@ impl World {
         msg
     }
 
+    /// What orders of the same sort are like.
+    fn kind(&self, order: OrderNo) -> &Kind {
+        self.scenario.kind_of(order, self.seed)
+    }
+
     /// How a partner behaves at `point` for this order, this time.
     fn behaviour(&mut self, order: OrderNo, point: PartnerPoint, node: crate::model::NodeId) -> Option<Behaviour> {
         let nth = self.met.entry((order, point as u8)).or_insert(0);
         *nth += 1;
         let nth = *nth;
         let fits = |b: &&Behaviour| b.at == point && (b.node.is_none() || b.node == node) && b.nth.is_none_or(|n| n == nth);
-        self.scenario.partner.iter().find(fits).copied().filter(|b| b.answer != PartnerAnswer::Ok || b.after.is_some())
+        self.kind(order).partner.iter().find(fits).copied().filter(|b| b.answer != PartnerAnswer::Ok || b.after.is_some())
     }
 }
 

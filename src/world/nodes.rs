@@ -224,7 +224,7 @@ impl World {
     fn accept(&mut self, fid: Fid, out: &mut Actions) {
         let Some(job) = self.nodes.jobs.get(&fid) else { return };
         let (order, node, lines) = (job.order, job.node, job.lines.clone());
-        let forced = self.scenario.partner.iter().find(|b| {
+        let forced = self.kind(order).partner.iter().find(|b| {
             b.at == PartnerPoint::Accept
                 && b.answer == PartnerAnswer::Reject
                 && (b.node.is_none() || b.node == node)

@@ -62,7 +62,7 @@ impl World {
 
     fn set_off(&mut self, order: OrderNo, on: Option<Op>, out: &mut Actions) {
         let scenario = self.scenario.clone();
-        for (i, step) in scenario.steps.iter().enumerate() {
+        for (i, step) in scenario.kind_of(order, self.seed).steps.iter().enumerate() {
             let done = self.shopper.set_off.entry(order).or_insert(0);
             if !step.action.is_of_order() || step.on != on || *done >> i & 1 == 1 {
                 continue;
@@ -90,13 +90,13 @@ impl World {
     }
 
     pub(super) fn shopper_step(&mut self, order: OrderNo, at: usize, time: u8, out: &mut Actions) {
-        let Some(step) = self.scenario.steps.get(at).cloned() else { return };
+        let Some(step) = self.kind(order).steps.get(at).cloned() else { return };
         let id = self.fresh_id();
         let key = Id(u64::from(order.0) << 8 | (at as u64 & 0x1f) << 3 | (u64::from(time) & 7) | 1 << 63);
         let ret = match step.action {
             // withdraws the latest return or exchange before this step
             Action::CancelReturn => {
-                let earlier = (0..at).rev().find(|i| matches!(self.scenario.steps[*i].action, Action::Return | Action::Exchange));
+                let earlier = (0..at).rev().find(|i| matches!(self.kind(order).steps[*i].action, Action::Return | Action::Exchange));
                 return_id(order, earlier.unwrap_or(0))
             }
             _ => return_id(order, at),
@@ -125,7 +125,7 @@ impl World {
                 if step.action == Action::Exchange {
                     msg.op = Op::RequestExchange;
                     msg.code = if step.mode == ExchangeMode::Advance { Code::Advance } else { Code::OnReceipt };
-                    let offset = self.stride * order.0.saturating_sub(self.first.0);
+                    let offset = self.stride * self.scenario.copy_of(order, self.first);
                     let take = step.take.iter().map(|line| OrderLine { sku: SkuId(line.sku.0 + offset), ..line.clone() }).collect();
                     msg.body = Some(Arc::new(Order { lines: take, ..Order::default() }));
                 }
@@ -170,8 +170,9 @@ impl World {
             Op::PlaceOrder => self.set_off(sent.msg.order, None, out),
             Op::RequestReturn | Op::RequestExchange => {
                 let at = (sent.msg.ret.0 >> 8 & 0xff) as usize;
-                if let Some(step) = self.scenario.steps.get(at).cloned() {
-                    let withdrawn = self.scenario.steps.iter().any(|step| step.action == Action::CancelReturn);
+                let steps = &self.kind(sent.msg.order).steps;
+                if let Some(step) = steps.get(at).cloned() {
+                    let withdrawn = steps.iter().any(|step| step.action == Action::CancelReturn);
                     // a shopper who means to withdraw does not send anything
                     if !withdrawn {
                         self.send_goods(sent.msg.ret, &step, out);
