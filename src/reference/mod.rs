@@ -76,6 +76,9 @@ impl Default for Settings {
     }
 }
 
+/// After a restart others have so long to repeat what nobody heard: longer than senders wait between two attempts.
+const PATIENCE: Span = Span::from_mins(15);
+
 /// Something due by itself. Ordered by content, so that simultaneous timers fire in one order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
@@ -110,6 +113,8 @@ pub struct Reference {
     /// what was first asked under a key; of PlaceOrder the order itself remembers
     asked: FxHashMap<Id, Asked>,
     timers: Calendar<Timer>,
+    /// no deadline of others runs out before: it was down, and whoever kept one could not say so
+    patient_until: Timestamp,
     seed: Seed,
     next_id: u64,
     now: Timestamp,
@@ -135,6 +140,7 @@ impl Reference {
             seen_messages: FxHashMap::default(),
             asked: FxHashMap::default(),
             timers: Calendar::new(),
+            patient_until: Timestamp::ZERO,
             seed,
             next_id: 0,
             now: Timestamp::ZERO,
@@ -170,6 +176,11 @@ impl Reference {
         self.cause = Id::NONE;
         while self.timers.next_at().is_some_and(|at| at <= now) {
             let Some((_, timer)) = self.timers.pop() else { break };
+            let deadline = matches!(timer, Timer::Remorse(_) | Timer::AcceptSla(_) | Timer::PickupHold(_));
+            if deadline && now < self.patient_until {
+                self.timers.push(self.patient_until, timer);
+                continue;
+            }
             match timer {
                 Timer::LateReserve(oid) => self.on_late_reserve(oid),
                 Timer::Remorse(oid) => self.on_remorse_over(oid),
@@ -189,6 +200,11 @@ impl Reference {
         }
         let asked = || (msg.op, msg.order, msg.ret, msg.code, msg.lines.clone(), msg.body.clone());
         *self.asked.entry(msg.key).or_insert_with(asked) != asked()
+    }
+
+    /// It was down, and has its journal behind it: from now on it is heard and hears again. To be put in the journal itself.
+    pub fn restarted(&mut self, now: Timestamp) {
+        self.patient_until = now + PATIENCE;
     }
 
     fn on_message(&mut self, msg: &Message) {

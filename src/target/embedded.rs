@@ -40,6 +40,8 @@ enum Logged {
     Input(Timestamp, Input),
     /// it did what was due by itself
     Woke(Timestamp),
+    /// it started from this log
+    Restarted(Timestamp),
     /// the sink has this event
     Taken(Id),
 }
@@ -207,6 +209,7 @@ impl Target for Embedded {
             match logged {
                 Logged::Input(at, input) => self.core.handle(*at, input.clone(), &mut self.effects),
                 Logged::Woke(at) => self.core.wake(*at, &mut self.effects),
+                Logged::Restarted(at) => self.core.restarted(*at),
                 Logged::Taken(event) => {
                     self.outbox.remove(event);
                 }
@@ -220,6 +223,8 @@ impl Target for Embedded {
         let mut owed: Vec<Message> = self.outbox.values().map(|(msg, _)| msg.clone()).collect();
         owed.sort_unstable_by_key(|msg| msg.id);
         out.extend(owed.into_iter().map(Outbound::Event));
+        self.store(|| Logged::Restarted(now));
+        self.core.restarted(now);
         // calls that hang are tried again when their time-outs are over, which they may be by now
         self.wake(now);
         self.publish(out);
