@@ -288,7 +288,7 @@ impl<O: Observer> Loop<'_, O> {
             }
             Flight::EventArrives { event, heard } => {
                 if heard && !self.down {
-                    self.target.acknowledged(event.id);
+                    self.target.acknowledged(self.now, event.id);
                 }
                 let mut actions = Actions::default();
                 self.world.on_event(self.now, &event, &mut actions);

@@ -203,12 +203,21 @@ impl Reference {
     }
 
     /// It was down, and has its journal behind it: from now on it is heard and hears again. To be put in the journal itself.
-    pub fn restarted(&mut self, now: Timestamp) {
+    pub fn restarted(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.now = now;
+        self.cause = Id::NONE;
         self.patient_until = now + PATIENCE;
+        // a number that was given out and forgotten must not come to mean another thing
+        self.next_id = ((self.next_id >> 24) + 1) << 24;
+        if self.has(Defect::ReplayNotIdempotent) {
+            self.reserve_again();
+        }
+        effects.append(&mut self.out);
     }
 
     fn on_message(&mut self, msg: &Message) {
         let (outcome, code) = match msg.op {
+            _ if msg.drift && msg.order.is_some() && self.has(Defect::UnknownFieldPoisons) => (Outcome::Ok, Code::None),
             _ if self.reuses_key(msg) => (Outcome::Rejected, Code::KeyReuse),
             Op::PlaceOrder => self.place(msg),
             Op::CancelOrder => self.cancel(msg),

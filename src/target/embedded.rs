@@ -3,7 +3,7 @@
 //! that again.
 
 use super::{Inbound, Outbound, Target};
-use crate::model::{Code, Fixture, Id, Message, NodeId, OrderNo, Outcome, SkuId};
+use crate::model::{Code, Fixture, Id, Message, Money, NodeId, OrderNo, Outcome, SkuId};
 use crate::reference::{Defect, Effect, Input, Reference, Settings};
 use crate::sim::{Calendar, Law, Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
@@ -33,7 +33,12 @@ enum Due {
     Done(u64),
     /// send an event again that the sink refused
     Resend(Id),
+    /// what was taken in since the last time is stored: only defects put that off
+    Store,
 }
+
+/// Defects put something off for so long that should come at once.
+const TOO_LATE: Span = Span::from_millis(500);
 
 /// One thing in the durable log.
 enum Logged {
@@ -62,6 +67,9 @@ pub struct Embedded {
     effects: Vec<Effect>,
     /// what survives a crash; not kept where there is none
     log: Option<Vec<Logged>>,
+    /// not stored yet, and what waits for that: only defects leave anything here
+    unstored: Vec<Logged>,
+    held: Vec<Effect>,
 }
 
 impl Embedded {
@@ -81,6 +89,8 @@ impl Embedded {
             outbox: FxHashMap::default(),
             effects: Vec::new(),
             log: None,
+            unstored: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -96,10 +106,22 @@ impl Embedded {
         self.due.push(now + takes, Due::Done(number));
     }
 
-    fn store(&mut self, what: impl FnOnce() -> Logged) {
-        if let Some(log) = &mut self.log {
+    /// A defect that lets something out before it stores what caused it, where anything is stored at all.
+    fn stores_late(&self) -> bool {
+        self.log.is_some() && matches!(self.defect, Some(Defect::EventBeforeCommit | Defect::AcknowledgedBeforeStored))
+    }
+
+    fn store(&mut self, now: Timestamp, what: impl FnOnce() -> Logged) {
+        let late = self.stores_late();
+        let Some(log) = &mut self.log else { return };
+        if !late {
             log.push(what());
+            return;
         }
+        if self.unstored.is_empty() {
+            self.due.push(now + TOO_LATE, Due::Store);
+        }
+        self.unstored.push(what());
     }
 
     fn handle(&mut self, now: Timestamp, inbound: Inbound) {
@@ -108,28 +130,60 @@ impl Embedded {
             Inbound::Answer { msg, outcome } => Input::Answer { msg, outcome },
         };
         // first to the log, then out: what it let out it will know again
-        self.store(|| Logged::Input(now, input.clone()));
+        self.store(now, || Logged::Input(now, input.clone()));
         self.core.handle(now, input, &mut self.effects);
     }
 
     fn wake(&mut self, now: Timestamp) {
         if self.core.next_due() <= now {
-            self.store(|| Logged::Woke(now));
+            self.store(now, || Logged::Woke(now));
             self.core.wake(now, &mut self.effects);
         }
     }
 
-    fn publish(&mut self, out: &mut Vec<Outbound>) {
-        for effect in self.effects.drain(..) {
-            out.push(match effect {
-                Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code },
-                Effect::Call(msg) => Outbound::Call(msg),
-                Effect::Event(msg) => {
-                    self.outbox.insert(msg.id, (msg.clone(), 0));
-                    Outbound::Event(msg)
-                }
-            });
+    fn publish(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        let late = self.stores_late();
+        for effect in std::mem::take(&mut self.effects) {
+            let early = match effect {
+                Effect::Event(_) => self.defect == Some(Defect::EventBeforeCommit),
+                Effect::Reply { .. } => self.defect == Some(Defect::AcknowledgedBeforeStored),
+                Effect::Call(_) => false,
+            };
+            if late && !early {
+                self.held.push(effect);
+            } else {
+                self.let_out(now, effect, out);
+            }
         }
+    }
+
+    fn let_out(&mut self, now: Timestamp, effect: Effect, out: &mut Vec<Outbound>) {
+        out.push(match effect {
+            Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code },
+            Effect::Call(msg) => Outbound::Call(msg),
+            Effect::Event(msg) => {
+                self.outbox.insert(msg.id, (msg.clone(), 0));
+                if self.defect == Some(Defect::EventLostOnCrash) && self.log.is_some() {
+                    // a task of its own will send it
+                    self.due.push(now + TOO_LATE, Due::Resend(msg.id));
+                    return;
+                }
+                Outbound::Event(msg)
+            }
+        });
+    }
+
+    /// An event goes out again as it was the first time.
+    fn send_again(&mut self, event: Id) -> Option<Message> {
+        let (msg, tries) = self.outbox.get(&event)?;
+        let (mut msg, tries) = (msg.clone(), *tries);
+        if self.defect == Some(Defect::BodyRegeneratedOnRedelivery)
+            && tries > 0
+            && let Some((_, _, net)) = self.core.order_state(msg.order)
+        {
+            msg.amount = Money(net);
+        }
+        Some(msg)
     }
 }
 
@@ -168,25 +222,32 @@ impl Target for Embedded {
                     }
                 }
                 Some((_, Due::Resend(id))) => {
-                    if let Some((msg, _)) = self.outbox.get(&id) {
-                        out.push(Outbound::Event(msg.clone()));
+                    out.extend(self.send_again(id).map(Outbound::Event));
+                }
+                Some((_, Due::Store)) => {
+                    self.log.get_or_insert_default().append(&mut self.unstored);
+                    for effect in std::mem::take(&mut self.held) {
+                        self.let_out(now, effect, out);
                     }
                 }
                 None => break,
             }
-            self.publish(out);
+            self.publish(now, out);
         }
         self.wake(now);
-        self.publish(out);
+        self.publish(now, out);
     }
 
-    fn acknowledged(&mut self, event: Id) {
+    fn acknowledged(&mut self, now: Timestamp, event: Id) {
         if self.outbox.remove(&event).is_some() {
-            self.store(|| Logged::Taken(event));
+            self.store(now, || Logged::Taken(event));
         }
     }
 
     fn refused(&mut self, now: Timestamp, event: Id) {
+        if self.defect == Some(Defect::WebhookDroppedAfter500) {
+            return self.acknowledged(now, event);
+        }
         if let Some((_, tries)) = self.outbox.get_mut(&event) {
             let wait = Span::from_secs(1 << (*tries).min(8));
             *tries += 1;
@@ -201,6 +262,8 @@ impl Target for Embedded {
         self.waiting.clear();
         self.due = Calendar::new();
         self.outbox.clear();
+        self.unstored.clear();
+        self.held.clear();
     }
 
     fn restart(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
@@ -209,7 +272,7 @@ impl Target for Embedded {
             match logged {
                 Logged::Input(at, input) => self.core.handle(*at, input.clone(), &mut self.effects),
                 Logged::Woke(at) => self.core.wake(*at, &mut self.effects),
-                Logged::Restarted(at) => self.core.restarted(*at),
+                Logged::Restarted(at) => self.core.restarted(*at, &mut self.effects),
                 Logged::Taken(event) => {
                     self.outbox.remove(event);
                 }
@@ -220,14 +283,17 @@ impl Target for Embedded {
                 }
             }
         }
+        if self.defect == Some(Defect::EventLostOnCrash) {
+            self.outbox.clear();
+        }
         let mut owed: Vec<Message> = self.outbox.values().map(|(msg, _)| msg.clone()).collect();
         owed.sort_unstable_by_key(|msg| msg.id);
         out.extend(owed.into_iter().map(Outbound::Event));
-        self.store(|| Logged::Restarted(now));
-        self.core.restarted(now);
+        self.store(now, || Logged::Restarted(now));
+        self.core.restarted(now, &mut self.effects);
         // calls that hang are tried again when their time-outs are over, which they may be by now
         self.wake(now);
-        self.publish(out);
+        self.publish(now, out);
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
