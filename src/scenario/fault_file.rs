@@ -282,8 +282,50 @@ impl Link {
 }
 
 impl FaultAction {
+    pub const ALL: [FaultAction; 15] = {
+        use FaultAction as A;
+        [
+            A::Duplicate,
+            A::Drop,
+            A::Delay,
+            A::Reorder,
+            A::Refuse,
+            A::Blackhole,
+            A::Unavailable,
+            A::Error,
+            A::Throttle,
+            A::LoseReply,
+            A::EffectLate,
+            A::Lose,
+            A::Mutate,
+            A::ExtraField,
+            A::Crash,
+        ]
+    };
+
+    /// As a file writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FaultAction::Duplicate => "duplicate",
+            FaultAction::Drop => "drop",
+            FaultAction::Delay => "delay",
+            FaultAction::Reorder => "reorder",
+            FaultAction::Refuse => "refuse",
+            FaultAction::Blackhole => "blackhole",
+            FaultAction::Unavailable => "unavailable",
+            FaultAction::Error => "error",
+            FaultAction::Throttle => "throttle",
+            FaultAction::LoseReply => "lose_reply",
+            FaultAction::EffectLate => "effect_late",
+            FaultAction::Lose => "lose",
+            FaultAction::Mutate => "mutate",
+            FaultAction::ExtraField => "extra_field",
+            FaultAction::Crash => "crash",
+        }
+    }
+
     /// An answer can only fail where somebody waits for one, and only feeds are mended by a snapshot.
-    fn fits(self, link: Link) -> bool {
+    pub fn fits(self, link: Link) -> bool {
         use FaultAction as A;
         match self {
             A::Crash => link == Link::Target,
@@ -471,7 +513,11 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
     only("directed", !crash, "messages; a crash has `after`");
     only("ops", !crash, "messages; a crash has `after`");
     if crash && rule.after.is_none() {
-        check.key(path, format!("rule `{}` needs `after`", rule.name), Some("what sets it off, such as `after = { fact = \"payment.capture\" }`".into()));
+        check.key(
+            path,
+            format!("rule `{}` needs `after`", rule.name),
+            Some("what sets it off, such as `after = { fact = \"payment.capture\" }`".into()),
+        );
     }
     if rule.action.needs_delay() && rule.delay.is_none() {
         check.key(path, format!("rule `{}` needs `delay`", rule.name), Some("a duration such as `\"5m\"`, or a range `\"1m..10m\"`".into()));
