@@ -31,6 +31,7 @@ pub enum Command {
   orderstorm run --case 'S06.*.delay.*'            cases by name
   orderstorm run S02 --orders 500 --faults none    one scenario, 500 orders
   orderstorm run --profile flash                   as a load profile says
+  orderstorm run S01.base --sweep single-fault     every single fault at every call site, once each
   orderstorm run --seeds 20 --record failures      twenty seeds, keep histories of failing cases only
   orderstorm run --source orders.csv.gz --columns map.toml   replay a real order history")]
     Run(RunArgs),
@@ -89,6 +90,10 @@ pub struct MatrixArgs {
     /// Run the matrix under so many seeds, from --seed on
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub seeds: u32,
+    /// Instead of fault sets: a calm run to see what there is, then one case for every single fault at every call site, or for a crash
+    /// of the target after every fact, claim, call, command and callback
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["faults", "profile", "source"])]
+    pub sweep: Option<Sweep>,
     /// Only cases whose name matches, such as `S06.*.delay.*` (scenario.variant.fault.channel.orders)
     #[arg(long, value_name = "GLOB")]
     pub case: Option<String>,
@@ -116,7 +121,7 @@ pub struct RunArgs {
     /// Folder for the results; a new one under results/ where absent
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Which histories to keep: all where absent, or with --seeds failures; `failures` runs a failing case again from its seed to
+    /// Which histories to keep: all where absent, or with --seeds or --sweep failures; `failures` runs a failing case again from its seed to
     /// record it
     #[arg(long, value_enum)]
     pub record: Option<Record>,
@@ -208,6 +213,21 @@ pub struct InitArgs {
 pub struct CompletionsArgs {
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sweep {
+    SingleFault,
+    Crash,
+}
+
+impl Sweep {
+    pub fn name(self) -> &'static str {
+        match self {
+            Sweep::SingleFault => "single-fault",
+            Sweep::Crash => "crash",
+        }
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,7 +4,7 @@
 //! Simultaneous items have one total order that follows from their content (class, entity, id), so neither the calendar's make nor
 //! the number of threads can show in a result.
 
-use crate::fault::{Acted, Fate, Link, Reply, Storm};
+use crate::fault::{Acted, Crash, Link, Moment, Reply, Storm};
 use crate::history::{Entry, Kind, Observer};
 use crate::model::{Code, Id, LineQty, Message, Money, Op, Order, OrderNo, Outcome};
 use crate::sim::{Calendar, Clock, Law, NoInbox, Purpose, Seed, Span, Timestamp, Wake};
@@ -64,6 +64,8 @@ enum Flight {
     Send(Send),
     /// a copy under a new id leaves
     Copy(Send),
+    /// another message under the same key leaves; a rule of this number makes it
+    Conflict(Send, u32),
     Arrive(Message),
     Hear {
         send: Send,
@@ -74,13 +76,39 @@ enum Flight {
     CallArrives {
         call: Message,
         lost: bool,
+        /// the answer carries fields that the target does not know
+        drift: bool,
     },
     AnswerArrives {
         msg: Message,
         outcome: Outcome,
     },
-    EventArrives(Message),
+    EventArrives {
+        event: Message,
+        /// the target hears that it was taken
+        heard: bool,
+    },
+    /// the target hears, or has waited long enough to believe, that its event was not taken
+    EventFailed(Id),
+    Crash {
+        rule: u32,
+        down: Span,
+        by: Message,
+    },
+    Restart {
+        rule: u32,
+        by: Message,
+    },
     World(Later),
+}
+
+/// A message of ours that waits for its answer.
+struct Waiting {
+    send: Send,
+    /// whoever sent it will not hear the answer, and gives up by itself
+    lost: bool,
+    /// the target has it
+    delivered: bool,
 }
 
 /// What the calendar holds. Ordered by class, entity and id; the slot only finds the body.
@@ -101,8 +129,11 @@ struct Loop<'a, O: Observer> {
     calendar: Calendar<Item>,
     slots: Vec<Option<Flight>>,
     free: Vec<u32>,
-    /// messages of ours that wait for their answer; true where the answer will be lost
-    pending: FxHashMap<Id, (Send, bool)>,
+    pending: FxHashMap<Id, Waiting>,
+    /// by key: the rule that sends another message under it once there is an answer, and how long after that
+    conflicts: FxHashMap<Id, (u32, Span)>,
+    /// the target is down: it refuses connections, and hears nothing
+    down: bool,
     now: Timestamp,
     n: u64,
     fired: Vec<u64>,
@@ -125,6 +156,8 @@ impl<'a> Engine<'a> {
             slots: Vec::new(),
             free: Vec::new(),
             pending: FxHashMap::default(),
+            conflicts: FxHashMap::default(),
+            down: false,
             now: Timestamp::ZERO,
             n: 0,
             fired: Vec::new(),
@@ -144,7 +177,7 @@ impl<'a> Engine<'a> {
             }
             let at_order = arrivals.peek().map_or(Timestamp::NEVER, |(at, _, _)| *at);
             let at_item = l.calendar.next_at().unwrap_or(Timestamp::NEVER);
-            let at_target = l.target.next_due();
+            let at_target = if l.down { Timestamp::NEVER } else { l.target.next_due() };
             let due = at_order.min(at_item).min(at_target);
             if due == Timestamp::NEVER || due > horizon {
                 break;
@@ -188,6 +221,12 @@ impl<'a> Engine<'a> {
 
 impl<O: Observer> Loop<'_, O> {
     fn write(&mut self, kind: Kind, outcome: Outcome, due: Timestamp, msg: Message) {
+        if let Some(moment) = moment(kind, outcome)
+            && let Some(Crash { rule, wait, down }) = self.storm.witness(self.now, moment, &msg)
+        {
+            let by = Message::of_order(msg.op, msg.id, msg.order);
+            self.later(wait, 0, rule.into(), 0, Flight::Crash { rule, down, by });
+        }
         self.n += 1;
         self.observer.observe(&Entry { n: self.n, at: self.now, due, kind, outcome, msg });
     }
@@ -227,23 +266,47 @@ impl<O: Observer> Loop<'_, O> {
             Flight::Send(send) => self.dispatch(send, true),
             Flight::Copy(send) => {
                 self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
-                self.pending.insert(send.msg.id, (send.clone(), false));
+                self.wait_for(send.clone(), false);
                 self.deliver(send.msg);
+            }
+            Flight::Conflict(send, rule) => {
+                self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
+                self.fault(rule, &send.msg);
+                let (link, order, id) = (self.link_time(&send.msg, 0), send.msg.order, send.msg.id);
+                self.later_msg(link, 3, order, id, Flight::Arrive(send.msg.clone()));
+                self.wait_for(send, false);
             }
             Flight::Arrive(msg) => self.deliver(msg),
             Flight::Hear { send, outcome, code, retry_after } => self.hear_reply(send, outcome, code, retry_after),
-            Flight::CallArrives { call, lost } => self.call_arrives(call, lost),
+            Flight::CallArrives { call, lost, drift } => self.call_arrives(call, lost, drift),
+            // the connection that it would have come by is gone
+            Flight::AnswerArrives { .. } if self.down => {}
             Flight::AnswerArrives { msg, outcome } => {
                 let mut out = std::mem::take(&mut self.out);
                 self.target.deliver(self.now, Inbound::Answer { msg, outcome }, &mut out);
                 self.heard(out);
             }
-            Flight::EventArrives(msg) => {
-                self.target.acknowledged(msg.id);
+            Flight::EventArrives { event, heard } => {
+                if heard && !self.down {
+                    self.target.acknowledged(self.now, event.id);
+                }
                 let mut actions = Actions::default();
-                self.world.on_event(self.now, &msg, &mut actions);
-                self.write(Kind::Event, Outcome::None, self.now, msg);
+                self.world.on_event(self.now, &event, &mut actions);
+                self.write(Kind::Event, Outcome::None, self.now, event);
                 self.act(actions, true);
+            }
+            Flight::EventFailed(id) => {
+                if !self.down {
+                    self.target.refused(self.now, id);
+                }
+            }
+            Flight::Crash { rule, down, by } => self.crash(rule, down, by),
+            Flight::Restart { rule, by } => {
+                self.note(rule, Op::TargetRestarted, &by);
+                self.down = false;
+                let mut out = std::mem::take(&mut self.out);
+                self.target.restart(self.now, &mut out);
+                self.heard(out);
             }
             Flight::World(what) => {
                 let mut actions = Actions::default();
@@ -271,12 +334,54 @@ impl<O: Observer> Loop<'_, O> {
         }
     }
 
-    fn fault(&mut self, fate: &Fate, msg: &Message) {
-        let at = fate.rule as usize - 1;
+    /// Kills the target. What had reached it and was not answered gets no answer; what it had sent is under way all the same.
+    fn crash(&mut self, rule: u32, down: Span, by: Message) {
+        if self.down {
+            return;
+        }
+        self.fired(rule);
+        self.note(rule, Op::TargetCrashed, &by);
+        self.down = true;
+        self.target.crash();
+        let mut cut: Vec<Id> = self.pending.iter().filter(|(_, waiting)| waiting.delivered && !waiting.lost).map(|(id, _)| *id).collect();
+        cut.sort_unstable();
+        for id in cut {
+            if let Some(waiting) = self.pending.get_mut(&id) {
+                waiting.lost = true;
+                let send = waiting.send.clone();
+                self.give_up_later(send);
+            }
+        }
+        self.later(down, 0, rule.into(), 1, Flight::Restart { rule, by });
+    }
+
+    /// Whoever sent it hears nothing and gives up.
+    fn give_up_later(&mut self, send: Send) {
+        let (order, id) = (send.msg.order, send.msg.id);
+        let heard = Flight::Hear { send, outcome: Outcome::TimedOut, code: Code::None, retry_after: Span::ZERO };
+        self.later_msg(SEND_TIMEOUT, 5, order, id, heard);
+    }
+
+    fn wait_for(&mut self, send: Send, lost: bool) {
+        self.pending.insert(send.msg.id, Waiting { send, lost, delivered: false });
+    }
+
+    fn fired(&mut self, rule: u32) {
+        let at = rule as usize - 1;
         if self.fired.len() <= at {
             self.fired.resize(at + 1, 0);
         }
         self.fired[at] += 1;
+    }
+
+    /// What a rule did to the target itself, set off by message `by`.
+    fn note(&mut self, rule: u32, op: Op, by: &Message) {
+        let note = Message { cause: by.id, seq: rule, ..Message::of_order(op, Id::NONE, by.order) };
+        self.write(Kind::Fault, Outcome::None, self.now, note);
+    }
+
+    fn fault(&mut self, rule: u32, msg: &Message) {
+        self.fired(rule);
         let note = Message {
             cause: msg.id,
             key: msg.key,
@@ -284,24 +389,30 @@ impl<O: Observer> Loop<'_, O> {
             ret: msg.ret,
             node: msg.node,
             sku: msg.sku,
-            seq: fate.rule,
+            seq: rule,
             ..Message::of_order(msg.op, Id::NONE, msg.order)
         };
         self.write(Kind::Fault, Outcome::None, self.now, note);
     }
 
     /// A message of the world leaves.
-    fn dispatch(&mut self, send: Send, faults: bool) {
+    fn dispatch(&mut self, mut send: Send, faults: bool) {
+        let mut fate = if faults { self.storm.ask(self.now, send.link, &send.msg) } else { None };
+        send.msg.drift |= fate.as_ref().is_some_and(|fate| fate.drift);
         self.write(Kind::Sent, Outcome::None, send.due.min(self.now), send.msg.clone());
         let link = self.link_time(&send.msg, 0);
         let (order, id) = (send.msg.order, send.msg.id);
-        let fate = if faults { self.storm.ask(self.now, send.link, &send.msg) } else { None };
+        if let Some((rule, wait)) = fate.as_ref().and_then(|fate| Some((fate.rule, fate.conflict?))) {
+            // the message itself goes its way
+            self.conflicts.insert(send.msg.key, (rule, wait));
+            fate = None;
+        }
         let Some(fate) = fate else {
             self.later_msg(link, 3, order, id, Flight::Arrive(send.msg.clone()));
-            self.pending.insert(id, (send, false));
+            self.wait_for(send, false);
             return;
         };
-        self.fault(&fate, &send.msg);
+        self.fault(fate.rule, &send.msg);
         for (at, delivery) in fate.deliveries.iter().enumerate() {
             let after = link + delivery.after;
             if delivery.new_id && at > 0 {
@@ -314,13 +425,10 @@ impl<O: Observer> Loop<'_, O> {
         }
         match fate.reply {
             Reply::Comes if fate.deliveries.is_empty() => {}
-            Reply::Comes => {
-                self.pending.insert(id, (send.clone(), false));
-            }
+            Reply::Comes => self.wait_for(send.clone(), false),
             Reply::Lost => {
-                self.pending.insert(id, (send.clone(), true));
-                let heard = Flight::Hear { send: send.clone(), outcome: Outcome::TimedOut, code: Code::None, retry_after: Span::ZERO };
-                self.later_msg(SEND_TIMEOUT, 5, order, id, heard);
+                self.wait_for(send.clone(), true);
+                self.give_up_later(send.clone());
             }
             Reply::Instead(outcome, retry_after) => {
                 let code = if outcome == Outcome::Backpressure { Code::Throttled } else { Code::None };
@@ -341,9 +449,25 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     fn deliver(&mut self, msg: Message) {
+        if self.down {
+            return self.refuse(msg.id);
+        }
+        if let Some(waiting) = self.pending.get_mut(&msg.id) {
+            waiting.delivered = true;
+        }
         let mut out = std::mem::take(&mut self.out);
         self.target.deliver(self.now, Inbound::Message(msg), &mut out);
         self.heard(out);
+    }
+
+    /// Nobody listens where the message was to go.
+    fn refuse(&mut self, id: Id) {
+        // who gives up by itself, or was answered before, hears nothing new
+        let Some(waiting) = self.pending.get(&id).filter(|waiting| !waiting.lost) else { return };
+        let (send, link) = (waiting.send.clone(), self.link_time(&waiting.send.msg, 1));
+        self.pending.remove(&id);
+        let order = send.msg.order;
+        self.later_msg(link, 5, order, id, Flight::Hear { send, outcome: Outcome::Refused, code: Code::None, retry_after: Span::ZERO });
     }
 
     fn hear_reply(&mut self, send: Send, outcome: Outcome, code: Code, retry_after: Span) {
@@ -362,6 +486,13 @@ impl<O: Observer> Loop<'_, O> {
             ..Message::of_order(send.msg.op, send.msg.id, send.msg.order)
         };
         self.write(Kind::Reply, outcome, send.due.min(self.now), msg);
+        if is_definite(outcome)
+            && let Some((rule, wait)) = self.conflicts.remove(&send.msg.key)
+            && let Some(msg) = self.world.conflicting(&send.msg)
+        {
+            let (order, id) = (msg.order, msg.id);
+            self.later_msg(wait, 1, order, id, Flight::Conflict(Send { msg, due: self.now + wait, ..send.clone() }, rule));
+        }
         let mut actions = Actions::default();
         self.world.on_reply(self.now, &send, outcome, code, retry_after, &mut actions);
         self.act(actions, true);
@@ -372,7 +503,7 @@ impl<O: Observer> Loop<'_, O> {
         for outbound in out.drain(..) {
             match outbound {
                 Outbound::Reply { to, outcome, code } => {
-                    let Some((send, lost)) = self.pending.remove(&to) else { continue };
+                    let Some(Waiting { send, lost, .. }) = self.pending.remove(&to) else { continue };
                     if !lost {
                         let link = self.link_time(&send.msg, 1);
                         let (order, id) = (send.msg.order, send.msg.id);
@@ -390,14 +521,14 @@ impl<O: Observer> Loop<'_, O> {
         let link = self.link_time(&call, 2);
         let (order, id) = (call.order, call.id);
         let Some(fate) = self.storm.ask(self.now, Link::Calls, &call) else {
-            self.later_msg(link, 6, order, id, Flight::CallArrives { call, lost: false });
+            self.later_msg(link, 6, order, id, Flight::CallArrives { call, lost: false, drift: false });
             return;
         };
-        self.fault(&fate, &call);
+        self.fault(fate.rule, &call);
         let lost = fate.reply == Reply::Lost;
         for (at, delivery) in fate.deliveries.iter().enumerate() {
             // the answer to a copy finds nobody who waits for it
-            let arrives = Flight::CallArrives { call: call.clone(), lost: lost || at > 0 };
+            let arrives = Flight::CallArrives { call: call.clone(), lost: lost || at > 0, drift: fate.drift };
             self.later_msg(link + delivery.after, 6, order, id, arrives);
         }
         if let Reply::Instead(outcome, retry_after) = fate.reply {
@@ -407,10 +538,11 @@ impl<O: Observer> Loop<'_, O> {
         }
     }
 
-    fn call_arrives(&mut self, call: Message, lost: bool) {
+    fn call_arrives(&mut self, call: Message, lost: bool, drift: bool) {
         self.write(Kind::Call, Outcome::None, self.now, call.clone());
         let mut actions = Actions::default();
-        let (outcome, answer, takes) = self.world.on_call(self.now, &call, &mut actions);
+        let (outcome, mut answer, takes) = self.world.on_call(self.now, &call, &mut actions);
+        answer.drift = drift;
         let (facts, rest) = (std::mem::take(&mut actions.facts), actions);
         self.act(Actions { facts, ..Actions::default() }, true);
         self.write(Kind::Answer, outcome, self.now, answer.clone());
@@ -426,15 +558,22 @@ impl<O: Observer> Loop<'_, O> {
         let link = self.link_time(&event, 4);
         let (order, id) = (event.order, event.id);
         let Some(fate) = self.storm.ask(self.now, Link::Events, &event) else {
-            self.later_msg(link, 8, order, id, Flight::EventArrives(event));
+            self.later_msg(link, 8, order, id, Flight::EventArrives { event, heard: true });
             return;
         };
-        self.fault(&fate, &event);
-        if fate.deliveries.is_empty() {
-            self.target.refused(self.now, id);
-        }
+        self.fault(fate.rule, &event);
+        let failed = match fate.reply {
+            Reply::Comes => None,
+            Reply::Lost => Some(SEND_TIMEOUT),
+            Reply::Instead(..) => Some(link),
+            Reply::SentAgain(after) => Some(after),
+        };
         for delivery in &fate.deliveries {
-            self.later_msg(link + delivery.after, 8, order, id, Flight::EventArrives(event.clone()));
+            let arrives = Flight::EventArrives { event: event.clone(), heard: failed.is_none() };
+            self.later_msg(link + delivery.after, 8, order, id, arrives);
+        }
+        if let Some(after) = failed {
+            self.later_msg(after, 9, order, id, Flight::EventFailed(id));
         }
     }
 
@@ -455,4 +594,20 @@ impl<O: Observer> Loop<'_, O> {
             self.write(Kind::State, Outcome::Ok, self.now, msg);
         }
     }
+}
+
+/// The sort of thing that may set a rule off. Of answers only those that say something for certain.
+fn moment(kind: Kind, outcome: Outcome) -> Option<Moment> {
+    match kind {
+        Kind::Sent => Some(Moment::Sent),
+        Kind::Reply => is_definite(outcome).then_some(Moment::Reply),
+        Kind::Call => Some(Moment::Call),
+        Kind::Event => Some(Moment::Event),
+        Kind::Fact => Some(Moment::Fact),
+        Kind::Answer | Kind::Fault | Kind::State | Kind::Mark => None,
+    }
+}
+
+fn is_definite(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected)
 }

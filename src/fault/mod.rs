@@ -6,6 +6,7 @@
 
 use crate::model::{Fixture, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 pub use crate::scenario::Link;
+pub use crate::scenario::Moment;
 use crate::scenario::{Address, FaultAction, FaultRule, FaultRuleFile, FaultSet};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
@@ -44,6 +45,19 @@ pub struct Fate {
     pub reply: Reply,
     /// a snapshot of the node follows after so long
     pub resync: Option<Span>,
+    /// so long after its answer another message follows under the same key
+    pub conflict: Option<Span>,
+    /// it (of a call: its answer) carries fields that the target does not know
+    pub drift: bool,
+}
+
+/// The target goes down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Crash {
+    /// number of the rule, from 1
+    pub rule: u32,
+    pub wait: Span,
+    pub down: Span,
 }
 
 /// A rule acted on a message: which one, and what became of it.
@@ -78,13 +92,16 @@ pub struct Storm {
     acted: Option<Vec<Acted>>,
     /// when the window of a rule opened
     opened: Vec<Option<Timestamp>>,
+    /// rules that something in the record sets off, and how often that was seen
+    waiting: Vec<(u32, u32)>,
 }
 
 impl Storm {
     pub fn new(set: &FaultSet, seed: Seed, directed_at: u32, calm: Timestamp, estate: &Fixture) -> Storm {
         let mut named: FxHashMap<(u64, Op), SmallVec<[u32; 1]>> = FxHashMap::default();
         let mut general = Vec::new();
-        for (at, rule) in (0..).zip(&set.rules) {
+        let waiting = (0..).zip(&set.rules).filter(|(_, rule)| rule.after.is_some()).map(|(at, _)| (at, 0)).collect();
+        for (at, rule) in (0..).zip(&set.rules).filter(|(_, rule)| rule.link != Link::Target) {
             let Some(address) = &rule.address else {
                 general.push(at);
                 continue;
@@ -97,7 +114,7 @@ impl Storm {
         }
         let opened = vec![None; set.rules.len()];
         let (seen, asked) = (FxHashMap::default(), FxHashMap::default());
-        Storm { rules: set.rules.clone(), seed, directed_at, calm, seen, named, general, asked, acted: None, opened }
+        Storm { rules: set.rules.clone(), seed, directed_at, calm, seen, named, general, asked, acted: None, opened, waiting }
     }
 
     /// Keeps what the rules do, for [`Storm::acted`].
@@ -108,6 +125,28 @@ impl Storm {
     /// What the rules did, in order of time; empty unless it was to be remembered.
     pub fn acted(self) -> Vec<Acted> {
         self.acted.unwrap_or_default()
+    }
+
+    /// Something was recorded: windows that wait for it open, and what crash it sets off is said.
+    pub fn witness(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
+        let mut crash = None;
+        for (at, count) in &mut self.waiting {
+            let rule = &self.rules[*at as usize];
+            let Some(after) = rule.after.filter(|after| after.moment == moment && after.op == msg.op) else { continue };
+            if msg.order.is_some() && msg.order.0 != after.order.unwrap_or(self.directed_at) {
+                continue;
+            }
+            *count += 1;
+            if *count != after.nth || now >= self.calm {
+                continue;
+            }
+            if rule.action == FaultAction::Crash {
+                crash = Some(Crash { rule: *at + 1, wait: after.wait, down: rule.down });
+            } else {
+                self.opened[*at as usize] = Some(now + after.wait);
+            }
+        }
+        crash
     }
 
     /// What becomes of `msg` on `link` at `now`; none where no rule acts.
@@ -145,7 +184,11 @@ impl Storm {
             *seen += 1;
             let nth = *seen;
             let hit = match rule.lasts {
-                Some(lasts) => now < *self.opened[at as usize].get_or_insert(now) + lasts,
+                Some(lasts) => {
+                    let window = &mut self.opened[at as usize];
+                    let opened = if rule.after.is_some() { *window } else { Some(*window.get_or_insert(now)) };
+                    opened.is_some_and(|opened| opened <= now && now < opened + lasts)
+                }
                 None => {
                     let directed = rule.directed && nth == 1 && (link == Link::Feeds || msg.order.0 == self.directed_at);
                     directed || self.seed.draw(of_rule(SHARE, at), entity, step(msg.op, nth)).chance(rule.share)
@@ -162,6 +205,7 @@ impl Storm {
         let rule = &self.rules[at as usize];
         let mut draw = self.seed.draw(of_rule(DELAY, at), entity, step);
         let mut delay = || if rule.delay.lo >= rule.delay.hi { rule.delay.lo } else { draw.span(rule.delay.lo, rule.delay.hi) };
+        let mut conflict = None;
         let once = |after| smallvec![Delivery { after, new_id: false }];
         let (deliveries, reply): (SmallVec<[Delivery; 2]>, Reply) = match rule.action {
             FaultAction::Duplicate => {
@@ -184,16 +228,21 @@ impl Storm {
             FaultAction::LoseReply => (once(Span::ZERO), Reply::Lost),
             FaultAction::EffectLate => (once(delay()), Reply::Lost),
             FaultAction::Lose => (SmallVec::new(), Reply::Comes),
+            FaultAction::Mutate => {
+                conflict = Some(delay());
+                (once(Span::ZERO), Reply::Comes)
+            }
+            FaultAction::ExtraField | FaultAction::Crash => (once(Span::ZERO), Reply::Comes),
         };
         let resync = (rule.action == FaultAction::Lose).then_some(rule.resync);
-        Fate { rule: at + 1, deliveries, reply, resync }
+        Fate { rule: at + 1, deliveries, reply, resync, conflict, drift: rule.action == FaultAction::ExtraField }
     }
 }
 
 impl Acted {
     /// A rule that does this and nothing else. `set` and `estate` are those of the run in which it happened.
     pub fn as_rule(&self, set: &FaultSet, estate: &Fixture) -> FaultRuleFile {
-        let Fate { rule, deliveries, reply, resync } = &self.fate;
+        let Fate { rule, deliveries, reply, resync, conflict, .. } = &self.fate;
         let rule = &set.rules[*rule as usize - 1];
         let name_of = |address: String| format!("{}.{address}.{}.{}", rule.name, self.op.name(), self.nth);
         let after = || deliveries.first().map(|delivery| delivery.after.exact());
@@ -215,6 +264,9 @@ impl Acted {
             delay: None,
             retry_after: None,
             resync: resync.map(Span::exact),
+            down: None,
+            after: None,
+            wait: None,
         };
         if self.link == Link::Feeds {
             let (node, sku) = (estate.node_name(self.node), estate.sku_name(self.sku));
@@ -227,6 +279,7 @@ impl Acted {
             FaultAction::Delay | FaultAction::EffectLate => file.delay = after(),
             // once it is known by how much, a message that lets others overtake it is one that is late
             FaultAction::Reorder => (file.action, file.delay) = (FaultAction::Delay, after()),
+            FaultAction::Mutate => file.delay = conflict.map(Span::exact),
             FaultAction::Throttle => file.retry_after = Some(rule.retry_after.exact()),
             FaultAction::Drop => {
                 if let Reply::SentAgain(after) = reply {

@@ -42,6 +42,8 @@ pub struct Message {
     pub seq: u32,
     /// id of the message that caused this one
     pub cause: Id,
+    /// it carries fields that the receiver does not know: a newer sender wrote it
+    pub drift: bool,
     pub lines: Lines,
     /// PlaceOrder: the order. RequestExchange: the new lines.
     pub body: Option<Arc<Order>>,
@@ -65,6 +67,7 @@ impl Message {
             code: Code::None,
             seq: 0,
             cause: Id::NONE,
+            drift: false,
             lines: Lines::new(),
             body: None,
         }

@@ -160,6 +160,8 @@ ops! {
         MarkCalm = "mark.calm",
         MarkRest = "mark.rest",
         MarkStopped = "mark.stopped",
+        TargetCrashed = "target.crashed",
+        TargetRestarted = "target.restarted",
     }
 }
 

@@ -45,6 +45,14 @@ defects! {
     CancelAlthoughShipped = "cancel-although-shipped": "an order is called cancelled although its node said that the parcel has left", caught by ["RELEASED_ON_END", "MONEY_CONSERVED", "PARTNER_AGREEMENT"], seen in "cancel against ship races";
     NegativeDeltaIgnored = "negative-delta-ignored": "an inventory delta below zero is ignored", caught by ["NO_OVERSELL", "STOCK_CONSERVED"], seen in "unsigned quantities in feeds";
     RestockAtWrongNode = "restock-at-wrong-node": "returned goods are booked at the first node, wherever they came in", caught by ["STOCK_CONSERVED"], seen in "returns in store booked at the warehouse";
+    EventBeforeCommit = "event-before-commit": "events leave before what caused them is stored: killed in between, it has told what never was", caught by ["ACCEPT_ONCE", "EVENT_STABLE", "PARTNER_AGREEMENT", "STATE_AGREEMENT"], seen in "openedx-events PR 292 (immediate send)";
+    EventLostOnCrash = "event-lost-on-crash": "there is no durable outbox: events wait in memory for a moment, and a crash takes them", caught by ["EVENT_GAPLESS", "PARTNER_AGREEMENT"], seen in "gofastr #25, Truxify #11215";
+    ReplayNotIdempotent = "replay-not-idempotent": "recovery takes the last step of every open order again: it reserves twice", caught by ["ALLOC_WITHIN_ORDER", "RELEASED_ON_END", "NO_OVERSELL"], seen in "recovery that replays effects with its log";
+    KeyConflictOverwrites = "key-conflict-overwrites": "another order under a known key is taken as an update of the first", caught by ["REPLY_IDEMPOTENT", "ALLOC_WITHIN_ORDER", "SHIP_ONCE"], seen in "ietf httpapi idempotency #2, #3";
+    UnknownFieldPoisons = "unknown-field-poisons": "a message of an order with an unknown field is answered with ok and then lost in the parser", caught by ["NO_LOST"], seen in "strict readers against newer writers";
+    WebhookDroppedAfter500 = "webhook-dropped-after-500": "an event that its subscriber refused once is never sent again", caught by ["EVENT_GAPLESS", "NO_LOST"], seen in "webhooks without retries";
+    BodyRegeneratedOnRedelivery = "body-regenerated-on-redelivery": "an event that is sent again carries the amount of now under its old id", caught by ["EVIDENCE", "EVENT_STABLE", "PARTNER_AGREEMENT"], seen in "redelivery that renders its payload anew";
+    AcknowledgedBeforeStored = "acknowledged-before-stored": "a message is answered before it is stored: a crash takes it, and nobody sends it again", caught by ["NO_LOST", "PARTNER_AGREEMENT"], seen in "write-behind in front of a queue";
 }
 
 impl Defect {

@@ -22,7 +22,7 @@ mod stock;
 
 pub use defects::{DEFECTS, Defect, DefectEntry};
 
-use crate::model::{Code, Fid, Fixture, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::model::{Class, Code, Fid, Fixture, Id, Lines, Message, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::{Calendar, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use state::{Oid, OrderState};
@@ -76,6 +76,9 @@ impl Default for Settings {
     }
 }
 
+/// After a restart others have so long to repeat what nobody heard: longer than senders wait between two attempts.
+const PATIENCE: Span = Span::from_mins(15);
+
 /// Something due by itself. Ordered by content, so that simultaneous timers fire in one order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
@@ -86,6 +89,9 @@ enum Timer {
     CallTimeout(Id, u32),
     CallRetry(Id, u32),
 }
+
+/// The content of a command.
+type Asked = (Op, OrderNo, Id, Code, Lines, Option<Arc<Order>>);
 
 /// The orchestrator.
 pub struct Reference {
@@ -104,7 +110,11 @@ pub struct Reference {
     /// callbacks about returns that nobody has requested yet
     parked: FxHashMap<Id, Vec<Message>>,
     seen_messages: FxHashMap<Id, ()>,
+    /// what was first asked under a key; of PlaceOrder the order itself remembers
+    asked: FxHashMap<Id, Asked>,
     timers: Calendar<Timer>,
+    /// no deadline of others runs out before: it was down, and whoever kept one could not say so
+    patient_until: Timestamp,
     seed: Seed,
     next_id: u64,
     now: Timestamp,
@@ -128,7 +138,9 @@ impl Reference {
             calls: FxHashMap::default(),
             parked: FxHashMap::default(),
             seen_messages: FxHashMap::default(),
+            asked: FxHashMap::default(),
             timers: Calendar::new(),
+            patient_until: Timestamp::ZERO,
             seed,
             next_id: 0,
             now: Timestamp::ZERO,
@@ -164,6 +176,11 @@ impl Reference {
         self.cause = Id::NONE;
         while self.timers.next_at().is_some_and(|at| at <= now) {
             let Some((_, timer)) = self.timers.pop() else { break };
+            let deadline = matches!(timer, Timer::Remorse(_) | Timer::AcceptSla(_) | Timer::PickupHold(_));
+            if deadline && now < self.patient_until {
+                self.timers.push(self.patient_until, timer);
+                continue;
+            }
             match timer {
                 Timer::LateReserve(oid) => self.on_late_reserve(oid),
                 Timer::Remorse(oid) => self.on_remorse_over(oid),
@@ -176,8 +193,32 @@ impl Reference {
         effects.append(&mut self.out);
     }
 
+    /// Another command came under this one's key before.
+    fn reuses_key(&mut self, msg: &Message) -> bool {
+        if msg.op.class() != Class::Command || msg.op == Op::PlaceOrder {
+            return false;
+        }
+        let asked = || (msg.op, msg.order, msg.ret, msg.code, msg.lines.clone(), msg.body.clone());
+        *self.asked.entry(msg.key).or_insert_with(asked) != asked()
+    }
+
+    /// It was down, and has its journal behind it: from now on it is heard and hears again. To be put in the journal itself.
+    pub fn restarted(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.now = now;
+        self.cause = Id::NONE;
+        self.patient_until = now + PATIENCE;
+        // a number that was given out and forgotten must not come to mean another thing
+        self.next_id = ((self.next_id >> 24) + 1) << 24;
+        if self.has(Defect::ReplayNotIdempotent) {
+            self.reserve_again();
+        }
+        effects.append(&mut self.out);
+    }
+
     fn on_message(&mut self, msg: &Message) {
         let (outcome, code) = match msg.op {
+            _ if msg.drift && msg.order.is_some() && self.has(Defect::UnknownFieldPoisons) => (Outcome::Ok, Code::None),
+            _ if self.reuses_key(msg) => (Outcome::Rejected, Code::KeyReuse),
             Op::PlaceOrder => self.place(msg),
             Op::CancelOrder => self.cancel(msg),
             Op::RequestReturn => self.request_return(msg),
@@ -190,7 +231,7 @@ impl Reference {
             Op::CbPaymentExpired => self.on_payment_expired(msg),
             Op::CbFraudDecided => self.on_fraud_decided(msg),
             Op::CbNodeReceived | Op::CbNodeInspected => self.on_return_callback(msg),
-            op if op.class() == crate::model::Class::Callback => self.on_node_callback(msg),
+            op if op.class() == Class::Callback => self.on_node_callback(msg),
             _ => (Outcome::Rejected, Code::Invalid),
         };
         self.out.push(Effect::Reply { to: msg.id, outcome, code });

@@ -4,9 +4,10 @@ use super::calls::Kind;
 use super::sourcing::{Pick, Want};
 use super::state::{Fulfillment, LineState, Oid, OrderState, Screen, Stage, Status, Units};
 use super::{Defect, Reference, Timer};
-use crate::model::{Code, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, NodeId, Op, OrderLine, Outcome, SkuId};
+use crate::model::{Code, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, NodeId, Op, Order, OrderLine, Outcome, SkuId};
 use crate::sim::Span;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// How long after the look the write comes, where the two are not one.
 const LATE_RESERVE: Span = Span::from_secs(2);
@@ -43,6 +44,9 @@ impl Reference {
             if !forgotten {
                 let Some(first) = self.orders.get(&Oid::new(msg.order, 0)) else { return (Outcome::Error, Code::None) };
                 if *first.order != *body {
+                    if self.has(Defect::KeyConflictOverwrites) {
+                        return self.overwrite(Oid::new(msg.order, 0), &body);
+                    }
                     return (Outcome::Rejected, Code::KeyReuse);
                 }
                 return match first.status {
@@ -122,6 +126,42 @@ impl Reference {
         self.notify(oid, 0, Code::NoteConfirmed, Id::NONE);
         self.advance(oid);
         (Outcome::Ok, Code::None)
+    }
+
+    /// A defect's: takes a larger order in place of the first.
+    fn overwrite(&mut self, oid: Oid, body: &Arc<Order>) -> (Outcome, Code) {
+        let Some(order) = self.orders.get_mut(&oid).filter(|order| order.status == Status::Open) else { return (Outcome::Ok, Code::None) };
+        order.order = body.clone();
+        let mut wants = Vec::new();
+        for line in &body.lines {
+            if let Some(known) = order.line_mut(line.line).filter(|known| known.qty < line.qty) {
+                wants.push(Want::of(known, line.qty - known.qty));
+                (known.qty, known.total) = (line.qty, line.total());
+            }
+        }
+        let picks = self.source_new(body.ship_to, &wants);
+        self.promise(oid, &wants, &picks);
+        self.advance(oid);
+        (Outcome::Ok, Code::None)
+    }
+
+    /// A defect's: reserves once more what open orders have reserved, and forgets that it has it twice.
+    pub(super) fn reserve_again(&mut self) {
+        let mut open: Vec<Oid> = self.orders.iter().filter(|(_, order)| order.status == Status::Open).map(|(oid, _)| *oid).collect();
+        open.sort_unstable();
+        for oid in open {
+            let lines = self.orders.get(&oid).map_or(&[][..], |order| &order.lines);
+            let each = lines.iter().flat_map(|line| line.reserved.iter().map(move |(node, qty)| (line, *node, *qty)));
+            let again: Vec<(NodeId, LineQty)> =
+                each.map(|(line, node, qty)| (node, LineQty { line: line.line, sku: line.sku, qty: qty as i32, seq: 0 })).collect();
+            for (node, item) in again {
+                self.stock.reserve(node, item.sku, item.qty as u32);
+                self.event(oid, Op::InventoryReserved, |m| {
+                    m.node = node;
+                    m.lines.push(item);
+                });
+            }
+        }
     }
 
     fn is_old(&self, order: crate::model::OrderNo) -> bool {

@@ -71,6 +71,9 @@ pub fn simulate<O: Observer>(setup: &Setup, case: &Case, part: &Partition, clock
     let (world, opening) = World::new(&part.plan);
     let settings = Settings { remorse_hold: case.scenario.remorse_hold, ..Settings::default() };
     let mut target = Embedded::new(part.plan.estate.clone(), settings, setup.service.clone(), setup.defect, part.seed);
+    if case.fault.crashes() {
+        target = target.durable();
+    }
     let engine = Engine {
         world,
         opening,

@@ -2,7 +2,7 @@
 
 use super::execute::{self, Setup};
 use super::source::{self, Recorded};
-use super::{Ended, Stop, Trouble, cannot_write, say, shown, width};
+use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
 use crate::check::{CheckResult, Verdict};
 use crate::cli::{Format, MatrixArgs, PlanArgs, Record, RunArgs};
 use crate::history::{combined_digest, combined_hex};
@@ -23,6 +23,8 @@ struct Chosen {
     expansion: Expansion,
     library: Library,
     recorded: Option<Arc<Recorded>>,
+    /// the cases are those of a sweep
+    swept: bool,
 }
 
 impl Chosen {
@@ -37,7 +39,7 @@ impl Chosen {
     }
 }
 
-fn choose(args: &MatrixArgs) -> Result<Chosen, Trouble> {
+fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble> {
     let mut library = Library::shipped()?;
     let faults = library.fault_sets(&args.faults)?;
     let profile = args.profile.as_deref().map(|name| library.load_profile(name)).transpose()?;
@@ -58,7 +60,10 @@ fn choose(args: &MatrixArgs) -> Result<Chosen, Trouble> {
         _ => (library.scenarios(&args.scenarios)?, None),
     };
     let selection = Selection { profile, orders: args.orders, seed: Seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
-    let expansion = expand(&scenarios, &faults, &selection);
+    let expansion = match args.sweep {
+        Some(what) => sweep::cases(&scenarios, setup, what, &selection),
+        None => expand(&scenarios, &faults, &selection),
+    };
     if expansion.cases.is_empty() {
         let glob = args.case.clone().unwrap_or_default();
         let problem = Problem::plain(
@@ -67,7 +72,7 @@ fn choose(args: &MatrixArgs) -> Result<Chosen, Trouble> {
         );
         return Err(Problems(vec![problem]).into());
     }
-    Ok(Chosen { expansion, library, recorded })
+    Ok(Chosen { expansion, library, recorded, swept: args.sweep.is_some() })
 }
 
 fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
@@ -89,6 +94,7 @@ fn arguments(args: &RunArgs) -> String {
     add("--profile", m.profile.clone());
     add("--orders", m.orders.map(|n| n.to_string()));
     add("--faults", (m.faults != ["all"]).then(|| m.faults.join(",")));
+    add("--sweep", m.sweep.map(|sweep| sweep.name().into()));
     add("--source", m.source.as_ref().map(|path| path.display().to_string()));
     add("--columns", m.columns.clone());
     add("--defect", args.defect.clone());
@@ -103,7 +109,8 @@ fn quoted(word: &str) -> String {
 }
 
 pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
-    let chosen = choose(&args.matrix)?;
+    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() };
+    let chosen = choose(&args.matrix, &setup)?;
     let expansion = &chosen.expansion;
     if args.format == Format::Json {
         let cases: Vec<serde_json::Value> = expansion
@@ -137,7 +144,7 @@ pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
     let orders: u64 = applicable.iter().map(|case| u64::from(case.orders)).sum();
     out += &format!("\n{}\n", expansion.cover);
     out += &format!("{} cases to run, {} not applicable; {orders} orders in all.\n", applicable.len(), expansion.cases.len() - applicable.len());
-    out += &format!("{}\n", estimate(&chosen, &applicable, orders));
+    out += &format!("{}\n", estimate(&setup, &chosen, &applicable, orders));
     say(&out);
     Ok(Ended::Good)
 }
@@ -151,8 +158,7 @@ fn steps_of(case: &Case) -> String {
 }
 
 /// How long it would take: measured on a few of the cases, for machines differ.
-fn estimate(chosen: &Chosen, applicable: &[&Case], orders: u64) -> String {
-    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() };
+fn estimate(setup: &Setup, chosen: &Chosen, applicable: &[&Case], orders: u64) -> String {
     let watch = Stopwatch::start();
     let mut done = 0;
     let every = (applicable.len() / 12).max(1);
@@ -161,7 +167,7 @@ fn estimate(chosen: &Chosen, applicable: &[&Case], orders: u64) -> String {
             break;
         }
         let part = chosen.partition(case, 0);
-        if execute::partition(&setup, case, &part, None, &Stop::new()).is_ok() {
+        if execute::partition(setup, case, &part, None, &Stop::new()).is_ok() {
             done += u64::from(part.orders);
         }
     }
@@ -192,7 +198,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         service: ServiceModel::default(),
         arguments: arguments(args),
     };
-    let chosen = choose(&args.matrix)?;
+    let chosen = choose(&args.matrix, &setup)?;
     if args.check_determinism {
         return check_determinism(&setup, &chosen, args, stop);
     }
@@ -201,7 +207,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     std::fs::create_dir_all(&histories).map_err(|error| cannot_write(&histories, &error))?;
     let watch = Stopwatch::start();
     let cases = &chosen.expansion.cases;
-    let record = args.record.unwrap_or(if args.matrix.seeds > 1 { Record::Failures } else { Record::All });
+    let record = args.record.unwrap_or(if args.matrix.seeds > 1 || chosen.swept { Record::Failures } else { Record::All });
     let units: Vec<(usize, u32)> = (0..cases.len())
         .flat_map(|at| (0..if cases[at].not_applicable.is_some() { 1 } else { chosen.partitions(&cases[at]) }).map(move |number| (at, number)))
         .collect();
@@ -313,7 +319,7 @@ struct Rows {
 impl Rows {
     fn add(&mut self, case: CaseReport) {
         let folds = matches!(case.verdict, Verdict::Pass | Verdict::NotApplicable);
-        let cell = [case.scenario.as_str(), &case.variant, &case.fault, &case.channel, &case.orders.to_string()].join(".");
+        let cell = case.name.split(".seed").next().unwrap_or(&case.name).to_string();
         match self.good.get(&cell) {
             Some(at) if folds && self.cases[*at].verdict == case.verdict => {
                 let row = &mut self.cases[*at];
@@ -416,7 +422,8 @@ fn case_report(
         name: case.name.clone(),
         scenario: case.scenario.name.clone(),
         variant: case.scenario.variant.clone(),
-        fault: case.fault.name.clone(),
+        // of a sweep each case has a set of its own; the column is what they have in common
+        fault: if chosen.swept { case.fault.title.clone() } else { case.fault.name.clone() },
         channel: case.channel.name().into(),
         orders: case.orders,
         seeds: 1,

@@ -7,6 +7,7 @@ mod matrix;
 mod source;
 mod stop;
 mod stored;
+mod sweep;
 
 pub use stop::Stop;
 

@@ -73,6 +73,35 @@ pub struct FaultRuleFile {
     pub retry_after: Option<String>,
     /// lose (feeds): a snapshot that mends the gap follows after this long
     pub resync: Option<String>,
+    /// crash: how long the target is down; 5s where absent
+    pub down: Option<String>,
+    /// crash: what sets it off. With `lasts`: what opens the window
+    pub after: Option<AfterFile>,
+    /// how long after that; at once where absent
+    pub wait: Option<String>,
+}
+
+/// Something in the record that sets a rule off, once: one of `fact`, `event`, `call`, `sent` and `reply` says what.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AfterFile {
+    /// an effect in a partner's books or on a shelf: nobody has told the target yet
+    pub fact: Option<String>,
+    /// an event of the target is heard
+    pub event: Option<String>,
+    /// a call of the target reaches its partner
+    pub call: Option<String>,
+    /// a command, feed or callback leaves its sender
+    pub sent: Option<String>,
+    /// a definite answer to one of these is heard
+    pub reply: Option<String>,
+    /// of the order of this number; where absent of the directed order, the first of the case
+    #[schemars(range(min = 1, max = 100000000))]
+    pub order: Option<u32>,
+    /// which of them, from 1
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub nth: u32,
 }
 
 fn yes() -> bool {
@@ -96,6 +125,8 @@ pub enum Link {
     Calls,
     /// target to the harness's event sink
     Events,
+    /// no link: the target itself
+    Target,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -125,6 +156,12 @@ pub enum FaultAction {
     EffectLate,
     /// lost for good (feeds); a snapshot follows after `resync`
     Lose,
+    /// when it was answered, another command follows `delay` later under the same idempotency key, with other content
+    Mutate,
+    /// the message (calls: the answer) carries fields that the target does not know
+    ExtraField,
+    /// the target's process is killed, and started again `down` later from what it had stored
+    Crash,
 }
 
 /// A storm, checked.
@@ -158,6 +195,51 @@ pub struct FaultRule {
     pub delay: super::SpanRange,
     pub retry_after: Span,
     pub resync: Span,
+    pub down: Span,
+    pub after: Option<Trigger>,
+}
+
+/// What sets a rule off: the `nth` thing of a kind, and how long after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trigger {
+    pub moment: Moment,
+    pub op: Op,
+    /// the directed order where none is named
+    pub order: Option<u32>,
+    pub nth: u32,
+    pub wait: Span,
+}
+
+/// What sort of entry of the record sets a rule off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    Fact,
+    Event,
+    Call,
+    Sent,
+    Reply,
+}
+
+impl Moment {
+    pub fn name(self) -> &'static str {
+        match self {
+            Moment::Fact => "fact",
+            Moment::Event => "event",
+            Moment::Call => "call",
+            Moment::Sent => "sent",
+            Moment::Reply => "reply",
+        }
+    }
+
+    /// Can there be such an entry with an operation of this class?
+    fn knows(self, class: Class) -> bool {
+        match self {
+            Moment::Fact => matches!(class, Class::Call | Class::Callback | Class::Stock),
+            Moment::Event => class == Class::Event,
+            Moment::Call => class == Class::Call,
+            Moment::Sent | Moment::Reply => matches!(class, Class::Command | Class::Feed | Class::Callback),
+        }
+    }
 }
 
 /// Whose messages a rule hits.
@@ -172,7 +254,7 @@ pub enum Address {
 }
 
 impl Link {
-    pub const ALL: [Link; 5] = [Link::Commands, Link::Feeds, Link::Callbacks, Link::Calls, Link::Events];
+    pub const ALL: [Link; 6] = [Link::Commands, Link::Feeds, Link::Callbacks, Link::Calls, Link::Events, Link::Target];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -181,6 +263,7 @@ impl Link {
             Link::Callbacks => "callbacks",
             Link::Calls => "calls",
             Link::Events => "events",
+            Link::Target => "target",
         }
     }
 
@@ -192,25 +275,78 @@ impl Link {
             Link::Callbacks => Class::Callback,
             Link::Calls => Class::Call,
             Link::Events => Class::Event,
+            // nothing goes over it
+            Link::Target => Class::Mark,
         }
     }
 }
 
 impl FaultAction {
+    pub const ALL: [FaultAction; 15] = {
+        use FaultAction as A;
+        [
+            A::Duplicate,
+            A::Drop,
+            A::Delay,
+            A::Reorder,
+            A::Refuse,
+            A::Blackhole,
+            A::Unavailable,
+            A::Error,
+            A::Throttle,
+            A::LoseReply,
+            A::EffectLate,
+            A::Lose,
+            A::Mutate,
+            A::ExtraField,
+            A::Crash,
+        ]
+    };
+
+    /// As a file writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FaultAction::Duplicate => "duplicate",
+            FaultAction::Drop => "drop",
+            FaultAction::Delay => "delay",
+            FaultAction::Reorder => "reorder",
+            FaultAction::Refuse => "refuse",
+            FaultAction::Blackhole => "blackhole",
+            FaultAction::Unavailable => "unavailable",
+            FaultAction::Error => "error",
+            FaultAction::Throttle => "throttle",
+            FaultAction::LoseReply => "lose_reply",
+            FaultAction::EffectLate => "effect_late",
+            FaultAction::Lose => "lose",
+            FaultAction::Mutate => "mutate",
+            FaultAction::ExtraField => "extra_field",
+            FaultAction::Crash => "crash",
+        }
+    }
+
     /// An answer can only fail where somebody waits for one, and only feeds are mended by a snapshot.
-    fn fits(self, link: Link) -> bool {
+    pub fn fits(self, link: Link) -> bool {
         use FaultAction as A;
         match self {
+            A::Crash => link == Link::Target,
+            _ if link == Link::Target => false,
             A::Duplicate | A::Delay => true,
             A::Drop | A::Reorder => link != Link::Calls,
-            A::Refuse | A::Blackhole | A::Unavailable | A::Error | A::Throttle | A::LoseReply => matches!(link, Link::Commands | Link::Calls),
+            A::Refuse | A::Blackhole | A::Throttle => matches!(link, Link::Commands | Link::Calls),
+            A::Unavailable | A::Error | A::LoseReply => matches!(link, Link::Commands | Link::Calls | Link::Events),
             A::EffectLate => link == Link::Calls,
             A::Lose => link == Link::Feeds,
+            A::Mutate => link == Link::Commands,
+            A::ExtraField => link != Link::Events,
         }
     }
 
     fn needs_delay(self) -> bool {
         matches!(self, FaultAction::Drop | FaultAction::Delay | FaultAction::Reorder | FaultAction::EffectLate)
+    }
+
+    fn may_delay(self) -> bool {
+        self.needs_delay() || matches!(self, FaultAction::Duplicate | FaultAction::Mutate)
     }
 
     fn may_last(self) -> bool {
@@ -221,12 +357,19 @@ impl FaultAction {
 
 impl FaultRule {
     pub fn concerns(&self, op: Op) -> bool {
-        op.class() == self.link.class() && (self.ops.is_empty() || self.ops.contains(&op))
+        match (self.link, &self.after) {
+            (Link::Target, Some(after)) => after.op == op,
+            _ => op.class() == self.link.class() && (self.ops.is_empty() || self.ops.contains(&op)),
+        }
     }
 
     /// Hits a message whatever is drawn, as long as there is one.
     fn is_certain(&self) -> bool {
-        self.directed || self.lasts.is_some() || self.share >= 1.0
+        match &self.after {
+            // that there is a second one is not certain
+            Some(after) => after.nth == 1,
+            None => self.directed || self.lasts.is_some() || self.share >= 1.0,
+        }
     }
 }
 
@@ -234,6 +377,11 @@ impl FaultSet {
     /// No storm at all.
     pub fn is_calm(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Some rule kills the target, so what it stores must be kept.
+    pub fn crashes(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == FaultAction::Crash)
     }
 
     /// The faults that a scenario brings itself.
@@ -258,6 +406,7 @@ impl FaultSet {
                     Some(Link::Feeds) => "no stock news is sent after the opening",
                     Some(Link::Callbacks) => "no order is sure to get such callbacks",
                     Some(Link::Calls) => "no order is sure to cause such calls",
+                    Some(Link::Target) => "no order is sure to set a crash off",
                     _ => "no order is sure to have such messages",
                 };
                 format!("{lacks}, so fault set `{}` has nothing to act on", self.name)
@@ -301,6 +450,8 @@ fn address(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut Chec
             check.key(&key(name), format!("`{name}` {message}"), Some(help.into()));
         }
     };
+    let target = rule.link == Link::Target;
+    only("order", !target, "means nothing with `crash`", "say in `after` whose messages set it off");
     only("order", !feeds, "means nothing on the link `feeds`", "feed messages are named by `node`, and `sku` where they have one");
     only("node", feeds, "means nothing on this link", "messages of this link are named by `order`");
     only("sku", feeds && rule.node.is_some(), "goes with `node` on the link `feeds`", "name the node too");
@@ -350,10 +501,24 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
     only("copies", rule.action == FaultAction::Duplicate && rule.again.is_empty(), "duplicate, where `again` does not say it");
     only("again", rule.action == FaultAction::Duplicate && rule.delay.is_none(), "duplicate, in place of `copies` and `delay`");
     only("new_id", rule.action == FaultAction::Duplicate, "duplicate");
-    only("delay", rule.action.needs_delay() || rule.action == FaultAction::Duplicate, "duplicate, drop, delay, reorder and effect_late");
+    only("delay", rule.action.may_delay(), "duplicate, mutate, drop, delay, reorder and effect_late");
     only("retry_after", rule.action == FaultAction::Throttle, "throttle");
     only("resync", rule.action == FaultAction::Lose, "lose");
     only("lasts", rule.action.may_last(), "refuse, blackhole, unavailable, error, throttle, lose_reply, delay and drop");
+    let crash = rule.action == FaultAction::Crash;
+    only("down", crash, "crash");
+    only("after", crash || rule.lasts.is_some(), "crash, and with `lasts`");
+    only("wait", rule.after.is_some(), "`after`");
+    only("share", !crash, "messages; a crash has `after`");
+    only("directed", !crash, "messages; a crash has `after`");
+    only("ops", !crash, "messages; a crash has `after`");
+    if crash && rule.after.is_none() {
+        check.key(
+            path,
+            format!("rule `{}` needs `after`", rule.name),
+            Some("what sets it off, such as `after = { fact = \"payment.capture\" }`".into()),
+        );
+    }
     if rule.action.needs_delay() && rule.delay.is_none() {
         check.key(path, format!("rule `{}` needs `delay`", rule.name), Some("a duration such as `\"5m\"`, or a range `\"1m..10m\"`".into()));
     }
@@ -380,6 +545,38 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
         delay: rule.delay.as_ref().map_or(SpanRange::default(), |text| check.range(&key("delay"), text)),
         retry_after: rule.retry_after.as_ref().map_or(Span::from_secs(30), |text| check.span(&key("retry_after"), text)),
         resync: rule.resync.as_ref().map_or(Span::ZERO, |text| check.span(&key("resync"), text)),
+        down: rule.down.as_ref().map_or(Span::from_secs(5), |text| check.span(&key("down"), text)),
+        after: rule.after.as_ref().and_then(|after| {
+            let wait = rule.wait.as_ref().map_or(Span::ZERO, |text| check.span(&key("wait"), text));
+            trigger(after, wait, &key("after"), check)
+        }),
+    }
+}
+
+fn trigger(after: &AfterFile, wait: Span, path: &str, check: &mut Check<'_>) -> Option<Trigger> {
+    let all = [
+        (Moment::Fact, &after.fact),
+        (Moment::Event, &after.event),
+        (Moment::Call, &after.call),
+        (Moment::Sent, &after.sent),
+        (Moment::Reply, &after.reply),
+    ];
+    let named: Vec<(Moment, &String)> = all.into_iter().filter_map(|(moment, name)| Some((moment, name.as_ref()?))).collect();
+    let [(moment, name)] = named[..] else {
+        let help = "one of `fact`, `event`, `call`, `sent` and `reply`, such as `{ fact = \"payment.capture\" }`";
+        check.value(path, "`after` names one thing", Some(help.into()));
+        return None;
+    };
+    match Op::parse(name) {
+        Some(op) if moment.knows(op.class()) => Some(Trigger { moment, op, order: after.order, nth: after.nth, wait }),
+        found => {
+            let known: Vec<&str> = Op::ALL.iter().filter(|op| moment.knows(op.class())).map(|op| op.name()).collect();
+            let what = moment.name();
+            let message = if found.is_some() { format!("`{name}` is never a {what}") } else { format!("unknown operation `{name}`") };
+            let help = super::decode::did_you_mean(name, known.iter().copied(), format!("known: {}", known.join(", ")));
+            check.value(&format!("{path}.{what}"), message, Some(help));
+            None
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod schema;
 
 pub use decode::{Problem, Problems};
 pub use expect::{Amount, Chain, Count, Deadline, Expect, ExpectProblem, Ledger, Never, Relation, Scope, Step as FlowStep, StepTree, Term};
-pub use fault_file::{Address, FaultAction, FaultRule, FaultRuleFile, FaultSet, FaultSetFile, Link, OWN, certain_ops};
+pub use fault_file::{Address, AfterFile, FaultAction, FaultRule, FaultRuleFile, FaultSet, FaultSetFile, Link, Moment, OWN, Trigger, certain_ops};
 pub use file::*;
 pub use intake::COLUMN_MAPS;
 pub use load::{Library, shipped};

@@ -1,8 +1,9 @@
 //! The reference orchestrator inside the simulation, behind a service model: workers, service time and a bounded queue, so that a
-//! virtual flash sale queues and sheds like a real one.
+//! virtual flash sale queues and sheds like a real one. Where a case kills it, it keeps a log of what it has taken in, and starts from
+//! that again.
 
 use super::{Inbound, Outbound, Target};
-use crate::model::{Code, Fixture, Id, Message, NodeId, OrderNo, Outcome, SkuId};
+use crate::model::{Code, Fixture, Id, Message, Money, NodeId, OrderNo, Outcome, SkuId};
 use crate::reference::{Defect, Effect, Input, Reference, Settings};
 use crate::sim::{Calendar, Law, Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
@@ -32,9 +33,26 @@ enum Due {
     Done(u64),
     /// send an event again that the sink refused
     Resend(Id),
+    /// what was taken in since the last time is stored: only defects put that off
+    Store,
+}
+
+/// Defects put something off for so long that should come at once.
+const TOO_LATE: Span = Span::from_millis(500);
+
+/// One thing in the durable log.
+enum Logged {
+    Input(Timestamp, Input),
+    /// it did what was due by itself
+    Woke(Timestamp),
+    /// it started from this log
+    Restarted(Timestamp),
+    /// the sink has this event
+    Taken(Id),
 }
 
 pub struct Embedded {
+    make: Box<dyn Fn() -> Reference>,
     core: Reference,
     model: ServiceModel,
     defect: Option<Defect>,
@@ -47,12 +65,19 @@ pub struct Embedded {
     /// published and not yet taken by the sink
     outbox: FxHashMap<Id, (Message, u32)>,
     effects: Vec<Effect>,
+    /// what survives a crash; not kept where there is none
+    log: Option<Vec<Logged>>,
+    /// not stored yet, and what waits for that: only defects leave anything here
+    unstored: Vec<Logged>,
+    held: Vec<Effect>,
 }
 
 impl Embedded {
     pub fn new(estate: Arc<Fixture>, settings: Settings, model: ServiceModel, defect: Option<Defect>, seed: Seed) -> Embedded {
+        let make = move || Reference::new(estate.clone(), settings.clone(), defect, seed);
         Embedded {
-            core: Reference::new(estate, settings, defect, seed),
+            core: make(),
+            make: Box::new(make),
             model,
             defect,
             seed,
@@ -63,7 +88,15 @@ impl Embedded {
             due: Calendar::new(),
             outbox: FxHashMap::default(),
             effects: Vec::new(),
+            log: None,
+            unstored: Vec::new(),
+            held: Vec::new(),
         }
+    }
+
+    /// Keeps what it takes in, so that it can be killed and started again. To be said before anything is delivered.
+    pub fn durable(self) -> Embedded {
+        Embedded { log: Some(Vec::new()), ..self }
     }
 
     fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
@@ -73,17 +106,84 @@ impl Embedded {
         self.due.push(now + takes, Due::Done(number));
     }
 
-    fn publish(&mut self, out: &mut Vec<Outbound>) {
-        for effect in self.effects.drain(..) {
-            out.push(match effect {
-                Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code },
-                Effect::Call(msg) => Outbound::Call(msg),
-                Effect::Event(msg) => {
-                    self.outbox.insert(msg.id, (msg.clone(), 0));
-                    Outbound::Event(msg)
-                }
-            });
+    /// A defect that lets something out before it stores what caused it, where anything is stored at all.
+    fn stores_late(&self) -> bool {
+        self.log.is_some() && matches!(self.defect, Some(Defect::EventBeforeCommit | Defect::AcknowledgedBeforeStored))
+    }
+
+    fn store(&mut self, now: Timestamp, what: impl FnOnce() -> Logged) {
+        let late = self.stores_late();
+        let Some(log) = &mut self.log else { return };
+        if !late {
+            log.push(what());
+            return;
         }
+        if self.unstored.is_empty() {
+            self.due.push(now + TOO_LATE, Due::Store);
+        }
+        self.unstored.push(what());
+    }
+
+    fn handle(&mut self, now: Timestamp, inbound: Inbound) {
+        let input = match inbound {
+            Inbound::Message(msg) => Input::Message(msg),
+            Inbound::Answer { msg, outcome } => Input::Answer { msg, outcome },
+        };
+        // first to the log, then out: what it let out it will know again
+        self.store(now, || Logged::Input(now, input.clone()));
+        self.core.handle(now, input, &mut self.effects);
+    }
+
+    fn wake(&mut self, now: Timestamp) {
+        if self.core.next_due() <= now {
+            self.store(now, || Logged::Woke(now));
+            self.core.wake(now, &mut self.effects);
+        }
+    }
+
+    fn publish(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        let late = self.stores_late();
+        for effect in std::mem::take(&mut self.effects) {
+            let early = match effect {
+                Effect::Event(_) => self.defect == Some(Defect::EventBeforeCommit),
+                Effect::Reply { .. } => self.defect == Some(Defect::AcknowledgedBeforeStored),
+                Effect::Call(_) => false,
+            };
+            if late && !early {
+                self.held.push(effect);
+            } else {
+                self.let_out(now, effect, out);
+            }
+        }
+    }
+
+    fn let_out(&mut self, now: Timestamp, effect: Effect, out: &mut Vec<Outbound>) {
+        out.push(match effect {
+            Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code },
+            Effect::Call(msg) => Outbound::Call(msg),
+            Effect::Event(msg) => {
+                self.outbox.insert(msg.id, (msg.clone(), 0));
+                if self.defect == Some(Defect::EventLostOnCrash) && self.log.is_some() {
+                    // a task of its own will send it
+                    self.due.push(now + TOO_LATE, Due::Resend(msg.id));
+                    return;
+                }
+                Outbound::Event(msg)
+            }
+        });
+    }
+
+    /// An event goes out again as it was the first time.
+    fn send_again(&mut self, event: Id) -> Option<Message> {
+        let (msg, tries) = self.outbox.get(&event)?;
+        let (mut msg, tries) = (msg.clone(), *tries);
+        if self.defect == Some(Defect::BodyRegeneratedOnRedelivery)
+            && tries > 0
+            && let Some((_, _, net)) = self.core.order_state(msg.order)
+        {
+            msg.amount = Money(net);
+        }
+        Some(msg)
     }
 }
 
@@ -115,41 +215,85 @@ impl Target for Embedded {
                 Some((_, Due::Done(number))) => {
                     self.busy -= 1;
                     if let Some(inbound) = self.at_work.remove(&number) {
-                        let input = match inbound {
-                            Inbound::Message(msg) => Input::Message(msg),
-                            Inbound::Answer { msg, outcome } => Input::Answer { msg, outcome },
-                        };
-                        self.core.handle(now, input, &mut self.effects);
+                        self.handle(now, inbound);
                     }
                     if let Some((next, inbound)) = self.waiting.pop_front() {
                         self.start(now, next, inbound);
                     }
                 }
                 Some((_, Due::Resend(id))) => {
-                    if let Some((msg, _)) = self.outbox.get(&id) {
-                        out.push(Outbound::Event(msg.clone()));
+                    out.extend(self.send_again(id).map(Outbound::Event));
+                }
+                Some((_, Due::Store)) => {
+                    self.log.get_or_insert_default().append(&mut self.unstored);
+                    for effect in std::mem::take(&mut self.held) {
+                        self.let_out(now, effect, out);
                     }
                 }
                 None => break,
             }
-            self.publish(out);
+            self.publish(now, out);
         }
-        if self.core.next_due() <= now {
-            self.core.wake(now, &mut self.effects);
-            self.publish(out);
-        }
+        self.wake(now);
+        self.publish(now, out);
     }
 
-    fn acknowledged(&mut self, event: Id) {
-        self.outbox.remove(&event);
+    fn acknowledged(&mut self, now: Timestamp, event: Id) {
+        if self.outbox.remove(&event).is_some() {
+            self.store(now, || Logged::Taken(event));
+        }
     }
 
     fn refused(&mut self, now: Timestamp, event: Id) {
+        if self.defect == Some(Defect::WebhookDroppedAfter500) {
+            return self.acknowledged(now, event);
+        }
         if let Some((_, tries)) = self.outbox.get_mut(&event) {
             let wait = Span::from_secs(1 << (*tries).min(8));
             *tries += 1;
             self.due.push(now + wait, Due::Resend(event));
         }
+    }
+
+    fn crash(&mut self) {
+        self.core = (self.make)();
+        self.busy = 0;
+        self.at_work.clear();
+        self.waiting.clear();
+        self.due = Calendar::new();
+        self.outbox.clear();
+        self.unstored.clear();
+        self.held.clear();
+    }
+
+    fn restart(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        // the same fold as the first time: what it let out then is not let out again
+        for logged in self.log.iter().flatten() {
+            match logged {
+                Logged::Input(at, input) => self.core.handle(*at, input.clone(), &mut self.effects),
+                Logged::Woke(at) => self.core.wake(*at, &mut self.effects),
+                Logged::Restarted(at) => self.core.restarted(*at, &mut self.effects),
+                Logged::Taken(event) => {
+                    self.outbox.remove(event);
+                }
+            }
+            for effect in self.effects.drain(..) {
+                if let Effect::Event(msg) = effect {
+                    self.outbox.insert(msg.id, (msg, 0));
+                }
+            }
+        }
+        if self.defect == Some(Defect::EventLostOnCrash) {
+            self.outbox.clear();
+        }
+        let mut owed: Vec<Message> = self.outbox.values().map(|(msg, _)| msg.clone()).collect();
+        owed.sort_unstable_by_key(|msg| msg.id);
+        out.extend(owed.into_iter().map(Outbound::Event));
+        self.store(now, || Logged::Restarted(now));
+        self.core.restarted(now, &mut self.effects);
+        // calls that hang are tried again when their time-outs are over, which they may be by now
+        self.wake(now);
+        self.publish(now, out);
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {

@@ -37,9 +37,13 @@ pub trait Target {
     /// Does what is due.
     fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>);
     /// The event sink has taken the event: it need not be sent again.
-    fn acknowledged(&mut self, event: Id);
+    fn acknowledged(&mut self, now: Timestamp, event: Id);
     /// The event sink has refused the event: it is owed still.
     fn refused(&mut self, now: Timestamp, event: Id);
+    /// The process is killed: whatever was not stored is gone. Nothing is asked of it until it is started again.
+    fn crash(&mut self);
+    /// It starts from what it had stored.
+    fn restart(&mut self, now: Timestamp, out: &mut Vec<Outbound>);
     /// `GetOrder`: (state, units still reserved, captured less refunded).
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)>;
     /// `GetInventory`: (on hand, reserved).

@@ -229,6 +229,21 @@ impl World {
         Message { id: self.fresh_id(), cause: msg.id, ..msg.clone() }
     }
 
+    /// Another request under the key of a command, as a client makes it that reuses keys; none where nothing in it can differ.
+    pub fn conflicting(&mut self, msg: &Message) -> Option<Message> {
+        let mut other = self.copy_of(msg);
+        match msg.op {
+            Op::PlaceOrder => {
+                let mut body = (**msg.body.as_ref()?).clone();
+                body.lines.first_mut()?.qty += 1;
+                other.body = Some(Arc::new(body));
+            }
+            Op::CancelOrder if msg.lines.is_empty() => other.code = Code::Merchant,
+            _ => other.lines.first_mut()?.qty += 1,
+        }
+        Some(other)
+    }
+
     /// The PlaceOrder of one order.
     pub fn place_order(&mut self, order: OrderNo, body: Arc<crate::model::Order>, due: Timestamp) -> Send {
         let id = self.fresh_id();

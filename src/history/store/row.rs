@@ -51,6 +51,8 @@ pub(super) struct Row<'a> {
     seq: u32,
     #[serde(borrow, default)]
     cause: Cow<'a, str>,
+    #[serde(default)]
+    drift: bool,
     #[serde(borrow, default)]
     lines: Vec<LineRow<'a>>,
     #[serde(borrow)]
@@ -216,6 +218,7 @@ impl Row<'_> {
             code,
             seq: self.seq,
             cause: names.id(&self.cause),
+            drift: self.drift,
             lines,
             body,
         };

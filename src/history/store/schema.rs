@@ -73,6 +73,7 @@ pub fn history_schema() -> String {
             "code": {"enum": codes},
             "seq": whole("number within its order, or within its node and SKU; of a fault the rule's number"),
             "cause": text("id of the message that caused this one"),
+            "drift": {"const": true, "description": "the message carried fields that its receiver does not know"},
             "lines": {"type": "array", "items": line},
             "body": body,
         }

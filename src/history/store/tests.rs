@@ -108,6 +108,7 @@ fn entry() -> impl Strategy<Value = Entry> {
                 code: Code::ALL[code],
                 seq,
                 cause: Id(ids[5]),
+                drift: late,
                 lines: lines.into_iter().map(|(line, sku, qty, seq)| LineQty { line: LineNo(line), sku: SkuId(sku), qty, seq }).collect(),
                 body: body.map(Arc::new),
             },

@@ -188,6 +188,9 @@ impl<W: Write> HistoryWriter<W> {
         }
         push_small(out, "seq", msg.seq.into());
         push_id(out, "cause", msg.cause);
+        if msg.drift {
+            out.extend_from_slice(b",\"drift\":true");
+        }
         push_lines(out, &self.skus, &msg.lines);
         if let Some(order) = &msg.body {
             push_body(out, &self.nodes, &self.skus, msg.op, order);
