@@ -133,7 +133,7 @@ impl Storm {
         for (at, count) in &mut self.waiting {
             let rule = &self.rules[*at as usize];
             let Some(after) = rule.after.filter(|after| after.moment == moment && after.op == msg.op) else { continue };
-            if msg.order.is_some() && msg.order.0 != after.order.unwrap_or(self.directed_at) {
+            if after.order.is_some_and(|order| order != msg.order.0) {
                 continue;
             }
             *count += 1;
@@ -358,7 +358,9 @@ mod tests {
     fn what_every_shipped_set_does_can_be_said_by_address() {
         let estate = standard_fixture();
         let messages = messages();
-        for set in Library::shipped().unwrap().fault_sets(&["all".into()]).unwrap() {
+        let shipped = Library::shipped().unwrap().fault_sets(&["all".into()]).unwrap();
+        // a crash is no message's fate: its trigger is its address
+        for set in shipped.into_iter().filter(|set| set.rules.iter().all(|rule| rule.link != Link::Target)) {
             let mut storm = Storm::new(&set, Seed(5), 1, CALM, &estate);
             storm.remember();
             let before = fates(&mut storm, &messages);

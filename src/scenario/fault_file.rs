@@ -95,7 +95,7 @@ pub struct AfterFile {
     pub sent: Option<String>,
     /// a definite answer to one of these is heard
     pub reply: Option<String>,
-    /// of the order of this number; where absent of the directed order, the first of the case
+    /// of the order of this number; of any order where absent
     #[schemars(range(min = 1, max = 100000000))]
     pub order: Option<u32>,
     /// which of them, from 1
@@ -204,7 +204,7 @@ pub struct FaultRule {
 pub struct Trigger {
     pub moment: Moment,
     pub op: Op,
-    /// the directed order where none is named
+    /// of any order where none is named
     pub order: Option<u32>,
     pub nth: u32,
     pub wait: Span,
