@@ -37,6 +37,14 @@ pub enum Command {
     Run(RunArgs),
     /// Expand the matrix and print what would be run; send nothing
     Plan(PlanArgs),
+    /// Prove the judges: every defect is found, every invariant finds one, and the correct reference is never accused
+    #[command(after_help = "Examples:
+  orderstorm prove --quick                         a few seeds, in a minute or so
+  orderstorm prove                                 defects x fault sets x 40 seeds, and 20,000 clean runs
+  orderstorm prove --defects check-then-reserve    one defect
+
+Writes proof.json and proof.md into --out. Exit code 0: no survivor, no unproven invariant, no false alarm; else 1.")]
+    Prove(ProveArgs),
     /// Judge a stored history again
     #[command(after_help = "Example:\n  orderstorm check results/latest/histories/S01.base.none.web.1.jsonl.gz")]
     Check(CheckArgs),
@@ -131,6 +139,34 @@ pub struct RunArgs {
     /// Run everything twice and name the first difference
     #[arg(long)]
     pub check_determinism: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ProveArgs {
+    /// Only the fault sets that expose each defect, five seeds, and 600 clean runs
+    #[arg(long)]
+    pub quick: bool,
+    /// Only these defects, separated by commas
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub defects: Vec<String>,
+    /// Seeds for each defect and fault set; 40 where absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub seeds: Option<u32>,
+    /// Runs of the correct reference, of 40 orders each; 20000 where absent
+    #[arg(long, value_name = "N")]
+    pub clean: Option<u64>,
+    /// First seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Runs at the same time; as many as there are cores where absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub jobs: Option<u32>,
+    /// Folder for the results; a new one under results/ where absent
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -143,6 +143,18 @@ impl Suite {
         Suite::of(header, checkers)
     }
 
+    /// Every judge by name, in rank order.
+    pub fn judges(header: &Header) -> Vec<&'static str> {
+        roster::checkers(header, Expect::default()).iter().map(|checker| checker.about().name).collect()
+    }
+
+    /// The books, and one judge of that name or none: to measure what each costs.
+    pub fn only(header: Header, expect: Expect, name: Option<&str>) -> Suite {
+        let mut checkers = roster::checkers(&header, expect);
+        checkers.retain(|checker| Some(checker.about().name) == name);
+        Suite::of(header, checkers)
+    }
+
     fn of(header: Header, checkers: Vec<Box<dyn Checker>>) -> Suite {
         let slots_that = |wants: &dyn Fn(&dyn Checker) -> bool| (0..checkers.len()).filter(|i| wants(&*checkers[*i])).collect::<Vec<_>>();
         let pairs = Kind::ALL.iter().flat_map(|kind| Op::ALL.iter().map(move |op| (*kind, *op)));

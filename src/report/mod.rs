@@ -8,6 +8,7 @@ mod json;
 mod junit;
 mod paint;
 mod plots;
+mod proof;
 mod terminal;
 mod write;
 
@@ -17,6 +18,7 @@ pub use html::to_html;
 pub use json::{run_digest, summary_schema, to_json};
 pub use junit::to_junit;
 pub use plots::{Ground, Plot, plots};
+pub use proof::{CleanProof, DefectProof, InvariantProof, PROOF_VERSION, Proof, proof_markdown, proof_text};
 pub use terminal::{View, print, print_timeline, summary, timeline};
 pub use write::{Paths, read_summary, write_all};
 

@@ -13,7 +13,7 @@ use crate::report::{FindingReport, Lens};
 use crate::scenario::{Case, Expect};
 use crate::sim::{Clock, VirtualClock};
 use crate::target::{Embedded, ServiceModel};
-use crate::workload::Partition;
+use crate::workload::{self, Partition};
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::io;
@@ -107,6 +107,14 @@ pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Pat
     let judgement = suite.finish(!ran.stopped);
     let stories = if judgement.findings.is_empty() { Vec::new() } else { tell(setup, case, part, &header, &judgement) };
     Ok(Part { judgement, totals: meter.totals(), digest, ran, stories })
+}
+
+/// Runs and judges a case, and keeps nothing else.
+pub fn judged(setup: &Setup, case: &Case, stop: &Stop) -> Judgement {
+    let part = workload::partition(case, 0);
+    let mut suite = Suite::new(header(setup, case, &part), case.scenario.expect.clone());
+    let ran = simulate(setup, case, &part, &mut VirtualClock::new(), stop, &mut suite);
+    suite.finish(!ran.stopped)
 }
 
 /// Keeps the entries of a few orders, the marks that stand in every story, and what a finding names.

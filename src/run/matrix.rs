@@ -75,7 +75,7 @@ fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble> {
     Ok(Chosen { expansion, library, recorded, swept: args.sweep.is_some() })
 }
 
-fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
+pub(super) fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
     let Some(name) = name else { return Ok(None) };
     if let Some(defect) = Defect::parse(name) {
         return Ok(Some(defect));
@@ -180,7 +180,7 @@ fn estimate(setup: &Setup, chosen: &Chosen, applicable: &[&Case], orders: u64) -
     format!("It would take {seconds} s in virtual time on {jobs} cores (measured on {done} orders). Nothing was sent.")
 }
 
-fn jobs(asked: Option<u32>) -> usize {
+pub(super) fn jobs(asked: Option<u32>) -> usize {
     asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| n as usize)
 }
 
@@ -352,7 +352,7 @@ fn history_name(case: &Case, number: u32, of: u32) -> String {
     if of == 1 { format!("{}.jsonl.gz", case.name) } else { format!("{}.p{number:04}.jsonl.gz", case.name) }
 }
 
-fn progress(units: u64) -> ProgressBar {
+pub(super) fn progress(units: u64) -> ProgressBar {
     let bar = ProgressBar::new(units);
     if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} cases, {per_sec}, {eta} left  {wide_msg}") {
         bar.set_style(style.progress_chars("=> "));
@@ -472,7 +472,7 @@ fn manifest(setup: &Setup, chosen: &Chosen, case: Option<&str>) -> Manifest {
 }
 
 /// The folder asked for, or the next free one under results/. It must not hold a run yet.
-fn out_dir(asked: Option<&Path>) -> Result<PathBuf, Trouble> {
+pub(super) fn out_dir(asked: Option<&Path>) -> Result<PathBuf, Trouble> {
     if let Some(dir) = asked {
         if dir.join("summary.json").exists() {
             return Err(Trouble::Usage(format!(

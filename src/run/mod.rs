@@ -4,6 +4,7 @@ pub mod execute;
 mod export;
 mod listing;
 mod matrix;
+mod prove;
 mod source;
 mod stop;
 mod stored;
@@ -12,6 +13,7 @@ mod sweep;
 pub use stop::Stop;
 
 use crate::cli::{Cli, Command};
+use matrix::{defect, jobs, out_dir, progress};
 use std::fmt;
 
 /// How a verb ended, and with which exit code.
@@ -81,6 +83,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
     match &cli.command {
         Command::Run(args) => matrix::run(args, stop),
         Command::Plan(args) => matrix::plan(args),
+        Command::Prove(args) => prove::prove(args, stop),
         Command::Check(args) => stored::check(args),
         Command::Report(args) => stored::report(args),
         Command::Explain(args) => stored::explain(args),

@@ -50,9 +50,17 @@ pub fn partitions(case: &Case) -> u32 {
     }
 }
 
+/// A case in one piece, however large.
+pub fn whole(case: &Case) -> Partition {
+    cut(case, 0, 1)
+}
+
 /// What partition `number` of a case does.
 pub fn partition(case: &Case, number: u32) -> Partition {
-    let of = partitions(case);
+    cut(case, number, partitions(case))
+}
+
+fn cut(case: &Case, number: u32, of: u32) -> Partition {
     let share = case.orders.div_ceil(of);
     let before = share * number;
     let orders = share.min(case.orders.saturating_sub(before));

@@ -1,0 +1,134 @@
+//! Entries a second through the judges: each alone, and all together; and how that grows with the length of the history. What the
+//! judges hold is counted too: it must follow what is open, not what has been.
+//!
+//! Entries are made by a simulation and handed over in batches; only the judges' own time and memory count. One core.
+//!
+//! `cargo bench --bench judges` ; `cargo bench --bench judges -- 1000000` for another greatest length.
+
+use orderstorm::check::{Judgement, Suite, Verdict};
+use orderstorm::history::{Entry, Header, Observer};
+use orderstorm::run::Stop;
+use orderstorm::run::execute::{self, Setup};
+use orderstorm::scenario::{Case, Library, Selection, expand};
+use orderstorm::sim::{Seed, Stopwatch, VirtualClock};
+use orderstorm::target::ServiceModel;
+use orderstorm::workload;
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
+
+/// Entries of one batch: enough that the clock costs nothing, few enough to stay in the cache.
+const BATCH: usize = 1_024;
+/// Entries of an order of the mix, roughly: how many orders make a history of a given length.
+const ENTRIES_AN_ORDER: u64 = 70;
+
+/// One suite, with the time it took and what it holds.
+struct Timed {
+    suite: Suite,
+    seconds: f64,
+    held: i64,
+    most: i64,
+}
+
+impl Timed {
+    fn new(suite: Suite) -> Timed {
+        Timed { suite, seconds: 0.0, held: 0, most: 0 }
+    }
+    fn take(&mut self, batch: &[Entry]) {
+        let before = ALLOCATED.current_usage() as i64;
+        let watch = Stopwatch::start();
+        batch.iter().for_each(|entry| self.suite.observe(entry));
+        self.seconds += watch.seconds();
+        self.held += ALLOCATED.current_usage() as i64 - before;
+        self.most = self.most.max(self.held);
+    }
+    fn finish(self) -> (f64, i64, Judgement) {
+        let watch = Stopwatch::start();
+        let judgement = self.suite.finish(true);
+        (self.seconds + watch.seconds(), self.most, judgement)
+    }
+}
+
+struct Batches<'a> {
+    batch: Vec<Entry>,
+    suites: &'a mut [Timed],
+}
+
+impl Batches<'_> {
+    fn flush(&mut self) {
+        for timed in self.suites.iter_mut() {
+            timed.take(&self.batch);
+        }
+        self.batch.clear();
+    }
+}
+
+impl Observer for Batches<'_> {
+    fn observe(&mut self, entry: &Entry) {
+        self.batch.push(entry.clone());
+        if self.batch.len() == BATCH {
+            self.flush();
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let longest: u64 = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(10_000_000);
+    println!("All judges, by length of the history (one core; `held` is the most that the judges held at a time)");
+    println!("{:>12} {:>10} {:>12} {:>12} {:>10} {:>8}", "entries", "seconds", "entries/s", "ns/entry", "held MiB", "verdict");
+    let mut length = 100_000;
+    while length <= longest {
+        let (case, header, part) = history(length)?;
+        let mut suites = [Timed::new(Suite::new(header, case.scenario.expect.clone()))];
+        let entries = run(&case, &part, &mut suites);
+        let [timed] = suites;
+        let (seconds, held, judgement) = timed.finish();
+        assert!(judgement.verdict == Verdict::Pass, "the correct reference must pass: {:?}", judgement.findings);
+        let (rate, each) = (entries as f64 / seconds, seconds * 1e9 / entries as f64);
+        println!("{entries:>12} {seconds:>10.2} {rate:>12.0} {each:>12.0} {:>10.1} {:>8}", held as f64 / (1 << 20) as f64, judgement.verdict.name());
+        length *= 10;
+    }
+    let length = longest.min(1_000_000);
+    println!("\nEach judge alone over {length} entries, less the books that all of them read");
+    println!("{:<24} {:>10} {:>14} {:>12}", "judge", "ns/entry", "entries/s", "judged");
+    let (case, header, part) = history(length)?;
+    let names = Suite::judges(&header);
+    let alone = |name: Option<&str>| Timed::new(Suite::only(header.clone(), case.scenario.expect.clone(), name));
+    let mut suites: Vec<Timed> = std::iter::once(None).chain(names.iter().map(|name| Some(*name))).map(alone).collect();
+    let entries = run(&case, &part, &mut suites) as f64;
+    let mut books = 0.0;
+    for (name, timed) in std::iter::once("(the books)").chain(names.iter().copied()).zip(suites) {
+        let (seconds, _, judgement) = timed.finish();
+        if name == "(the books)" {
+            books = seconds;
+        }
+        let own = if name == "(the books)" { seconds } else { (seconds - books).max(0.0) };
+        let judged = judgement.results.iter().find(|result| result.name == name).map_or(0, |result| result.activations);
+        println!("{name:<24} {:>10.1} {:>14.0} {judged:>12}", own * 1e9 / entries, entries / seconds);
+    }
+    Ok(())
+}
+
+/// A mix of all sorts of orders as one history of about `entries`.
+fn history(entries: u64) -> Result<(Case, Header, workload::Partition), Box<dyn std::error::Error>> {
+    let mut library = Library::shipped()?;
+    let scenarios = library.scenarios(&["S07.base".to_string()])?;
+    let faults = library.fault_sets(&["none".to_string()])?;
+    let selection = Selection { orders: Some((entries / ENTRIES_AN_ORDER) as u32), seed: Seed(1), ..Selection::default() };
+    let case = expand(&scenarios, &faults, &selection).cases.swap_remove(0);
+    let part = workload::whole(&case);
+    let header = execute::header(&setup(), &case, &part);
+    Ok((case, header, part))
+}
+
+fn setup() -> Setup {
+    Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() }
+}
+
+fn run(case: &Case, part: &workload::Partition, suites: &mut [Timed]) -> u64 {
+    let mut batches = Batches { batch: Vec::with_capacity(BATCH), suites };
+    let ran = execute::simulate(&setup(), case, part, &mut VirtualClock::new(), &Stop::new(), &mut batches);
+    batches.flush();
+    ran.entries
+}
