@@ -40,6 +40,8 @@ pub struct Message {
     pub code: Code,
     /// an event's number within its order (1, 2, 3, ..), or a feed item's number within its (node, SKU)
     pub seq: u32,
+    /// version of the routing rules: those that `UpsertNode` brings, or by which a node was chosen; from 1, which the header describes
+    pub rule_version: u32,
     /// id of the message that caused this one
     pub cause: Id,
     pub lines: Lines,
@@ -64,6 +66,7 @@ impl Message {
             amount: Money::ZERO,
             code: Code::None,
             seq: 0,
+            rule_version: 0,
             cause: Id::NONE,
             lines: Lines::new(),
             body: None,

@@ -80,6 +80,8 @@ impl Default for Settings {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
     LateReserve(Oid),
+    LateRelease(Fid),
+    RulesReload,
     Remorse(Oid),
     AcceptSla(Fid),
     PickupHold(Fid),
@@ -98,6 +100,7 @@ pub struct Reference {
     copies: FxHashMap<OrderNo, u64>,
     stock: stock::Stock,
     backlog: sourcing::Backlog,
+    rules: sourcing::Rules,
     /// picked and not reserved yet: only a defect leaves anything here
     late_picks: FxHashMap<Oid, Vec<sourcing::Pick>>,
     calls: FxHashMap<Id, calls::PendingCall>,
@@ -115,6 +118,7 @@ pub struct Reference {
 impl Reference {
     pub fn new(estate: Arc<Fixture>, settings: Settings, defect: Option<Defect>, seed: Seed) -> Reference {
         let stock = stock::Stock::new(&estate, defect);
+        let rules = sourcing::Rules::new(&estate);
         Reference {
             estate,
             settings,
@@ -124,6 +128,7 @@ impl Reference {
             copies: FxHashMap::default(),
             stock,
             backlog: sourcing::Backlog::default(),
+            rules,
             late_picks: FxHashMap::default(),
             calls: FxHashMap::default(),
             parked: FxHashMap::default(),
@@ -166,6 +171,8 @@ impl Reference {
             let Some((_, timer)) = self.timers.pop() else { break };
             match timer {
                 Timer::LateReserve(oid) => self.on_late_reserve(oid),
+                Timer::LateRelease(fid) => self.on_late_release(fid),
+                Timer::RulesReload => self.reload_rules(),
                 Timer::Remorse(oid) => self.on_remorse_over(oid),
                 Timer::AcceptSla(fid) => self.on_accept_overdue(fid),
                 Timer::PickupHold(fid) => self.on_pickup_overdue(fid),
@@ -183,6 +190,7 @@ impl Reference {
             Op::RequestReturn => self.request_return(msg),
             Op::RequestExchange => self.request_exchange(msg),
             Op::CancelReturn => self.cancel_return(msg),
+            Op::UpsertNode => self.upsert_node(msg),
             Op::InventorySnapshot => self.apply_snapshot(msg),
             Op::InventoryDelta => self.apply_delta(msg),
             Op::InventorySupply => (Outcome::Ok, Code::None),
