@@ -235,7 +235,7 @@ pub struct Account {
     pub fault_rules: SmallVec<[u32; 2]>,
     pub(super) heard: Vec<Heard>,
     /// messages to the target about this order (and answers to its calls), and when they were first sent
-    inbound: Vec<(Id, Timestamp)>,
+    inbound: Vec<(Id, Timestamp, Op, u64)>,
     /// messages that a fault acted on, and when
     faulted: SmallVec<[(Id, Timestamp); 2]>,
     /// nodes that refused or came up short
@@ -324,7 +324,11 @@ impl Account {
     }
     /// When the harness first sent the message, or the answer to the call, of this id.
     pub fn sent_at(&self, id: Id) -> Option<Timestamp> {
-        self.inbound.iter().find(|(known, _)| *known == id).map(|(_, at)| *at)
+        self.inbound.iter().find(|(known, ..)| *known == id).map(|(_, at, ..)| *at)
+    }
+    /// What the message to the target of this id is about, and where it stands.
+    pub fn inbound_op(&self, id: Id) -> Option<(Op, u64)> {
+        self.inbound.iter().find(|(known, ..)| *known == id).map(|(_, _, op, n)| (*op, *n))
     }
     /// When a fault acted on the message of this id.
     pub fn faulted_at(&self, id: Id) -> Option<Timestamp> {
@@ -382,7 +386,7 @@ impl Account {
         match e.kind {
             Kind::Sent => self.sent(e),
             Kind::Reply => self.reply(e),
-            Kind::Answer => self.remember(e.msg.id, e.at),
+            Kind::Answer => self.remember(e),
             Kind::Event => self.claim(e),
             Kind::Fact => self.fact(e),
             Kind::Fault => self.fault(e),
@@ -408,15 +412,15 @@ impl Account {
         Arrival::New
     }
 
-    fn remember(&mut self, id: Id, at: Timestamp) {
-        if id.is_some() && self.sent_at(id).is_none() {
-            self.inbound.push((id, at));
+    fn remember(&mut self, e: &Entry) {
+        if e.msg.id.is_some() && self.sent_at(e.msg.id).is_none() {
+            self.inbound.push((e.msg.id, e.at, e.msg.op, e.n));
         }
     }
 
     fn sent(&mut self, e: &Entry) {
         let m = &e.msg;
-        self.remember(m.id, e.at);
+        self.remember(e);
         match m.op {
             Op::PlaceOrder => {
                 self.attempts += 1;

@@ -1,6 +1,7 @@
 //! The judge's own books: an account for every open order, a shelf for every SKU at every node.
 
 use super::account::{Account, Arrival};
+use super::rules::Rules;
 use super::supply::{MEMORY, Shelf, Told};
 use crate::history::{Entry, Kind};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
@@ -22,6 +23,7 @@ pub struct Ledger {
     /// messages to the target about no order, and when they were first sent
     feeds: FxHashMap<Id, Timestamp>,
     feed_order: VecDeque<(Timestamp, Id)>,
+    rules: Rules,
     pub now: Timestamp,
 }
 
@@ -37,6 +39,10 @@ impl Ledger {
         let mut all: Vec<_> = self.shelves.iter().map(|(key, shelf)| (*key, shelf)).collect();
         all.sort_unstable_by_key(|(key, _)| *key);
         all
+    }
+    /// Which nodes may be asked, since when.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
     /// Is the target told what is where? Then what it was not told of is not there.
     pub fn is_told(&self) -> bool {
@@ -75,6 +81,7 @@ impl Ledger {
         }
         if arrival == Arrival::New {
             self.stock(e);
+            self.rules.observe(e);
         }
         arrival
     }
@@ -116,7 +123,9 @@ impl Ledger {
             Kind::Event if m.op == Op::InventoryReserved || m.op == Op::InventoryReleased => {
                 let sign = if m.op == Op::InventoryReserved { 1 } else { -1 };
                 for q in &m.lines {
-                    self.shelf_mut(m.node, q.sku).committed += sign * i64::from(q.qty);
+                    let shelf = self.shelf_mut(m.node, q.sku);
+                    shelf.committed += sign * i64::from(q.qty);
+                    shelf.reserved_ever += if sign > 0 { i64::from(q.qty) } else { 0 };
                 }
             }
             Kind::State if m.op == Op::GetInventory => {

@@ -3,8 +3,9 @@
 
 use super::expectation::Expectation;
 use super::{
-    Checker, Invariant, accept_once, backorder_fair, capture_within_auth, event_gapless, event_stable, evidence, money_conserved, no_lost,
-    no_oversell, partner_agreement, refund_exact, released_on_end, ship_once, stock_conserved,
+    Checker, Invariant, accept_once, alloc_within_order, backorder_fair, cancel_honest, capture_within_auth, event_gapless, event_stable, evidence,
+    exception_class, money_conserved, no_lost, no_oversell, partner_agreement, quiet_after_end, refund_exact, reject_inert, release_within_alloc,
+    released_on_end, restock_exact, routing, ship_once, stock_conserved,
 };
 use crate::history::Header;
 use crate::scenario::Expect;
@@ -19,8 +20,16 @@ pub const INVARIANTS: &[&Invariant] = &[
     &refund_exact::ABOUT,
     &money_conserved::ABOUT,
     &accept_once::ABOUT,
+    &reject_inert::ABOUT,
     &no_oversell::ABOUT,
+    &alloc_within_order::ABOUT,
+    &release_within_alloc::ABOUT,
+    &routing::ABOUT,
     &backorder_fair::ABOUT,
+    &quiet_after_end::ABOUT,
+    &cancel_honest::ABOUT,
+    &exception_class::ABOUT,
+    &restock_exact::ABOUT,
     &released_on_end::ABOUT,
     &no_lost::ABOUT,
     &partner_agreement::ABOUT,
@@ -37,8 +46,16 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(refund_exact::RefundExact),
         Box::new(money_conserved::MoneyConserved),
         Box::new(accept_once::AcceptOnce),
+        Box::new(reject_inert::RejectInert::default()),
         Box::new(no_oversell::NoOversell::default()),
+        Box::new(alloc_within_order::AllocWithinOrder::default()),
+        Box::new(release_within_alloc::ReleaseWithinAlloc::default()),
+        Box::new(routing::Routing::default()),
         Box::new(backorder_fair::BackorderFair::default()),
+        Box::new(quiet_after_end::QuietAfterEnd::default()),
+        Box::new(cancel_honest::CancelHonest::default()),
+        Box::new(exception_class::ExceptionClass::default()),
+        Box::new(restock_exact::RestockExact::default()),
         Box::new(released_on_end::ReleasedOnEnd::default()),
         Box::new(no_lost::NoLost),
         Box::new(partner_agreement::PartnerAgreement),

@@ -2,7 +2,7 @@
 
 use super::account::{Account, Arrival};
 use super::evidence::{self, Evidence};
-use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, Verdict, roster};
+use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, Verdict, quiet_after_end, roster};
 use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo};
 use crate::scenario::Expect;
@@ -266,6 +266,10 @@ impl Suite {
     /// An entry about an order that was settled before: too late to judge, except what the target says of it at rest.
     fn late(&mut self, e: &Entry, end: u64) {
         self.ledger.observe_stock(e);
+        if quiet_after_end::is_effect(e.kind, e.msg.op) && end > 1 {
+            let what = format!("{} had ended as `{}`, then {} (entry {})", e.msg.order, Settled::code(end), quiet_after_end::in_words(e.msg.op), e.n);
+            return self.late_finding(quiet_after_end::ABOUT.name, what, quiet_after_end::EXPECTED, e);
+        }
         if e.kind != Kind::State {
             self.evidence.unknowns += 1;
             return;
@@ -273,11 +277,16 @@ impl Suite {
         if e.msg.op != Op::GetOrder || matches!((e.msg.code, Settled::code(end)), (said, known) if said == known) {
             return;
         }
-        if let Some((_, tally)) = self.slots.iter_mut().find(|(checker, _)| checker.about().name == "NO_LOST") {
-            let what = format!("{} had ended as `{}`, but the target now says `{}`", e.msg.order, Settled::code(end), e.msg.code);
-            let expected = "an end is final".to_string();
+        let what = format!("{} had ended as `{}`, but the target now says `{}`", e.msg.order, Settled::code(end), e.msg.code);
+        self.late_finding("NO_LOST", what, "an end is final", e);
+    }
+
+    /// What an entry about an order that was settled before shows by itself.
+    fn late_finding(&mut self, check: &'static str, what: String, expected: &str, e: &Entry) {
+        if let Some((_, tally)) = self.slots.iter_mut().find(|(checker, _)| checker.about().name == check) {
             let before = tally.findings.len();
-            tally.findings.push(Finding { check: "NO_LOST".into(), order: Some(e.msg.order), what, expected, evidence: vec![e.n] });
+            let (order, expected, evidence) = (Some(e.msg.order), expected.to_string(), vec![e.n]);
+            tally.findings.push(Finding { check: check.into(), order, what, expected, evidence });
             tally.count(before);
         }
     }

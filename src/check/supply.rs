@@ -60,8 +60,13 @@ pub struct Shelf {
     /// units taken away by orders, cumulative by movement number
     taken: VecDeque<(u32, i64)>,
     taken_base: i64,
-    /// claims: reserved less released, ever
+    /// claims: reserved less released, ever; and reserved alone
     pub committed: i64,
+    pub reserved_ever: i64,
+    /// facts: units that went without an order
+    fell: i64,
+    /// gross when it was acknowledged for the first time, and when
+    first_known: Option<(Timestamp, i64)>,
     /// what the target said at rest: on hand, reserved, entry
     pub said: Option<(i64, i64, u64)>,
 }
@@ -117,6 +122,9 @@ impl Shelf {
                 self.last_in = n;
             }
         }
+        if !opening && !taken && qty < 0 {
+            self.fell -= qty;
+        }
         if taken {
             let before = self.taken.back().map_or(self.taken_base, |(_, sum)| *sum);
             self.taken.push_back((seq, before - qty));
@@ -160,6 +168,7 @@ impl Shelf {
             let later = self.rises.split_off(&(reached + 1));
             let rises: i64 = std::mem::replace(&mut self.rises, later).values().sum();
             let rises = rises.max(self.acked.gross - gross);
+            self.first_known.get_or_insert((at, self.acked.gross));
             if rises != 0 || self.acked.gross != gross {
                 self.known.push_back(Known { at, gross: self.acked.gross, rises });
             }
@@ -187,6 +196,15 @@ impl Shelf {
         }
         // decided before everything that is remembered: nothing can be held against it
         if self.folded { i64::MAX / 4 } else { most }
+    }
+
+    /// Units that were free at `decided` whatever order things happened in: the first stock that was acknowledged, if that was before, less
+    /// all that ever fell and all that was ever reserved. What rose later is left out.
+    pub fn least(&self, decided: Timestamp) -> i64 {
+        match self.first_known {
+            Some((at, gross)) if at + GRACE <= decided => gross - self.fell - self.reserved_ever,
+            _ => -self.reserved_ever,
+        }
     }
 
     /// What the feed says is on hand after everything that was sent, whatever order it came in; none where a gap is left.

@@ -119,6 +119,25 @@ impl Story {
         self.reply(id, Outcome::Ok);
         id
     }
+    /// A cancellation (of these lines, or of all) and the answer to it.
+    pub fn cancel_answered(&mut self, order: u32, of: &[Qty], outcome: Outcome, code: Code) -> Id {
+        let id = self.sent(order, Op::CancelOrder, |m| lines(m, of));
+        let msg = Message { code, ..Message::of_order(Op::CancelOrder, id, OrderNo(order)) };
+        self.write(Kind::Reply, outcome, msg);
+        id
+    }
+    /// An entry of any kind about an order.
+    pub fn entry(&mut self, kind: Kind, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> &mut Story {
+        let mut msg = Message::of_order(op, self.id(), OrderNo(order));
+        fill(&mut msg);
+        self.write(kind, Outcome::None, msg);
+        self
+    }
+    /// The answer to a call of this id.
+    pub fn answer(&mut self, order: u32, op: Op, id: Id, outcome: Outcome) -> &mut Story {
+        self.write(Kind::Answer, outcome, Message::of_order(op, id, OrderNo(order)));
+        self
+    }
     /// RequestExchange and its reply; new lines are (line, sku, qty, price).
     pub fn exchange(&mut self, order: u32, ret: u64, back: &[Qty], take: &[(u16, SkuId, u32, i64)]) -> &mut Story {
         let line = |t: &(u16, SkuId, u32, i64)| OrderLine { sku: t.1, qty: t.2, unit_price: Money(t.3), ..OrderLine::default() };
@@ -168,6 +187,18 @@ impl Story {
     pub fn event(&mut self, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> usize {
         let msg = self.new_event(order, op, fill);
         self.write(Kind::Event, Outcome::None, msg)
+    }
+    /// An event, and on.
+    pub fn claim(&mut self, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> &mut Story {
+        self.event(order, op, fill);
+        self
+    }
+    /// An event of a target that does not number its events.
+    pub fn unnumbered(&mut self, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> &mut Story {
+        let mut msg = Message::of_order(op, self.id(), OrderNo(order));
+        fill(&mut msg);
+        self.write(Kind::Event, Outcome::None, msg);
+        self
     }
     /// An event that is under way; `deliver` brings it.
     pub fn hold_event(&mut self, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> usize {

@@ -39,7 +39,7 @@ pub struct Node {
     /// units of each SKU kept back from orders
     #[serde(default)]
     pub safety_stock: u32,
-    /// fulfillments that may be released to it a day; 0 is no limit
+    /// orders that may be promised to it on one day of the calendar, midnight to midnight; 0 is no limit
     #[serde(default)]
     pub capacity_per_day: u32,
     /// hours of the day in which a store works, such as 9 to 21; 0 to 24 is always
@@ -88,6 +88,20 @@ pub struct Policies {
     pub rounding: String,
     pub pickup_hold_s: u64,
     pub node_accept_sla_s: u64,
+    /// what `ok` to a whole CancelOrder promises: `done`, the order is cancelled; or `accepted`, it is being tried. `pending` is always the latter.
+    #[serde(default = "accepted")]
+    pub cancel_ok: String,
+    /// `fewest_nodes`: where one node can bring all that an order has shipped, no second one is asked; anything else promises nothing
+    #[serde(default)]
+    pub split: String,
+    /// `nearest`: of nodes that can bring everything, one in the shopper's region before any other; anything else promises nothing
+    #[serde(default)]
+    pub region: String,
+}
+
+/// What a record promises whose header does not say what `ok` to a cancellation means: nothing.
+fn accepted() -> String {
+    "accepted".into()
 }
 
 impl Default for Policies {
@@ -100,6 +114,9 @@ impl Default for Policies {
             rounding: "cumulative".into(),
             pickup_hold_s: Span::from_days(7).0 / 1_000_000_000,
             node_accept_sla_s: Span::from_hours(2).0 / 1_000_000_000,
+            cancel_ok: "done".into(),
+            split: "fewest_nodes".into(),
+            region: "nearest".into(),
         }
     }
 }

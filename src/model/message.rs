@@ -40,6 +40,8 @@ pub struct Message {
     pub code: Code,
     /// an event's number within its order (1, 2, 3, ..), or a feed item's number within its (node, SKU)
     pub seq: u32,
+    /// version of the routing rules: those that `UpsertNode` brings, or by which a node was chosen; from 1, which the header describes
+    pub rule_version: u32,
     /// id of the message that caused this one
     pub cause: Id,
     /// it carries fields that the receiver does not know: a newer sender wrote it
@@ -66,6 +68,7 @@ impl Message {
             amount: Money::ZERO,
             code: Code::None,
             seq: 0,
+            rule_version: 0,
             cause: Id::NONE,
             drift: false,
             lines: Lines::new(),

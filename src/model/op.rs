@@ -52,6 +52,7 @@ ops! {
         RequestReturn = "RequestReturn",
         RequestExchange = "RequestExchange",
         CancelReturn = "CancelReturn",
+        UpsertNode = "UpsertNode",
     }
     Query {
         GetOrder = "GetOrder",
@@ -145,6 +146,7 @@ ops! {
         ExceptionResolved = "exception.resolved",
         DeadLettered = "dlq.enqueued",
         NotificationRequested = "notification.requested",
+        RulesActivated = "rules.activated",
     }
     Stock {
         StockOpening = "stock.opening",
@@ -262,6 +264,9 @@ codes! {
     Reject = "reject",
     Valid = "valid",
     Corrected = "corrected",
+    // what a node may do from now on
+    NodeEnabled = "node_enabled",
+    NodeDisabled = "node_disabled",
     // holds
     HoldFraud = "hold_fraud",
     HoldAddress = "hold_address",

@@ -53,6 +53,23 @@ defects! {
     WebhookDroppedAfter500 = "webhook-dropped-after-500": "an event that its subscriber refused once is never sent again", caught by ["EVENT_GAPLESS", "NO_LOST"], seen in "webhooks without retries";
     BodyRegeneratedOnRedelivery = "body-regenerated-on-redelivery": "an event that is sent again carries the amount of now under its old id", caught by ["EVIDENCE", "EVENT_STABLE", "PARTNER_AGREEMENT"], seen in "redelivery that renders its payload anew";
     AcknowledgedBeforeStored = "acknowledged-before-stored": "a message is answered before it is stored: a crash takes it, and nobody sends it again", caught by ["NO_LOST", "PARTNER_AGREEMENT"], seen in "write-behind in front of a queue";
+    CancelForgetsBackorder = "cancel-forgets-backorder": "a cancelled order keeps its place in the queue for goods that are short, and is served", caught by ["QUIET_AFTER_END"], seen in "open-mercato #4521 (a cancelled order can be given stock again)";
+    NoPerOrderLock = "no-per-order-lock": "cancelling and allocating do not lock the order: a fulfillment that was cancelled in between is released all the same", caught by ["QUIET_AFTER_END"], seen in "cancel against allocate races; EasyAbp/EShop #221 (cancelled while the inventory was being reduced)";
+    DuplicateReturnRefundsTwice = "duplicate-return-refunds-twice": "an inspection that is reported twice refunds and restocks twice", caught by ["REFUND_EXACT", "RESTOCK_EXACT", "MONEY_CONSERVED"], seen in "metasfresh-webui-api-legacy #572 (a return counts double), openfoodnetwork #10770 (restocked twice)";
+    SplitOverAllocates = "split-over-allocates": "each node gives min(line, available) in place of what is still missing: five units are allocated as three and five", caught by ["ALLOC_WITHIN_ORDER"], seen in "Vendure 3.7.3, multi-location allocator";
+    ScrappedIsRestocked = "scrapped-is-restocked": "a returned unit that inspection scraps is put back on the shelf", caught by ["RESTOCK_EXACT"], seen in "woocommerce #28854 (back in stock with the box left unchecked)";
+    IgnoresCapacity = "ignores-capacity": "a node is given more orders than it can take in a day", caught by ["ROUTING"], seen in "order limits of stores that count too late";
+    IgnoresHours = "ignores-hours": "the time in which a store must accept runs on while it is closed: an order is taken away from it overnight", caught by ["ROUTING"], seen in "acceptance times counted on the clock instead of in opening hours";
+    IgnoresDisabledNode = "ignores-disabled-node": "a node that was taken out of routing is still promised from", caught by ["ROUTING"], seen in "bagisto #3068 (inactive inventory sources go on working)";
+    StaleRuleVersion = "stale-rule-version": "routing rules are cached for an hour: a change is acknowledged and not yet followed", caught by ["ROUTING"], seen in "rule caches without invalidation";
+    AvoidableSplit = "avoidable-split": "each line takes the nearest node that has some: an order that one node could ship leaves in two parcels", caught by ["ROUTING"], seen in "OCA/wms #891 (more splits than necessary)";
+    ExceptionMisfiled = "exception-misfiled": "an order that nobody has the goods for is filed with the payment exceptions", caught by ["EXCEPTION_CLASS"], seen in "one queue for everything that goes wrong";
+    LateCancelAnsweredDone = "late-cancel-answered-done": "a cancellation that is too late, or not decided yet, is answered `ok`", caught by ["CANCEL_HONEST"], seen in "cancel against ship races";
+    RejectedOrderStillReserves = "rejected-order-still-reserves": "an order that is rejected because one line is short keeps the units of its other lines", caught by ["REJECT_INERT"], seen in "razorpay-magento #42, woocommerce #55396 (a failed order keeps its stock)";
+    StatusDowngrade = "status-downgrade": "a callback that comes late moves a parcel back to the stage it speaks of", caught by ["NO_LOST", "PARTNER_AGREEMENT"], seen in "nearmerch #214";
+    SplitReleasesWholeLine = "split-releases-whole-line": "every parcel of a split line is released with the whole line's quantity", caught by ["RELEASE_WITHIN_ALLOC"], seen in "metasfresh #4028";
+    PickupFromDefaultNode = "pickup-from-default-node": "a pickup is prepared at the default node, not in the store that the shopper chose", caught by ["ROUTING", "RELEASE_WITHIN_ALLOC"], seen in "magento/inventory #2222";
+    RefusedCancelHappens = "refused-cancel-happens": "a cancellation is answered with an error and carried out all the same", caught by ["REJECT_INERT"], seen in "saleor #2897";
 }
 
 impl Defect {

@@ -83,6 +83,8 @@ const PATIENCE: Span = Span::from_mins(15);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
     LateReserve(Oid),
+    LateRelease(Fid),
+    RulesReload,
     Remorse(Oid),
     AcceptSla(Fid),
     PickupHold(Fid),
@@ -104,6 +106,7 @@ pub struct Reference {
     copies: FxHashMap<OrderNo, u64>,
     stock: stock::Stock,
     backlog: sourcing::Backlog,
+    rules: sourcing::Rules,
     /// picked and not reserved yet: only a defect leaves anything here
     late_picks: FxHashMap<Oid, Vec<sourcing::Pick>>,
     calls: FxHashMap<Id, calls::PendingCall>,
@@ -125,6 +128,7 @@ pub struct Reference {
 impl Reference {
     pub fn new(estate: Arc<Fixture>, settings: Settings, defect: Option<Defect>, seed: Seed) -> Reference {
         let stock = stock::Stock::new(&estate, defect);
+        let rules = sourcing::Rules::new(&estate);
         Reference {
             estate,
             settings,
@@ -134,6 +138,7 @@ impl Reference {
             copies: FxHashMap::default(),
             stock,
             backlog: sourcing::Backlog::default(),
+            rules,
             late_picks: FxHashMap::default(),
             calls: FxHashMap::default(),
             parked: FxHashMap::default(),
@@ -183,6 +188,8 @@ impl Reference {
             }
             match timer {
                 Timer::LateReserve(oid) => self.on_late_reserve(oid),
+                Timer::LateRelease(fid) => self.on_late_release(fid),
+                Timer::RulesReload => self.reload_rules(),
                 Timer::Remorse(oid) => self.on_remorse_over(oid),
                 Timer::AcceptSla(fid) => self.on_accept_overdue(fid),
                 Timer::PickupHold(fid) => self.on_pickup_overdue(fid),
@@ -224,6 +231,7 @@ impl Reference {
             Op::RequestReturn => self.request_return(msg),
             Op::RequestExchange => self.request_exchange(msg),
             Op::CancelReturn => self.cancel_return(msg),
+            Op::UpsertNode => self.upsert_node(msg),
             Op::InventorySnapshot => self.apply_snapshot(msg),
             Op::InventoryDelta => self.apply_delta(msg),
             Op::InventorySupply => (Outcome::Ok, Code::None),

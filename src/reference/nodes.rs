@@ -19,6 +19,16 @@ impl Reference {
         if self.has(Defect::EarlyShippedDropped) && msg.op == Op::CbNodeShipped && self.calls.contains_key(&oid.key(Kind::Release as u8, n as u32)) {
             return (Outcome::Ok, Code::None);
         }
+        let told = match msg.op {
+            Op::CbNodeAccepted => Stage::Accepted,
+            Op::CbNodePicked => Stage::Picked,
+            Op::CbNodePacked => Stage::Packed,
+            Op::CbNodeShipped => Stage::Shipped,
+            _ => stage,
+        };
+        if self.has(Defect::StatusDowngrade) && matches!(stage, Stage::Shipped | Stage::Delivered) && told < stage {
+            return self.fall_back(oid, n, told);
+        }
         match msg.op {
             Op::CbNodeAccepted if live => self.catch_up(oid, n, Stage::Accepted),
             Op::CbNodePicked if live => self.catch_up(oid, n, Stage::Picked),
@@ -54,6 +64,21 @@ impl Reference {
             Op::CbCarrierDelivered if stage == Stage::Shipped => self.on_delivered(oid, n),
             _ => return (Outcome::Replayed, Code::None),
         }
+        (Outcome::Ok, Code::None)
+    }
+
+    /// The last message is right, whatever came before it.
+    fn fall_back(&mut self, oid: Oid, n: usize, to: Stage) -> (Outcome, Code) {
+        if let Some(f) = self.fulfillment_mut(oid, n) {
+            f.stage = to;
+        }
+        let op = match to {
+            Stage::Accepted => Op::FulfillmentAccepted,
+            Stage::Picked => Op::FulfillmentPicked,
+            Stage::Packed => Op::FulfillmentPacked,
+            _ => Op::ShipmentShipped,
+        };
+        self.fulfillment_event(oid, n, op);
         (Outcome::Ok, Code::None)
     }
 
@@ -101,7 +126,7 @@ impl Reference {
     /// When a node must have accepted: the agreed time, counted in its opening hours.
     fn accept_by(&self, node: crate::model::NodeId) -> Timestamp {
         let sla = Span::from_secs(self.estate.policies.node_accept_sla_s);
-        let Some(node) = self.estate.node(node) else { return self.now + sla };
+        let Some(node) = self.estate.node(node).filter(|_| !self.has(Defect::IgnoresHours)) else { return self.now + sla };
         let start = next_open(node, self.now);
         let due = start + sla;
         let closes = start + until_close(node, start);
@@ -370,7 +395,8 @@ impl Reference {
             if backorderable && want.fulfil == crate::model::Fulfil::Ship {
                 self.backorder(oid, want.line, want.sku, want.qty - got);
             } else {
-                self.event(oid, Op::ExceptionRaised, |m| m.code = Code::ExcInventory);
+                let class = if self.has(Defect::ExceptionMisfiled) { Code::ExcPayment } else { Code::ExcInventory };
+                self.event(oid, Op::ExceptionRaised, |m| m.code = class);
                 self.cancel_units(oid, want.line, want.sku, want.qty - got, Code::OutOfStock);
             }
         }

@@ -4,13 +4,15 @@ use super::calls::Kind;
 use super::sourcing::{Pick, Want};
 use super::state::{Fulfillment, LineState, Oid, OrderState, Screen, Stage, Status, Units};
 use super::{Defect, Reference, Timer};
-use crate::model::{Code, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, NodeId, Op, Order, OrderLine, Outcome, SkuId};
+use crate::model::{Code, Fid, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, NodeId, Op, Order, OrderLine, Outcome, SkuId};
 use crate::sim::Span;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// How long after the look the write comes, where the two are not one.
 const LATE_RESERVE: Span = Span::from_secs(2);
+/// How long after the decision a node hears of it, where the order is not locked meanwhile.
+const LATE_RELEASE: Span = Span::from_secs(5);
 
 pub(super) fn line_state(line: &OrderLine, number: LineNo, ret: Id) -> LineState {
     LineState {
@@ -105,6 +107,9 @@ impl Reference {
         };
         if wants.iter().any(short_for_good) {
             self.orders.insert(oid, OrderState { status: Status::Rejected, lines: Vec::new(), ..order });
+            if self.has(Defect::RejectedOrderStillReserves) {
+                self.commit_picks(oid, &picks);
+            }
             self.event(oid, Op::OrderRejected, |m| m.code = Code::OutOfStock);
             self.notify(oid, 0, Code::NoteRejected, Id::NONE);
             return (Outcome::Rejected, Code::OutOfStock);
@@ -271,6 +276,7 @@ impl Reference {
         if reserved_own && !waits && !self.is_paid(oid) {
             return;
         }
+        let (over, from_default) = (self.has(Defect::SplitOverAllocates), self.has(Defect::PickupFromDefaultNode));
         let Some(order) = self.orders.get_mut(&oid) else { return };
         let mut made: Vec<usize> = Vec::new();
         for at in 0..order.lines.len() {
@@ -287,6 +293,13 @@ impl Reference {
             let (number, sku, pickup, ret) = (line.line, line.sku, line.fulfil == Fulfil::Pickup, line.ret);
             let reserved = std::mem::take(&mut order.lines[at].reserved);
             for (node, qty) in reserved {
+                let node = if from_default && pickup { NodeId(1) } else { node };
+                let line = &order.lines[at];
+                // what was allocated beyond the line is not picked; it is never given back either
+                let qty = if over { qty.min(line.qty.saturating_sub(line.in_fulfillment + line.shipped + line.cancelled)) } else { qty };
+                if qty == 0 {
+                    continue;
+                }
                 order.lines[at].in_fulfillment += qty;
                 let same = |f: &usize| {
                     let f = &order.fulfillments[*f];
@@ -318,8 +331,18 @@ impl Reference {
         }
         for n in made {
             self.fulfillment_event(oid, n, Op::FulfillmentAllocated);
-            self.release(oid, n);
+            if self.has(Defect::NoPerOrderLock) {
+                self.timers.push(self.now + LATE_RELEASE, Timer::LateRelease(oid.fulfillment(n)));
+            } else {
+                self.release(oid, n);
+            }
         }
+    }
+
+    /// The node hears of the fulfillment now, whatever became of the order meanwhile.
+    pub(super) fn on_late_release(&mut self, fid: Fid) {
+        let (oid, n) = Oid::of(fid);
+        self.release(oid, n);
     }
 
     fn release(&mut self, oid: Oid, n: usize) {
@@ -329,7 +352,11 @@ impl Reference {
         // a release that is never confirmed does not wait for ever either
         self.await_acceptance(oid, n);
         let Some(f) = self.fulfillment(oid, n) else { return };
-        let lines = fulfillment_lines(f);
+        let mut lines = fulfillment_lines(f);
+        if self.has(Defect::SplitReleasesWholeLine) {
+            let whole = |line: LineNo| self.orders.get(&oid).and_then(|order| order.order.line(line)).map(|line| line.qty as i32);
+            lines.iter_mut().for_each(|item| item.qty = whole(item.line).unwrap_or(item.qty));
+        }
         self.call(oid, Kind::Release, n as u32, |m| {
             m.op = Op::NodeRelease;
             m.fulfillment = fid;
@@ -401,6 +428,8 @@ impl Reference {
         if let Some((_, refused)) = order.cancels.iter().find(|(key, _)| *key == msg.key) {
             return if *refused { (Outcome::Rejected, Code::TooLate) } else { (Outcome::Replayed, Code::None) };
         }
+        let taken_out = |order: &OrderState| order.own_lines().map(|line| line.cancelled).sum::<u32>();
+        let before = taken_out(order);
         let answer = match order.status {
             Status::Cancelled => (Outcome::Replayed, Code::None),
             Status::Completed | Status::Rejected => (Outcome::Rejected, Code::TooLate),
@@ -410,8 +439,18 @@ impl Reference {
                 order.cancel_asked = true;
                 self.event(oid, Op::OrderCancelRequested, |m| m.code = Code::Customer);
                 self.begin_cancel(oid, Code::Customer);
-                (Outcome::Ok, Code::None)
+                // done, being tried, or too late: what is not certain yet is not promised
+                match self.orders.get(&oid) {
+                    Some(order) if order.status == Status::Cancelled => (Outcome::Ok, Code::None),
+                    Some(order) if order.cancelling.is_some() || taken_out(order) > before => (Outcome::Pending, Code::None),
+                    _ => (Outcome::Rejected, Code::TooLate),
+                }
             }
+        };
+        let answer = match answer {
+            (Outcome::Pending | Outcome::Rejected, _) if self.has(Defect::LateCancelAnsweredDone) => (Outcome::Ok, Code::None),
+            (Outcome::Pending | Outcome::Ok, _) if self.has(Defect::RefusedCancelHappens) => (Outcome::Rejected, Code::Invalid),
+            answer => answer,
         };
         if let Some(order) = self.orders.get_mut(&oid) {
             order.cancels.push((msg.key, answer.0 == Outcome::Rejected));
@@ -481,6 +520,7 @@ impl Reference {
     pub(super) fn begin_cancel(&mut self, oid: Oid, code: Code) {
         // a write that is under way is not called back
         self.reserve_late_picks(oid);
+        let forgets = self.has(Defect::CancelForgetsBackorder);
         let Some(order) = self.orders.get_mut(&oid) else { return };
         order.cancelling = Some(code);
         let mut freed: Vec<(NodeId, Id, Units)> = Vec::new();
@@ -488,7 +528,7 @@ impl Reference {
         for line in order.lines.iter_mut().filter(|line| line.ret.is_none()) {
             // whatever is not at a node yet: waiting, promised, or about to be promised
             line.cancelled = line.qty - line.shipped - line.in_fulfillment;
-            if line.backordered > 0 {
+            if line.backordered > 0 && !forgets {
                 waiting.push((line.sku, line.line));
                 line.backordered = 0;
             }
@@ -508,7 +548,12 @@ impl Reference {
             self.unreserve(oid, node, &units, ret);
         }
         for n in live {
-            self.stop(oid, n, code);
+            if self.has(Defect::NoPerOrderLock) && self.fulfillment(oid, n).is_some_and(|f| !f.release_sent) {
+                // no node has it, as far as this transaction can see
+                self.on_stopped(oid, n, true);
+            } else {
+                self.stop(oid, n, code);
+            }
         }
         self.try_finish_cancel(oid);
         skus.sort_unstable();

@@ -176,6 +176,7 @@ impl Reference {
     }
 
     pub(super) fn on_return_callback(&mut self, msg: &Message) -> (Outcome, Code) {
+        let twice = self.has(Defect::DuplicateReturnRefundsTwice);
         let oid = Oid::new(msg.order, 0);
         let Some(order) = self.orders.get_mut(&oid) else { return (Outcome::Rejected, Code::UnknownOrder) };
         let Some(at) = order.returns.iter().position(|ret| ret.ret == msg.ret) else {
@@ -184,6 +185,9 @@ impl Reference {
             return (Outcome::Ok, Code::None);
         };
         let ret = &mut order.returns[at];
+        if twice && msg.op == Op::CbNodeInspected && ret.inspected && !ret.exchange {
+            (ret.inspected, ret.completed, ret.refund_asked, ret.refund_done) = (false, false, Money::ZERO, Money::ZERO);
+        }
         if ret.cancelled || (msg.op == Op::CbNodeReceived && ret.received) || (msg.op == Op::CbNodeInspected && ret.inspected) {
             return (Outcome::Replayed, Code::None);
         }
@@ -212,7 +216,11 @@ impl Reference {
                 self.stock.movement(booked_at, item.sku, item.seq, item.qty);
             }
         }
-        let op = if restock { Op::ReturnRestocked } else { Op::ReturnScrapped };
+        let scrap_too = !restock && self.has(Defect::ScrappedIsRestocked);
+        if scrap_too {
+            msg.lines.iter().for_each(|item| self.stock.put(booked_at, item.sku, item.qty));
+        }
+        let op = if restock || scrap_too { Op::ReturnRestocked } else { Op::ReturnScrapped };
         self.event(oid, op, |m| (m.ret, m.node, m.lines) = (ret_id, booked_at, msg.lines.clone()));
         self.pay_difference(oid, ret_id);
         self.advance(oid);

@@ -1,8 +1,8 @@
 //! Which node brings which units, and who waits for a SKU that is short.
 
 use super::state::{LineState, Oid, Status};
-use super::{Defect, Reference};
-use crate::model::{Fulfil, LineNo, NodeId, NodeKind, Op, Region, SkuId};
+use super::{Defect, Effect, Reference, Timer};
+use crate::model::{Code, Fixture, Fulfil, LineNo, Message, NodeId, NodeKind, Op, Outcome, RUN_BEGINS_AT_H, Region, SkuId};
 use crate::sim::Span;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -22,6 +22,11 @@ impl Backlog {
             queue.push_back((oid, line));
         }
     }
+    pub fn skus_waited_for(&self) -> Vec<SkuId> {
+        let mut skus: Vec<SkuId> = self.waiting.iter().filter(|(_, queue)| !queue.is_empty()).map(|(sku, _)| *sku).collect();
+        skus.sort_unstable();
+        skus
+    }
     pub fn waiting_for(&self, sku: SkuId) -> Vec<Oid> {
         self.waiting.get(&sku).into_iter().flatten().map(|(oid, _)| *oid).collect()
     }
@@ -32,6 +37,24 @@ impl Backlog {
         if let Some(queue) = self.waiting.get_mut(&sku) {
             queue.retain(|waiting| *waiting != (oid, line));
         }
+    }
+}
+
+/// Which nodes may be asked. Every change has a version; the newest that was applied is the version of the whole.
+pub struct Rules {
+    version: u32,
+    /// by node: the version that it was changed by last, and whether it may be asked
+    nodes: Vec<(u32, bool)>,
+    /// heard and not yet in force: only a defect leaves anything here
+    unread: Vec<Message>,
+}
+
+impl Rules {
+    pub fn new(estate: &Fixture) -> Rules {
+        Rules { version: 1, nodes: estate.nodes.iter().map(|node| (1, node.enabled)).collect(), unread: Vec::new() }
+    }
+    fn enabled(&self, node: NodeId) -> bool {
+        self.nodes.get(usize::from(node.0).wrapping_sub(1)).is_some_and(|(_, enabled)| *enabled)
     }
 }
 
@@ -71,8 +94,53 @@ impl Reference {
         self.serve_backlog(sku);
     }
 
+    /// The day of the calendar.
     fn day(&self) -> u64 {
-        self.now.0 / Span::from_days(1).0
+        (self.now.0 + Span::from_hours(RUN_BEGINS_AT_H).0) / Span::from_days(1).0
+    }
+
+    /// A node may be asked from now on, or may not. What was promised there stays.
+    pub(super) fn upsert_node(&mut self, msg: &Message) -> (Outcome, Code) {
+        if self.estate.node(msg.node).is_none() || !matches!(msg.code, Code::NodeEnabled | Code::NodeDisabled) {
+            return (Outcome::Rejected, Code::Invalid);
+        }
+        if self.has(Defect::StaleRuleVersion) {
+            // the rules are kept in a cache that is read anew once an hour
+            self.rules.unread.push(msg.clone());
+            self.timers.push(self.now + Span::from_hours(1), Timer::RulesReload);
+            return (Outcome::Ok, Code::None);
+        }
+        self.apply_rule(msg)
+    }
+
+    pub(super) fn reload_rules(&mut self) {
+        for msg in std::mem::take(&mut self.rules.unread) {
+            self.apply_rule(&msg);
+        }
+    }
+
+    fn apply_rule(&mut self, msg: &Message) -> (Outcome, Code) {
+        let Some(rule) = self.rules.nodes.get_mut(usize::from(msg.node.0).wrapping_sub(1)) else { return (Outcome::Rejected, Code::Invalid) };
+        if msg.rule_version <= rule.0 {
+            return (Outcome::Replayed, Code::None);
+        }
+        let enabled = msg.code == Code::NodeEnabled;
+        *rule = (msg.rule_version, enabled);
+        self.rules.version = self.rules.version.max(msg.rule_version);
+        let version = self.rules.version;
+        let event =
+            Message { node: msg.node, code: msg.code, rule_version: version, cause: self.cause, ..Message::new(Op::RulesActivated, self.fresh_id()) };
+        self.out.push(Effect::Event(event));
+        if enabled {
+            for sku in self.backlog.skus_waited_for() {
+                self.serve_backlog(sku);
+            }
+        }
+        (Outcome::Ok, Code::None)
+    }
+
+    fn may_be_asked(&self, node: NodeId) -> bool {
+        self.rules.enabled(node) || self.has(Defect::IgnoresDisabledNode)
     }
 
     /// Nodes that may ship to `region`, best first: same region, then DC before store before 3PL, then those whose feed has no gap.
@@ -87,7 +155,8 @@ impl Reference {
                 NodeKind::Supplier => continue,
             };
             let full = node.capacity_per_day > 0 && self.backlog.used.get(&(id, self.day())).copied().unwrap_or(0) >= node.capacity_per_day;
-            if !node.enabled || full {
+            let full = full && !self.has(Defect::IgnoresCapacity);
+            if !self.may_be_asked(id) || full {
                 continue;
             }
             let stale = wants.iter().any(|want| self.stock.level(id, want.sku).is_stale());
@@ -111,8 +180,7 @@ impl Reference {
             (self.stock.available(node, sku) - mine).max(0)
         };
         for want in wants.iter().filter(|want| want.fulfil == Fulfil::Pickup) {
-            let open = self.estate.node(want.pickup_node).is_some_and(|node| node.enabled);
-            if open && free(&taken, want.pickup_node, want.sku) >= i64::from(want.qty) {
+            if self.may_be_asked(want.pickup_node) && free(&taken, want.pickup_node, want.sku) >= i64::from(want.qty) {
                 taken.push((want.pickup_node, want.sku, i64::from(want.qty)));
                 picks.push(Pick { node: want.pickup_node, line: want.line, sku: want.sku, qty: want.qty });
             }
@@ -122,11 +190,12 @@ impl Reference {
             return picks;
         }
         let nodes = self.candidates(region, &ship);
-        let chosen = self.fewest(&nodes, &ship, &|node, sku| free(&taken, node, sku));
+        let (greedy, over) = (self.has(Defect::AvoidableSplit), self.has(Defect::SplitOverAllocates));
+        let chosen = if greedy || over { nodes } else { self.fewest(&nodes, &ship, &|node, sku| free(&taken, node, sku)) };
         for want in &ship {
             let mut left = i64::from(want.qty);
             for node in &chosen {
-                let take = free(&taken, *node, want.sku).min(left);
+                let take = free(&taken, *node, want.sku).min(if over { want.qty.into() } else { left });
                 if take > 0 {
                     taken.push((*node, want.sku, take));
                     picks.push(Pick { node: *node, line: want.line, sku: want.sku, qty: take as u32 });
@@ -184,8 +253,10 @@ impl Reference {
                     }
                 }
             }
+            let rule_version = self.rules.version;
             self.event(oid, Op::InventoryReserved, |m| {
                 m.node = node;
+                m.rule_version = rule_version;
                 m.ret = ret;
                 m.lines = lines;
             });
@@ -201,7 +272,8 @@ impl Reference {
             let Some((oid, line_no)) = (if lifo { queue.back() } else { queue.front() }).copied() else { return };
             let Some(order) = self.orders.get(&oid) else { return };
             let Some(line) = order.lines.iter().find(|line| line.line == line_no) else { return };
-            let cancelled = line.backordered == 0 || (order.status != Status::Open && line.ret.is_none());
+            let ended = order.status != Status::Open && line.ret.is_none() && !self.has(Defect::CancelForgetsBackorder);
+            let cancelled = line.backordered == 0 || ended;
             if cancelled {
                 self.backlog.remove(sku, oid, line_no);
                 continue;

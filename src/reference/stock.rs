@@ -90,6 +90,10 @@ impl Stock {
     pub fn release(&mut self, node: NodeId, sku: SkuId, qty: u32) {
         self.level_mut(node, sku).reserved -= i64::from(qty);
     }
+    /// More on hand that no movement speaks of: only a defect does so.
+    pub fn put(&mut self, node: NodeId, sku: SkuId, qty: i32) {
+        self.level_mut(node, sku).on_hand += i64::from(qty);
+    }
     pub fn movement(&mut self, node: NodeId, sku: SkuId, seq: u32, qty: i32) -> bool {
         let defect = self.defect;
         let level = self.level_mut(node, sku);

@@ -601,6 +601,7 @@ pub fn certain_ops(scenario: &Scenario) -> Vec<Op> {
             Action::Receipt | Action::Sale => Op::InventoryDelta,
             Action::Supply => Op::InventorySupply,
             Action::Snapshot => Op::InventorySnapshot,
+            Action::DisableNode | Action::EnableNode => Op::UpsertNode,
         });
     }
     for effect in scenario.expect.certain_effects() {

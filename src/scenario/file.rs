@@ -277,6 +277,10 @@ pub enum Action {
     Supply,
     /// a full inventory snapshot of every node is sent
     Snapshot,
+    /// a node is taken out of routing: from then on nothing new is promised there
+    DisableNode,
+    /// a node may be asked again
+    EnableNode,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -33,6 +33,7 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/fault/duplicate.toml",
     "profiles/fault/duplicate-late.toml",
     "profiles/fault/duplicate-callback.toml",
+    "profiles/fault/duplicate-callback-late.toml",
     "profiles/fault/duplicate-event.toml",
     "profiles/fault/drop.toml",
     "profiles/fault/delay.toml",

@@ -413,7 +413,8 @@ fn resolve_step(sort: &Sort<'_>, step: &StepFile, i: usize, fixture: &Fixture, c
     only("method", brings_back);
     only("disposition", brings_back);
     only("blind", brings_back);
-    only("node", brings_back || moves_stock);
+    let of_node = matches!(step.action, Action::DisableNode | Action::EnableNode);
+    only("node", brings_back || moves_stock || of_node);
     only("sku", moves_stock);
     only("qty", moves_stock);
 
@@ -425,8 +426,10 @@ fn resolve_step(sort: &Sort<'_>, step: &StepFile, i: usize, fixture: &Fixture, c
     if of_order {
         needs("on", step.on.is_some(), "\"order.completed\"");
     }
-    if moves_stock {
+    if moves_stock || of_node {
         needs("node", step.node.is_some(), "\"DC1\"");
+    }
+    if moves_stock {
         needs("sku", step.sku.is_some(), "\"A\"");
         needs("qty", step.qty.is_some(), "5");
     }
@@ -493,6 +496,8 @@ fn action_name(action: Action) -> &'static str {
         Action::Sale => "sale",
         Action::Supply => "supply",
         Action::Snapshot => "snapshot",
+        Action::DisableNode => "disable_node",
+        Action::EnableNode => "enable_node",
     }
 }
 

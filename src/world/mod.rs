@@ -111,6 +111,8 @@ pub struct World {
     screens: screens::Screens,
     stride: u32,
     first: OrderNo,
+    /// version of the routing rules that was sent last
+    rule_version: u32,
     /// how often (order, point) was met, for behaviours that name an nth
     met: FxHashMap<(OrderNo, u8), u32>,
 }
@@ -132,6 +134,7 @@ impl World {
             screens: screens::Screens::default(),
             stride: plan.stride,
             first: plan.first,
+            rule_version: 1,
             met: FxHashMap::default(),
         };
         let mut out = Actions::default();

@@ -141,7 +141,7 @@ impl World {
                 msg.op = Op::CancelReturn;
                 msg.ret = ret;
             }
-            Action::Receipt | Action::Sale | Action::Supply | Action::Snapshot => return,
+            Action::Receipt | Action::Sale | Action::Supply | Action::Snapshot | Action::DisableNode | Action::EnableNode => return,
         }
         out.sends.push(Send { link: Link::Commands, msg, due: self.now, after: Span::ZERO });
     }

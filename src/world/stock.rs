@@ -4,7 +4,7 @@
 //! somebody looks. Every change of a book is one numbered movement of its (node, SKU).
 
 use super::{Actions, Send, World};
-use crate::model::{Fid, Fixture, Id, LineQty, Lines, Message, NodeId, Op, OrderNo, SkuId};
+use crate::model::{Code, Fid, Fixture, Id, LineQty, Lines, Message, NodeId, Op, OrderNo, SkuId};
 use crate::scenario::{Action, Link};
 use crate::sim::{Span, Timestamp};
 
@@ -170,6 +170,13 @@ impl World {
                 for node in self.estate.clone().node_ids() {
                     self.send_snapshot(node, out);
                 }
+            }
+            Action::DisableNode | Action::EnableNode => {
+                let id = self.fresh_id();
+                self.rule_version += 1;
+                let code = if step.action == Action::EnableNode { Code::NodeEnabled } else { Code::NodeDisabled };
+                let msg = Message { key: id, node: step.node, code, rule_version: self.rule_version, ..Message::new(Op::UpsertNode, id) };
+                out.sends.push(Send { link: Link::Commands, msg, due: self.now, after: Span::ZERO });
             }
             Action::Cancel | Action::Return | Action::Exchange | Action::CancelReturn => {}
         }

@@ -49,6 +49,8 @@ pub(super) struct Row<'a> {
     code: Cow<'a, str>,
     #[serde(default)]
     seq: u32,
+    #[serde(default)]
+    rule_version: u32,
     #[serde(borrow, default)]
     cause: Cow<'a, str>,
     #[serde(default)]
@@ -217,6 +219,7 @@ impl Row<'_> {
             amount: Money(self.amount),
             code,
             seq: self.seq,
+            rule_version: self.rule_version,
             cause: names.id(&self.cause),
             drift: self.drift,
             lines,

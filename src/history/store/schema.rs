@@ -72,6 +72,7 @@ pub fn history_schema() -> String {
             "amount": signed("minor units"),
             "code": {"enum": codes},
             "seq": whole("number within its order, or within its node and SKU; of a fault the rule's number"),
+            "rule_version": whole("version of the routing rules that it brings, or by which it chose a node"),
             "cause": text("id of the message that caused this one"),
             "drift": {"const": true, "description": "the message carried fields that its receiver does not know"},
             "lines": {"type": "array", "items": line},

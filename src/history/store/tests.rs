@@ -107,6 +107,7 @@ fn entry() -> impl Strategy<Value = Entry> {
                 amount: Money(amount),
                 code: Code::ALL[code],
                 seq,
+                rule_version: seq % 3,
                 cause: Id(ids[5]),
                 drift: late,
                 lines: lines.into_iter().map(|(line, sku, qty, seq)| LineQty { line: LineNo(line), sku: SkuId(sku), qty, seq }).collect(),

@@ -187,6 +187,7 @@ impl<W: Write> HistoryWriter<W> {
             quoted(out, msg.code.name());
         }
         push_small(out, "seq", msg.seq.into());
+        push_small(out, "rule_version", msg.rule_version.into());
         push_id(out, "cause", msg.cause);
         if msg.drift {
             out.extend_from_slice(b",\"drift\":true");

@@ -1,0 +1,48 @@
+//! Events of one order in the order of their numbers, whatever order they are heard in.
+
+use std::collections::BTreeMap;
+
+/// Gives items out by their `seq` 1, 2, 3, .., each as soon as all before it have come.
+#[derive(Debug)]
+pub(super) struct InOrder<T> {
+    given: u32,
+    ahead: BTreeMap<u32, T>,
+}
+
+impl<T> Default for InOrder<T> {
+    fn default() -> InOrder<T> {
+        InOrder { given: 0, ahead: BTreeMap::new() }
+    }
+}
+
+impl<T> InOrder<T> {
+    /// Takes an item in; one whose number was given out already comes next.
+    pub fn push(&mut self, seq: u32, item: T) {
+        self.ahead.insert(seq, item);
+    }
+    /// The next item, unless one before it is missing.
+    pub fn pop(&mut self) -> Option<T> {
+        let (seq, _) = self.ahead.first_key_value()?;
+        if *seq > self.given + 1 {
+            return None;
+        }
+        let (seq, item) = self.ahead.pop_first()?;
+        self.given = self.given.max(seq);
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_wait_for_those_before_them() {
+        let mut queue = InOrder::default();
+        let mut come = |seq| {
+            queue.push(seq, seq);
+            std::iter::from_fn(|| queue.pop()).collect::<Vec<u32>>()
+        };
+        assert_eq!([come(2), come(1), come(5), come(3), come(2), come(4)], [vec![], vec![1, 2], vec![], vec![3], vec![2], vec![4, 5]]);
+    }
+}
