@@ -3,8 +3,9 @@
 
 use super::expectation::Expectation;
 use super::{
-    Checker, Invariant, accept_once, backorder_fair, capture_within_auth, event_gapless, event_stable, evidence, money_conserved, no_lost,
-    no_oversell, partner_agreement, refund_exact, released_on_end, ship_once, stock_conserved,
+    Checker, Invariant, accept_once, auth_once, backorder_fair, capture_complete, capture_within_auth, capture_within_shipped, event_gapless,
+    event_stable, evidence, no_lost, no_oversell, paid_before_release, partner_agreement, refund_exact, refund_within_captured, released_on_end,
+    ship_once, stock_conserved,
 };
 use crate::history::Header;
 use crate::scenario::Expect;
@@ -15,9 +16,13 @@ pub const INVARIANTS: &[&Invariant] = &[
     &event_stable::ABOUT,
     &event_gapless::ABOUT,
     &ship_once::ABOUT,
+    &paid_before_release::ABOUT,
     &capture_within_auth::ABOUT,
+    &capture_within_shipped::ABOUT,
+    &refund_within_captured::ABOUT,
+    &auth_once::ABOUT,
     &refund_exact::ABOUT,
-    &money_conserved::ABOUT,
+    &capture_complete::ABOUT,
     &accept_once::ABOUT,
     &no_oversell::ABOUT,
     &backorder_fair::ABOUT,
@@ -33,9 +38,13 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(event_stable::EventStable),
         Box::new(event_gapless::EventGapless),
         Box::new(ship_once::ShipOnce),
+        Box::new(paid_before_release::PaidBeforeRelease::default()),
         Box::new(capture_within_auth::CaptureWithinAuth),
+        Box::new(capture_within_shipped::CaptureWithinShipped),
+        Box::new(refund_within_captured::RefundWithinCaptured),
+        Box::new(auth_once::AuthOnce),
         Box::new(refund_exact::RefundExact),
-        Box::new(money_conserved::MoneyConserved),
+        Box::new(capture_complete::CaptureComplete),
         Box::new(accept_once::AcceptOnce),
         Box::new(no_oversell::NoOversell::default()),
         Box::new(backorder_fair::BackorderFair::default()),

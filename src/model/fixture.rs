@@ -57,6 +57,10 @@ pub struct Policies {
     pub capture: String,
     /// `on_inspection`: refund when returned goods were inspected
     pub refund: String,
+    /// `net`: of an exchange only the difference moves: what the new goods cost more is captured with the first of their parcels,
+    /// what they cost less is refunded on inspection
+    #[serde(default = "net")]
+    pub exchange: String,
     /// `fifo`: who waits longest for a SKU is served first, whole lines only if `backorder_partial` is false
     pub backorder: String,
     pub backorder_partial: bool,
@@ -66,11 +70,17 @@ pub struct Policies {
     pub node_accept_sla_s: u64,
 }
 
+// histories from before the policy was declared were all made under it
+fn net() -> String {
+    "net".into()
+}
+
 impl Default for Policies {
     fn default() -> Policies {
         Policies {
             capture: "on_ship".into(),
             refund: "on_inspection".into(),
+            exchange: net(),
             backorder: "fifo".into(),
             backorder_partial: false,
             rounding: "cumulative".into(),
