@@ -1,6 +1,5 @@
 //! One order in the judge's books: what was asked, what was done (facts), what was said (claims).
 
-use super::money::first_units;
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Fid, Fulfil, Id, LineNo, Lines, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::Timestamp;
@@ -68,6 +67,7 @@ pub struct Auth {
     pub captured: i64,
     pub voided: i64,
     pub expired: i64,
+    pub refunded: i64,
     pub made: Spot,
     pub closed: Spot,
 }
@@ -127,6 +127,8 @@ pub struct Return {
     pub request: Lines,
     /// the goods stay with the shopper
     pub keep: bool,
+    /// exchange: the new goods leave before the old ones are back
+    pub advance: bool,
     /// exchange: the new lines as asked for
     pub body: Option<Arc<Order>>,
     pub accepted: bool,
@@ -348,24 +350,6 @@ impl Account {
         None
     }
 
-    /// What the shopper keeps and must pay for, by facts: units shipped less units given back, and shipping once.
-    pub fn value_kept(&self) -> i64 {
-        let mut value = Money::ZERO;
-        for line in &self.lines {
-            value += first_units(line.total, line.qty, line.shipped) - first_units(line.total, line.qty, self.returned(line));
-        }
-        value.0 + self.charges()
-    }
-    /// What left the nodes is worth, shipping included.
-    pub fn value_shipped(&self) -> i64 {
-        self.lines.iter().map(|line| first_units(line.total, line.qty, line.shipped).0).sum::<i64>() + self.charges()
-    }
-    fn charges(&self) -> i64 {
-        let shipped = |exchange: Id| self.lines.iter().any(|l| l.exchange == exchange && l.shipped > 0);
-        let own = self.body.as_ref().filter(|_| shipped(Id::NONE)).map_or(0, |body| body.shipping.0);
-        let exchanges = self.returns.iter().filter(|r| r.exchange && shipped(r.id)).filter_map(|r| r.body.as_ref()).map(|b| b.shipping.0);
-        own + exchanges.sum::<i64>()
-    }
     /// Units of a line given back in returns that count.
     pub fn returned(&self, line: &LineBook) -> i64 {
         let lines = self.returns.iter().filter(|r| !r.is_off()).flat_map(|r| r.units().iter());
@@ -442,6 +426,7 @@ impl Account {
                     ret.body = m.body.clone();
                     ret.exchange = m.op == Op::RequestExchange;
                     ret.keep = m.code == Code::Keep;
+                    ret.advance = m.code == Code::Advance;
                 }
                 ret.requested.set_first(e);
             }
@@ -585,7 +570,12 @@ impl Account {
                     _ => {}
                 }
             }
-            Op::PaymentRefund => self.money_move(Flow::Refunded, true, e),
+            Op::PaymentRefund => {
+                self.money_move(Flow::Refunded, true, e);
+                if let Some(auth) = self.auths.iter_mut().find(|a| a.pay == m.pay) {
+                    auth.refunded += m.amount.0;
+                }
+            }
             Op::NodeRelease => {
                 let parcel = self.parcel_mut(m.fulfillment);
                 parcel.releases.push(e.n);
@@ -597,6 +587,9 @@ impl Account {
             Op::CbNodeShipped | Op::CbNodeCollected => {
                 self.each_line(m, |line, qty| line.shipped += qty);
                 let parcel = self.parcel_mut(m.fulfillment);
+                if m.ret.is_some() {
+                    parcel.ret = m.ret;
+                }
                 parcel.shipments.push(e.n);
                 parcel.shipped_lines.extend(m.lines.iter().copied());
             }

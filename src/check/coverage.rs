@@ -100,7 +100,7 @@ mod tests {
         leaves(&mut h, 1, 1);
         let judgement = judge(&h);
         assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.findings);
-        for silent in ["NO_LOST", "PARTNER_AGREEMENT", "RELEASED_ON_END", "MONEY_CONSERVED", "ACCEPT_ONCE", "EVENT_GAPLESS"] {
+        for silent in ["NO_LOST", "PARTNER_AGREEMENT", "RELEASED_ON_END", "CAPTURE_COMPLETE", "ACCEPT_ONCE", "EVENT_GAPLESS"] {
             assert_eq!(judgement.verdict_of(silent), Verdict::NotExercised, "{silent}");
         }
         leaves(&mut h, 1, 2);

@@ -3,9 +3,10 @@
 
 use super::expectation::Expectation;
 use super::{
-    Checker, Invariant, accept_once, alloc_within_order, backorder_fair, cancel_honest, capture_within_auth, event_gapless, event_stable, evidence,
-    exception_class, money_conserved, no_lost, no_oversell, partner_agreement, quiet_after_end, refund_exact, reject_inert, release_within_alloc,
-    released_on_end, restock_exact, routing, ship_once, stock_conserved,
+    Checker, Invariant, accept_once, alloc_within_order, auth_once, backorder_fair, cancel_honest, capture_complete, capture_within_auth,
+    capture_within_shipped, event_gapless, event_stable, evidence, exception_class, no_lost, no_oversell, paid_before_release, partner_agreement,
+    quiet_after_end, refund_exact, refund_within_captured, reject_inert, release_within_alloc, released_on_end, restock_exact, routing, ship_once,
+    stock_conserved,
 };
 use crate::history::Header;
 use crate::scenario::Expect;
@@ -16,9 +17,13 @@ pub const INVARIANTS: &[&Invariant] = &[
     &event_stable::ABOUT,
     &event_gapless::ABOUT,
     &ship_once::ABOUT,
+    &paid_before_release::ABOUT,
     &capture_within_auth::ABOUT,
+    &capture_within_shipped::ABOUT,
+    &refund_within_captured::ABOUT,
+    &auth_once::ABOUT,
     &refund_exact::ABOUT,
-    &money_conserved::ABOUT,
+    &capture_complete::ABOUT,
     &accept_once::ABOUT,
     &reject_inert::ABOUT,
     &no_oversell::ABOUT,
@@ -42,9 +47,13 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(event_stable::EventStable),
         Box::new(event_gapless::EventGapless),
         Box::new(ship_once::ShipOnce),
+        Box::new(paid_before_release::PaidBeforeRelease::default()),
         Box::new(capture_within_auth::CaptureWithinAuth),
+        Box::new(capture_within_shipped::CaptureWithinShipped),
+        Box::new(refund_within_captured::RefundWithinCaptured),
+        Box::new(auth_once::AuthOnce),
         Box::new(refund_exact::RefundExact),
-        Box::new(money_conserved::MoneyConserved),
+        Box::new(capture_complete::CaptureComplete),
         Box::new(accept_once::AcceptOnce),
         Box::new(reject_inert::RejectInert::default()),
         Box::new(no_oversell::NoOversell::default()),

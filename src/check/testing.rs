@@ -78,6 +78,12 @@ impl Story {
         self.entries.len() - 1
     }
 
+    /// Any entry at all.
+    pub fn put(&mut self, kind: Kind, outcome: Outcome, msg: Message) -> &mut Story {
+        self.write(kind, outcome, msg);
+        self
+    }
+
     // commands and feeds
 
     pub fn sent(&mut self, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> Id {

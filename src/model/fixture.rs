@@ -80,6 +80,10 @@ pub struct Policies {
     /// `on_inspection`: refund when returned goods were inspected
     #[serde(default)]
     pub refund: String,
+    /// `net`: of an exchange only the difference moves: what the new goods cost more is captured with the first of their parcels,
+    /// what they cost less is refunded on inspection
+    #[serde(default = "net")]
+    pub exchange: String,
     /// `fifo`: who waits longest for a SKU is served first, whole lines only if `backorder_partial` is false
     #[serde(default)]
     pub backorder: String,
@@ -104,11 +108,17 @@ fn accepted() -> String {
     "accepted".into()
 }
 
+// histories from before the policy was declared were all made under it
+fn net() -> String {
+    "net".into()
+}
+
 impl Default for Policies {
     fn default() -> Policies {
         Policies {
             capture: "on_ship".into(),
             refund: "on_inspection".into(),
+            exchange: net(),
             backorder: "fifo".into(),
             backorder_partial: false,
             rounding: "cumulative".into(),

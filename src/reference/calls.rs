@@ -3,7 +3,7 @@
 
 use super::state::{Oid, Screen, Stage};
 use super::{Defect, Effect, Reference, Timer};
-use crate::model::{Code, Id, Message, Op, Outcome};
+use crate::model::{Code, Id, Message, Op, OrderNo, Outcome};
 use crate::sim::{Purpose, Span};
 
 const BACKOFF_JITTER: Purpose = Purpose(900);
@@ -50,6 +50,12 @@ pub struct PendingCall {
     waiting: bool,
 }
 
+/// A key as `CaptureKeyTruncated` sends it.
+fn cut(key: Id) -> Id {
+    let (oid, kind, n) = Oid::of_key(key);
+    Oid::new(OrderNo(oid.order().0 % 100), 0).key(kind, n)
+}
+
 impl Reference {
     /// Makes a call, unless the same intent is on its way already.
     pub(super) fn call(&mut self, oid: Oid, kind: Kind, n: u32, fill: impl FnOnce(&mut Message)) {
@@ -89,7 +95,11 @@ impl Reference {
         call.msg.id = id;
         call.msg.cause = self.cause;
         let attempt = call.attempt;
-        self.out.push(Effect::Call(call.msg.clone()));
+        let mut msg = call.msg.clone();
+        if self.has(Defect::CaptureKeyTruncated) && msg.op == Op::PaymentCapture {
+            msg.key = cut(msg.key);
+        }
+        self.out.push(Effect::Call(msg));
         self.timers.push(self.now + self.settings.call_timeout, Timer::CallTimeout(key, attempt));
     }
 
@@ -122,7 +132,12 @@ impl Reference {
             return;
         }
         let (oid, kind, n) = Oid::of_key(key);
-        if self.has(Defect::CaptureUnderNewKey) && kind == Kind::Capture as u8 {
+        let renewed = match self.defect {
+            Some(Defect::CaptureUnderNewKey) => kind == Kind::Capture as u8,
+            Some(Defect::AuthorizeUnderNewKey) => kind == Kind::Authorize as u8,
+            _ => false,
+        };
+        if renewed {
             let new_key = oid.key(kind, n % 1000 + 1000 * attempt);
             if let Some(mut call) = self.calls.remove(&key) {
                 call.msg.key = new_key;
@@ -155,6 +170,15 @@ impl Reference {
     }
 
     pub(super) fn on_answer(&mut self, msg: &Message, outcome: Outcome) {
+        if self.has(Defect::CaptureKeyTruncated) && msg.op == Op::PaymentCapture {
+            let (_, kind, n) = Oid::of_key(msg.key);
+            let whole = Message { key: Oid::new(msg.order, 0).key(kind, n), ..msg.clone() };
+            return self.settle(&whole, outcome);
+        }
+        self.settle(msg, outcome);
+    }
+
+    fn settle(&mut self, msg: &Message, outcome: Outcome) {
         let Some(call) = self.calls.get_mut(&msg.key) else { return };
         match outcome {
             Outcome::Ok | Outcome::Replayed | Outcome::Rejected => {
@@ -172,7 +196,7 @@ impl Reference {
         let (oid, kind, n) = Oid::of_key(asked.key);
         let yes = outcome != Outcome::Rejected;
         match Kind::of(kind) {
-            Some(Kind::Authorize) => self.on_authorized(oid, n, answer.pay, asked.amount, yes, answer.code),
+            Some(Kind::Authorize) => self.on_authorized(oid, n % 1000, answer.pay, asked.amount, yes, answer.code),
             Some(Kind::Screen) => self.on_screened(oid, answer.code),
             Some(Kind::Validate) => self.on_validated(oid, answer.code),
             Some(Kind::Release) => self.on_released(oid, n as usize, yes),

@@ -42,7 +42,7 @@ defects! {
     GivesUpAfterThree = "gives-up-after-three": "a partner call is given up after three tries, silently", caught by ["NO_LOST"], seen in "fixed retry counts against long outages";
     ReleaseUnderNewId = "release-under-new-id": "a release that is tried again goes out under a new fulfillment id", caught by ["SHIP_ONCE", "PARTNER_AGREEMENT"], seen in "medusa-integrations #430, open-mercato #3294";
     BackordersLifo = "backorders-lifo": "who waits shortest for a backordered SKU is served first", caught by ["BACKORDER_FAIR"], seen in "stacks in place of queues";
-    CancelAlthoughShipped = "cancel-although-shipped": "an order is called cancelled although its node said that the parcel has left", caught by ["RELEASED_ON_END", "MONEY_CONSERVED", "PARTNER_AGREEMENT"], seen in "cancel against ship races";
+    CancelAlthoughShipped = "cancel-although-shipped": "an order is called cancelled although its node said that the parcel has left", caught by ["RELEASED_ON_END", "CAPTURE_COMPLETE", "PARTNER_AGREEMENT"], seen in "cancel against ship races";
     NegativeDeltaIgnored = "negative-delta-ignored": "an inventory delta below zero is ignored", caught by ["NO_OVERSELL", "STOCK_CONSERVED"], seen in "unsigned quantities in feeds";
     RestockAtWrongNode = "restock-at-wrong-node": "returned goods are booked at the first node, wherever they came in", caught by ["STOCK_CONSERVED"], seen in "returns in store booked at the warehouse";
     EventBeforeCommit = "event-before-commit": "events leave before what caused them is stored: killed in between, it has told what never was", caught by ["ACCEPT_ONCE", "EVENT_STABLE", "PARTNER_AGREEMENT", "STATE_AGREEMENT"], seen in "openedx-events PR 292 (immediate send)";
@@ -55,7 +55,7 @@ defects! {
     AcknowledgedBeforeStored = "acknowledged-before-stored": "a message is answered before it is stored: a crash takes it, and nobody sends it again", caught by ["NO_LOST", "PARTNER_AGREEMENT"], seen in "write-behind in front of a queue";
     CancelForgetsBackorder = "cancel-forgets-backorder": "a cancelled order keeps its place in the queue for goods that are short, and is served", caught by ["QUIET_AFTER_END"], seen in "open-mercato #4521 (a cancelled order can be given stock again)";
     NoPerOrderLock = "no-per-order-lock": "cancelling and allocating do not lock the order: a fulfillment that was cancelled in between is released all the same", caught by ["QUIET_AFTER_END"], seen in "cancel against allocate races; EasyAbp/EShop #221 (cancelled while the inventory was being reduced)";
-    DuplicateReturnRefundsTwice = "duplicate-return-refunds-twice": "an inspection that is reported twice refunds and restocks twice", caught by ["REFUND_EXACT", "RESTOCK_EXACT", "MONEY_CONSERVED"], seen in "metasfresh-webui-api-legacy #572 (a return counts double), openfoodnetwork #10770 (restocked twice)";
+    DuplicateReturnRefundsTwice = "duplicate-return-refunds-twice": "an inspection that is reported twice refunds and restocks twice", caught by ["REFUND_EXACT", "RESTOCK_EXACT", "CAPTURE_COMPLETE"], seen in "metasfresh-webui-api-legacy #572 (a return counts double), openfoodnetwork #10770 (restocked twice)";
     SplitOverAllocates = "split-over-allocates": "each node gives min(line, available) in place of what is still missing: five units are allocated as three and five", caught by ["ALLOC_WITHIN_ORDER"], seen in "Vendure 3.7.3, multi-location allocator";
     ScrappedIsRestocked = "scrapped-is-restocked": "a returned unit that inspection scraps is put back on the shelf", caught by ["RESTOCK_EXACT"], seen in "woocommerce #28854 (back in stock with the box left unchecked)";
     IgnoresCapacity = "ignores-capacity": "a node is given more orders than it can take in a day", caught by ["ROUTING"], seen in "order limits of stores that count too late";
@@ -70,6 +70,19 @@ defects! {
     SplitReleasesWholeLine = "split-releases-whole-line": "every parcel of a split line is released with the whole line's quantity", caught by ["RELEASE_WITHIN_ALLOC"], seen in "metasfresh #4028";
     PickupFromDefaultNode = "pickup-from-default-node": "a pickup is prepared at the default node, not in the store that the shopper chose", caught by ["ROUTING", "RELEASE_WITHIN_ALLOC"], seen in "magento/inventory #2222";
     RefusedCancelHappens = "refused-cancel-happens": "a cancellation is answered with an error and carried out all the same", caught by ["REJECT_INERT"], seen in "saleor #2897";
+    RefundOnCancel = "refund-on-cancel": "a cancelled order is refunded what was only authorized, in place of a void", caught by ["REFUND_WITHIN_CAPTURED"], seen in "mollie/Shopware6 PR 1445";
+    ShortPickCapturedInFull = "short-pick-captured-in-full": "a parcel that left with fewer units than were asked for is charged in full", caught by ["CAPTURE_WITHIN_SHIPPED"], seen in "invoices made from what was released";
+    CapturedBeforeShipped = "captured-before-shipped": "a capture is announced when it is asked for, ahead of the parcel that it is for", caught by ["PRECEDENCE", "EXPECTATION"], seen in "Shopify/shopify-app-js #603";
+    CaptureAtRelease = "capture-at-release": "money is taken when a node is told to start, not when goods leave", caught by ["CAPTURE_WITHIN_SHIPPED"], seen in "capture on fulfillment where the policy is capture on shipment";
+    DeclineIgnored = "decline-ignored": "an order whose authorization was declined goes on as if it were paid", caught by ["PAID_BEFORE_RELEASE"], seen in "any answer with status 200 taken for a yes";
+    AuthorizeUnderNewKey = "authorize-under-new-key": "an authorization that is tried again goes out under a new idempotency key", caught by ["AUTH_ONCE"], seen in "x402-foundation/x402 #3438";
+    ExpiryIgnored = "expiry-ignored": "nobody listens when an authorization expires: goods that waited long leave unpaid", caught by ["PAID_BEFORE_RELEASE"], seen in "Automattic/woocommerce-payments #739";
+    ExchangeRefundsAndNets = "exchange-refunds-and-nets": "what comes back in an exchange is refunded, and pays for the new goods, too", caught by ["REFUND_EXACT", "REFUND_WITHIN_CAPTURED"], seen in "exchanges built from a return and a discount";
+    CaptureKeyTruncated = "capture-key-truncated": "the idempotency key of a capture keeps the last digits of the order alone, so that two orders share one", caught by ["CAPTURE_COMPLETE", "PARTNER_AGREEMENT"], seen in "keys cut to the length of a column";
+    RemainderNeverVoided = "remainder-never-voided": "what is left of an authorization after a partial capture is never set free", caught by ["AUTH_ONCE"], seen in "juspay/hyperswitch #2036";
+    RefundFromFirstPayment = "refund-from-first-payment": "a refund goes to the first payment of an order, however much was captured on it", caught by ["REFUND_WITHIN_CAPTURED"], seen in "Adyen/adyen-magento #651";
+    RefundForgetsDiscount = "refund-forgets-discount": "a return is refunded at list price, whatever was taken off", caught by ["REFUND_EXACT"], seen in "OCA/rma #289";
+    RefundForgetsTax = "refund-forgets-tax": "a return is refunded without its tax", caught by ["REFUND_EXACT"], seen in "Automattic/wp-calypso #16645";
 }
 
 impl Defect {

@@ -25,6 +25,11 @@ impl Reference {
         let for_exchange = order.returns.iter_mut().find(|ret| ret.difference > Money::ZERO && ret.auth_n == Some(n));
         let ret = for_exchange.as_ref().map_or(Id::NONE, |ret| ret.ret);
         if !yes {
+            if self.defect == Some(Defect::DeclineIgnored) {
+                order.payment = Screen::Good;
+                self.event(oid, Op::PaymentDeclined, |m| (m.code, m.ret) = (code, ret));
+                return self.advance(oid);
+            }
             if ret.is_some() {
                 order.exception = true;
                 self.event(oid, Op::PaymentDeclined, |m| (m.code, m.ret) = (code, ret));
@@ -65,6 +70,9 @@ impl Reference {
 
     pub(super) fn on_payment_expired(&mut self, msg: &Message) -> (Outcome, Code) {
         let oid = Oid::new(msg.order, 0);
+        if self.has(Defect::ExpiryIgnored) {
+            return (Outcome::Ok, Code::None);
+        }
         let Some(order) = self.orders.get_mut(&oid) else { return (Outcome::Rejected, Code::UnknownOrder) };
         if let Some(auth) = order.auths.iter_mut().find(|auth| auth.pay == msg.pay) {
             auth.open = false;
@@ -76,6 +84,9 @@ impl Reference {
     /// There is an open authorization for what is still to be captured; asks for one where there is none.
     pub(super) fn is_paid(&mut self, oid: Oid) -> bool {
         let Some(order) = self.orders.get(&oid) else { return false };
+        if self.has(Defect::DeclineIgnored) && order.auths.is_empty() {
+            return true;
+        }
         let needed = order.still_to_capture();
         if needed <= Money::ZERO || order.auths.iter().any(|auth| auth.open && auth.ret.is_none() && auth.amount - auth.captured >= needed) {
             return true;
@@ -94,8 +105,9 @@ impl Reference {
         let mut amount = Money::ZERO;
         for (line_no, _, qty) in units {
             if let Some(line) = order.line_mut(*line_no) {
-                amount += cumulative(line.total, line.qty, line.captured_units, line.captured_units + qty);
-                line.captured_units += qty;
+                let upto = (line.captured_units + qty).min(line.qty);
+                amount += cumulative(line.total, line.qty, line.captured_units, upto);
+                line.captured_units = upto;
             }
         }
         if ret.is_some() {
@@ -119,6 +131,7 @@ impl Reference {
 
     pub(super) fn try_captures(&mut self, oid: Oid) {
         let careless = self.has(Defect::SplitCapturesFull) || self.has(Defect::ShippingPerParcel);
+        let ignores = self.has(Defect::DeclineIgnored);
         let count = self.orders.get(&oid).map_or(0, |order| order.captures.len());
         for at in 0..count {
             let Some(order) = self.orders.get_mut(&oid) else { return };
@@ -126,16 +139,23 @@ impl Reference {
             if due.asked || due.done {
                 continue;
             }
+            let unpaid = ignores && order.auths.is_empty();
             let open =
                 order.auths.iter_mut().find(|auth| auth.open && auth.ret == due.ret && (careless || auth.amount - auth.captured >= due.amount));
-            let Some(auth) = open else {
-                if !order.auth_pending && order.payment == Screen::Good {
-                    self.authorize(oid, due.amount);
+            let pay = match open {
+                Some(auth) => {
+                    auth.captured += due.amount;
+                    auth.pay
                 }
-                return;
+                // there is nothing to capture on: the provider will refuse
+                None if unpaid => Id::NONE,
+                None => {
+                    if !order.auth_pending && order.payment == Screen::Good {
+                        self.authorize(oid, due.amount);
+                    }
+                    return;
+                }
             };
-            auth.captured += due.amount;
-            let pay = auth.pay;
             order.captures[at].asked = true;
             self.call(oid, Kind::Capture, due.n, |m| {
                 m.op = Op::PaymentCapture;
@@ -144,6 +164,9 @@ impl Reference {
                 m.fulfillment = due.fid;
                 m.ret = due.ret;
             });
+            if self.has(Defect::CapturedBeforeShipped) {
+                self.event(oid, Op::PaymentCaptured, |m| (m.pay, m.amount, m.fulfillment, m.ret) = (pay, due.amount, due.fid, due.ret));
+            }
         }
     }
 
@@ -155,7 +178,9 @@ impl Reference {
             due.done = true;
             let (fid, ret, amount) = (due.fid, due.ret, due.amount);
             order.captured += amount;
-            self.event(oid, Op::PaymentCaptured, |m| (m.pay, m.amount, m.fulfillment, m.ret) = (pay, amount, fid, ret));
+            if !self.has(Defect::CapturedBeforeShipped) {
+                self.event(oid, Op::PaymentCaptured, |m| (m.pay, m.amount, m.fulfillment, m.ret) = (pay, amount, fid, ret));
+            }
         } else {
             let amount = due.amount;
             due.asked = false;
@@ -176,9 +201,13 @@ impl Reference {
 
     /// Gives back what authorizations still hold; true while that is under way.
     pub(super) fn void_open(&mut self, oid: Oid) -> bool {
+        let never_after_capture = self.has(Defect::RemainderNeverVoided);
         let Some(order) = self.orders.get_mut(&oid) else { return false };
         // what covers an exchange under way is not the order's to give back
         let Some(at) = order.auths.iter().position(|auth| auth.open && auth.ret.is_none() && auth.amount > auth.captured) else { return false };
+        if never_after_capture && order.captured > Money::ZERO {
+            return false;
+        }
         let pay = order.auths[at].pay;
         if order.void_asked != Some(pay) {
             order.void_asked = Some(pay);
@@ -203,9 +232,22 @@ impl Reference {
         self.advance(oid);
     }
 
+    /// What `RefundOnCancel` does in place of a void: it asks once to refund what stands authorized, and takes that for done.
+    pub(super) fn refund_authorized(&mut self, oid: Oid) {
+        let Some(order) = self.orders.get_mut(&oid) else { return };
+        for auth in order.auths.iter_mut().filter(|auth| auth.open && auth.captured == Money::ZERO) {
+            auth.open = false;
+            let (pay, amount, n) = (auth.pay, auth.amount, order.refunds);
+            order.refunds += 1;
+            self.call(oid, Kind::Refund, n, |m| (m.op, m.pay, m.amount) = (Op::PaymentRefund, pay, amount));
+            return;
+        }
+    }
+
     /// Asks for the refund of a return or exchange, once enough was captured to refund from: from each authorization no more than
     /// was captured on it.
     pub(super) fn try_refund(&mut self, oid: Oid, at: usize) {
+        let first = self.has(Defect::RefundFromFirstPayment);
         let Some(order) = self.orders.get_mut(&oid) else { return };
         let Some(ret) = order.returns.get_mut(at) else { return };
         let Some(amount) = ret.refund else { return };
@@ -214,7 +256,8 @@ impl Reference {
         }
         let mut parts: Vec<(Id, Money, u32)> = Vec::new();
         for auth in &mut order.auths {
-            let part = (amount - ret.refund_asked).min(auth.captured - auth.refunded);
+            let left = if first { amount } else { auth.captured - auth.refunded };
+            let part = (amount - ret.refund_asked).min(left);
             if part > Money::ZERO {
                 auth.refunded += part;
                 ret.refund_asked += part;

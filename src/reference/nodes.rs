@@ -211,6 +211,8 @@ impl Reference {
 
     /// Goods are out of the house: off the shelf, off the promise, and due to be paid.
     fn goods_left(&mut self, oid: Oid, n: usize, left: &Lines, stage: Stage, op: Op) -> bool {
+        let (in_full, early, announced) =
+            (self.has(Defect::ShortPickCapturedInFull), self.has(Defect::CaptureAtRelease), self.has(Defect::CapturedBeforeShipped));
         let Some(f) = self.fulfillment_mut(oid, n) else { return false };
         f.stage = stage;
         let (fid, node, ret) = (f.fid, f.node, f.ret);
@@ -225,8 +227,20 @@ impl Reference {
                 }
             }
         }
+        let mut charged = units;
+        if in_full && let Some(order) = self.orders.get(&oid) {
+            let short = order.fulfillments.get(n).map(|f| f.short_told.clone()).unwrap_or_default();
+            for (line, _, qty) in charged.iter_mut().filter(|(line, _, _)| short.contains(line)) {
+                *qty = order.lines.iter().find(|l| l.line == *line).map_or(*qty, |l| l.qty);
+            }
+        }
+        if announced {
+            self.capture_due(oid, fid, ret, &charged);
+        }
         self.fulfillment_event(oid, n, op);
-        self.capture_due(oid, fid, ret, &units);
+        if !announced && !early {
+            self.capture_due(oid, fid, ret, &charged);
+        }
         true
     }
 

@@ -364,6 +364,11 @@ impl Reference {
             m.ret = ret;
             m.lines = lines;
         });
+        if self.has(Defect::CaptureAtRelease)
+            && let Some(units) = self.fulfillment(oid, n).map(|f| f.lines.clone())
+        {
+            self.capture_due(oid, fid, ret, &units);
+        }
     }
 
     pub(super) fn fulfillment(&self, oid: Oid, n: usize) -> Option<&Fulfillment> {
@@ -595,6 +600,9 @@ impl Reference {
         let Some(order) = self.orders.get_mut(&oid) else { return };
         let all = order.own_lines().all(|line| line.cancelled == line.qty);
         if all || careless {
+            if self.has(Defect::RefundOnCancel) {
+                self.refund_authorized(oid);
+            }
             if self.void_open(oid) {
                 return;
             }

@@ -133,7 +133,13 @@ impl Reference {
             let unit = (line.total.0 + i64::from(line.qty) - 1) / i64::from(line.qty);
             return Money(unit * i64::from(qty));
         }
-        cumulative(line.total, line.qty, line.return_asked, line.return_asked + qty)
+        let body = self.orders.get(&oid).and_then(|order| order.order.line(line_no));
+        let total = match (self.defect, body) {
+            (Some(Defect::RefundForgetsDiscount), Some(body)) => line.total + body.discount,
+            (Some(Defect::RefundForgetsTax), Some(body)) => line.total - body.tax,
+            _ => line.total,
+        };
+        cumulative(total, line.qty, line.return_asked, line.return_asked + qty)
     }
 
     fn pay_difference(&mut self, oid: Oid, ret_id: Id) {
@@ -238,7 +244,8 @@ impl Reference {
             if ret.cancelled || ret.completed || order.status == Status::Rejected || !(ret.inspected || ret.keep) {
                 continue;
             }
-            let amount = if ret.exchange { Money(-ret.difference.0).max(Money::ZERO) } else { ret.value };
+            let nets = ret.exchange && !self.has(Defect::ExchangeRefundsAndNets);
+            let amount = if nets { Money(-ret.difference.0).max(Money::ZERO) } else { ret.value };
             if ret.refund_done < amount {
                 if let Some(ret) = self.orders.get_mut(&oid).and_then(|order| order.returns.get_mut(at)) {
                     ret.refund = Some(amount);
