@@ -82,6 +82,8 @@ mod tests {
 
     fn sold_and_paid() -> Story {
         let mut h = Story::new();
+        // a record of another program that declares nothing may charge when it sells
+        h.header.fixture.policies.capture.clear();
         h.place(1, &[(1, A, 1)]);
         h.fact(1, Op::PaymentAuthorize, |m| pays(m, 50, 4800)).fact(1, Op::PaymentCapture, |m| pays(m, 50, 4800));
         h
