@@ -82,7 +82,12 @@ impl Checker for CancelHonest {
                 if !left.is_empty() {
                     evidence.extend(&left);
                     let what = format!("the cancellation of {order} was answered `ok` (done), and a parcel of it left");
-                    ctx.fail(order, what, "of an order whose cancellation is answered as done nothing leaves; where that is not certain, the answer is `pending`", evidence);
+                    ctx.fail(
+                        order,
+                        what,
+                        "of an order whose cancellation is answered as done nothing leaves; where that is not certain, the answer is `pending`",
+                        evidence,
+                    );
                 } else if !ctx.at_rest {
                     ctx.unknown();
                 }
@@ -102,7 +107,10 @@ impl Checker for CancelHonest {
             let of_line = || promised.iter().filter(move |(of, _, _)| *of == at);
             let units: i64 = of_line().map(|(_, qty, _)| qty).sum();
             if units > 0 && line.shipped > (line.qty - units).max(0) {
-                let what = format!("the cancellation of {units} units of line {} of {order} was answered `ok` (done), and {} of {} have left", line.line.0, line.shipped, line.qty);
+                let what = format!(
+                    "the cancellation of {units} units of line {} of {order} was answered `ok` (done), and {} of {} have left",
+                    line.line.0, line.shipped, line.qty
+                );
                 let evidence = of_line().flat_map(|(_, _, entries)| *entries).chain(left.iter().copied()).collect();
                 ctx.fail(order, what, "units whose cancellation is answered as done do not leave", evidence);
             }

@@ -97,7 +97,8 @@ impl ExceptionClass {
         let Some((class, _)) = NAMES.into_iter().find(|(_, code)| *code == m.code) else { return };
         let Some(account) = ctx.ledger.order(m.order) else { return };
         let trouble = self.troubles.get(&m.order).copied().unwrap_or(0);
-        let names = |classes: Classes| NAMES.iter().filter(|(bit, _)| bit & classes != 0).map(|(_, code)| code.name()).collect::<Vec<_>>().join(" or ");
+        let names =
+            |classes: Classes| NAMES.iter().filter(|(bit, _)| bit & classes != 0).map(|(_, code)| code.name()).collect::<Vec<_>>().join(" or ");
         if m.cause.is_none() {
             ctx.judged();
             if trouble == 0 {

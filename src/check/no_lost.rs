@@ -133,7 +133,9 @@ fn waits(account: &Account, line: &LineBook, ctx: &Context<'_>) -> bool {
     let wanted = if ctx.header.fixture.policies.backorder_partial { 1 } else { need };
     let free = |node: NodeId| {
         let fixture = ctx.header.fixture.node(node);
-        if !fixture.is_some_and(|n| ctx.ledger.rules().now(node, n.enabled)) || (line.fulfil == Fulfil::Pickup && line.node.is_some() && line.node != node) {
+        if !fixture.is_some_and(|n| ctx.ledger.rules().now(node, n.enabled))
+            || (line.fulfil == Fulfil::Pickup && line.node.is_some() && line.node != node)
+        {
             return 0;
         }
         let safety = fixture.map_or(0, |n| i64::from(n.safety_stock));

@@ -132,7 +132,9 @@ mod tests {
 
     #[test]
     fn rejects_a_release_a_parcel_a_capture_and_a_reservation_after_the_end() {
-        cancelled().node_release(1, 1, DC1, &[(1, A, 1)]).rejects("QUIET_AFTER_END", "O1 had ended with order.cancelled, then a node took on a release");
+        cancelled()
+            .node_release(1, 1, DC1, &[(1, A, 1)])
+            .rejects("QUIET_AFTER_END", "O1 had ended with order.cancelled, then a node took on a release");
         cancelled().ship(1, 1, DC1, &[(1, A, 1)]).rejects("QUIET_AFTER_END", "a parcel of it left");
         cancelled().capture(1, 50, 4800).rejects("QUIET_AFTER_END", "money was captured");
         cancelled().reserve(1, DC1, &[(1, A, 1)], Id::NONE).rejects("QUIET_AFTER_END", "units were reserved for it (event 6)");

@@ -162,7 +162,11 @@ fn reserved(state: &mut State, e: &Entry, ctx: &mut Context<'_>) {
                 (refusal.node, refusal.sku) == (m.node, q.sku) && refusal.known <= from && news <= refusal.n
             });
             if let Some(refusal) = asked_again {
-                let what = format!("{} was promised {} of {name} again, which had said that it has none for it", m.order, ctx.header.fixture.sku_name(q.sku));
+                let what = format!(
+                    "{} was promised {} of {name} again, which had said that it has none for it",
+                    m.order,
+                    ctx.header.fixture.sku_name(q.sku)
+                );
                 ctx.fail(m.order, what, "a node that gave an order back is not asked again before goods came in there", vec![refusal.n, e.n]);
             }
         }
