@@ -74,11 +74,9 @@ impl Checker for QuietAfterEnd {
                 return;
             }
             Kind::Event if m.op == Op::InventoryReserved => state.reserved = state.reserved.max((m.seq, e.n)),
-            Kind::Event => {
-                if state.end.is_none() {
-                    ctx.judged();
-                    state.end = Some((m.op, m.seq, e.n));
-                }
+            Kind::Event if state.end.is_none() => {
+                ctx.judged();
+                state.end = Some((m.op, m.seq, e.n));
             }
             _ => {}
         }

@@ -49,9 +49,11 @@ struct State {
 #[derive(Default)]
 pub(super) struct Routing {
     orders: FxHashMap<OrderNo, State>,
-    /// orders promised to a node for a day: how many, and the first few
-    promised: FxHashMap<(NodeId, u64), (u32, SmallVec<[u64; 4]>)>,
+    promised: FxHashMap<(NodeId, u64), Promised>,
 }
+
+/// Orders promised to a node for a day: how many, and the entries of the first few.
+type Promised = (u32, SmallVec<[u64; 4]>);
 
 impl Checker for Routing {
     fn about(&self) -> &'static Invariant {
@@ -77,10 +79,8 @@ impl Checker for Routing {
         match (e.kind, m.op) {
             (Kind::Event, _) => reserved(state, e, ctx),
             (Kind::Fact, _) => picked_up_elsewhere(e, "was to be picked up by", ctx),
-            (Kind::Call | Kind::Fault, Op::NodeRelease) => {
-                if !state.released.iter().any(|(fid, _, _)| *fid == m.fulfillment) {
-                    state.released.push((m.fulfillment, e.at, e.n));
-                }
+            (Kind::Call | Kind::Fault, Op::NodeRelease) if !state.released.iter().any(|(fid, _, _)| *fid == m.fulfillment) => {
+                state.released.push((m.fulfillment, e.at, e.n));
             }
             (Kind::Call, _) if m.code == Code::AcceptTimeout => too_early(state, e, ctx),
             (Kind::Sent, _) => {

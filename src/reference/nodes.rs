@@ -26,7 +26,8 @@ impl Reference {
             Op::CbNodeShipped => Stage::Shipped,
             _ => stage,
         };
-        if self.has(Defect::StatusDowngrade) && matches!(stage, Stage::Shipped | Stage::Delivered) && told < stage {
+        let open = self.orders.get(&oid).is_some_and(|order| order.status == Status::Open);
+        if self.has(Defect::StatusDowngrade) && open && matches!(stage, Stage::Shipped | Stage::Delivered) && told < stage {
             return self.fall_back(oid, n, told);
         }
         match msg.op {
