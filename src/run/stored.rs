@@ -125,7 +125,7 @@ pub fn explain(args: &ExplainArgs) -> Result<Ended, Trouble> {
         }
         return Ok(Ended::Good);
     }
-    let help = "orders of a run are numbered O1, O2, ..; choose a case with --case, and keep histories with --record all";
+    let help = "orders are numbered O1, O2, ..; choose a case with --case, and keep histories with --record all";
     Err(Trouble::Usage(format!("error: no kept history of {} has an order `{}`\n  = help: {help}", args.run.display(), args.order)))
 }
 

@@ -7,6 +7,7 @@ mod defects;
 mod determinism;
 mod docs;
 mod floors;
+mod foreign;
 mod matrix;
 mod recorded;
 mod source;

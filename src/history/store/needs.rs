@@ -24,8 +24,10 @@ pub(super) fn lacks(entry: &Entry) -> Option<Fault> {
     let (kind, op) = (entry.kind, entry.msg.op);
     if !classes(kind).contains(&op.class()) {
         let fits: Vec<&str> = KINDS.into_iter().filter(|kind| classes(*kind).contains(&op.class()) && *kind != Kind::Fault).map(Kind::name).collect();
-        let known = Op::ALL.iter().filter(|op| classes(kind).contains(&op.class())).map(|op| op.name());
-        let near = nearest(op.name(), known);
+        let known = || Op::ALL.iter().filter(|op| classes(kind).contains(&op.class())).map(|op| op.name());
+        // `shipment.shipped` is what the target says of what the node did: `node.shipped`
+        let tail = op.name().rsplit('.').next().unwrap_or_default();
+        let near = nearest(op.name(), known()).or_else(|| known().find(|name| name.rsplit('.').next() == Some(tail)).map(str::to_owned));
         let fault = Fault::new(format!("`{op}` cannot be of kind `{}`", kind.name()), format!("`{op}` as {}", fits.join(" or ")));
         return Some(Fault { field: Some("kind".into()), nearest: near, ..fault });
     }

@@ -50,10 +50,10 @@ pub fn history_schema() -> String {
     let entry = json!({
         "title": "entry",
         "type": "object",
-        "required": ["n", "at", "kind", "op"],
+        "required": ["at", "kind", "op"],
         "additionalProperties": false,
         "properties": {
-            "n": {"type": "integer", "minimum": 1, "description": "number of the entry, from 1 without gaps"},
+            "n": {"type": "integer", "minimum": 1, "description": "number of the entry, from 1 without gaps; its place in the file where left out"},
             "at": whole("when the harness saw it, nanoseconds since the run began"),
             "due": whole("commands: when the order was meant to be sent; absent where equal to `at`"),
             "kind": {"enum": ["sent", "reply", "call", "answer", "event", "fact", "fault", "state", "mark"]},
@@ -86,16 +86,79 @@ pub fn history_schema() -> String {
         "additionalProperties": false,
         "properties": {"end": {
             "type": "object",
-            "required": ["entries", "sha256"],
             "additionalProperties": false,
-            "properties": {"entries": whole("entries before it"), "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+            "properties": {"entries": whole("entries before it"), "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}},
         }}
+    });
+    let node = json!({
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": false,
+        "properties": {
+            "name": text("as entries name it"),
+            "kind": {"enum": ["dc", "store", "3pl", "supplier"]},
+            "region": {"enum": ["east", "west"]},
+            "safety_stock": whole("units of each SKU kept back from orders"),
+            "capacity_per_day": whole("fulfillments a day; 0 is no limit"),
+            "opens_h": whole("hour of the day"),
+            "closes_h": whole("hour of the day; 24 where left out"),
+            "enabled": {"type": "boolean"},
+        }
+    });
+    let product = json!({
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": false,
+        "properties": {
+            "name": text("as entries name it"),
+            "price": signed("minor units"),
+            "backorderable": {"type": "boolean"},
+        }
+    });
+    let policies = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "description": "what the target declares of its own rules; what is left out is not declared",
+        "properties": {
+            "capture": text("`on_ship`"),
+            "refund": text("`on_inspection`"),
+            "backorder": text("`fifo`"),
+            "backorder_partial": {"type": "boolean"},
+            "rounding": text("`cumulative`, also where left out"),
+            "pickup_hold_s": whole("seconds"),
+            "node_accept_sla_s": whole("seconds"),
+        }
+    });
+    let fixture = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "nodes": {"type": "array", "items": node},
+            "products": {"type": "array", "items": product},
+            "policies": policies,
+        }
     });
     let header = json!({
         "title": "header",
         "type": "object",
-        "required": ["orderstorm_history", "case", "fixture", "fault_rules", "expect"],
-        "properties": {"orderstorm_history": {"const": crate::history::HISTORY_VERSION}},
+        "required": ["orderstorm_history", "fixture"],
+        "additionalProperties": false,
+        "properties": {
+            "orderstorm_history": {"const": crate::history::HISTORY_VERSION},
+            "version": text("of the orderstorm that wrote it; leave it out"),
+            "case": text("what to call the record"),
+            "seed": whole("orderstorm's own"),
+            "partition": whole("orderstorm's own"),
+            "partitions": whole("orderstorm's own"),
+            "target": text("what to call the orchestrator"),
+            "defect": text("orderstorm's own"),
+            "fault_rules": {"type": "array", "items": text("name of a fault rule")},
+            "calm_ns": whole("from when on no fault acts"),
+            "horizon_ns": whole("orderstorm's own"),
+            "fixture": fixture,
+            "expect": {"type": "object", "description": "`[expect]` of a scenario, see its schema"},
+            "command": text("what makes this record again"),
+        },
     });
     let schema: Value = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
