@@ -324,3 +324,61 @@ fn entity(link: Link, msg: &Message) -> u64 {
 fn step(op: Op, nth: u32) -> u32 {
     (op as u32) << 16 | nth.min(0xffff)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Id;
+    use crate::scenario::{Library, Scenario, ScenarioFile, standard_fixture};
+
+    const CALM: Timestamp = Timestamp(Span::from_days(1).0);
+
+    fn messages() -> Vec<(Link, Message)> {
+        let mut messages = Vec::new();
+        for n in 1..=40u64 {
+            let order = OrderNo(n as u32 % 7 + 1);
+            messages.push((Link::Commands, Message::of_order(Op::PlaceOrder, Id(n), order)));
+            messages.push((Link::Calls, Message::of_order(if n % 2 == 0 { Op::PaymentCapture } else { Op::NodeRelease }, Id(n), order)));
+            messages.push((Link::Callbacks, Message::of_order(Op::CbNodeShipped, Id(n), order)));
+            messages.push((Link::Events, Message::of_order(Op::OrderAccepted, Id(n), order)));
+            let (node, sku) = (NodeId(n as u16 % 2 + 1), SkuId(n as u32 % 3 + 1));
+            messages.push((Link::Feeds, Message { node, sku, ..Message::new(Op::InventoryDelta, Id(n)) }));
+            messages.push((Link::Feeds, Message { node, ..Message::new(Op::InventorySnapshot, Id(n)) }));
+        }
+        messages
+    }
+
+    fn fates(storm: &mut Storm, messages: &[(Link, Message)]) -> Vec<Option<Fate>> {
+        let at = |n: usize| Timestamp(Span::from_secs(30).0 * n as u64);
+        messages.iter().enumerate().map(|(n, (link, msg))| storm.ask(at(n), *link, msg).map(|fate| Fate { rule: 0, ..fate })).collect()
+    }
+
+    /// What acted, written as rules that name their messages, does the same again, whatever the seed is.
+    #[test]
+    fn what_every_shipped_set_does_can_be_said_by_address() {
+        let estate = standard_fixture();
+        let messages = messages();
+        for set in Library::shipped().unwrap().fault_sets(&["all".into()]).unwrap() {
+            let mut storm = Storm::new(&set, Seed(5), 1, CALM, &estate);
+            storm.remember();
+            let before = fates(&mut storm, &messages);
+            let acted = storm.acted();
+            assert_eq!(acted.len(), before.iter().flatten().count());
+            assert_eq!(acted.is_empty(), set.is_calm(), "{}", set.name);
+            if set.is_calm() {
+                continue;
+            }
+            let fault = acted.iter().map(|acted| acted.as_rule(&set, &estate)).collect();
+            let order = serde_json::from_value(serde_json::json!({"lines": [{"sku": "A", "qty": 1}]})).unwrap();
+            let file = ScenarioFile { name: "T".into(), fault, order, ..ScenarioFile::default() };
+            let own = Scenario::from_file(&file, "base", "test").unwrap_or_else(|problems| panic!("{}: {problems}", set.name)).own.unwrap();
+            let after = fates(&mut Storm::new(&own, Seed(6), 99, CALM, &estate), &messages);
+            assert_eq!(before, after, "{}", set.name);
+            // the address matters: with one order's messages gone, nobody else's luck changes
+            let fewer: Vec<(Link, Message)> = messages.iter().filter(|(_, msg)| msg.order != OrderNo(3)).cloned().collect();
+            let left: Vec<Option<Fate>> =
+                before.iter().zip(&messages).filter(|(_, (_, msg))| msg.order != OrderNo(3)).map(|(fate, _)| fate.clone()).collect();
+            assert_eq!(fates(&mut Storm::new(&own, Seed(6), 99, CALM, &estate), &fewer), left, "{}", set.name);
+        }
+    }
+}

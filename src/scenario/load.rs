@@ -25,6 +25,10 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "scenarios/S06-cancellation.toml",
     "scenarios/S07-partial-return.toml",
     "scenarios/S08-exchange.toml",
+    "scenarios/M01-mixed-basket.toml",
+    "scenarios/M02-scarce-stock.toml",
+    "scenarios/M03-moody-partners.toml",
+    "scenarios/M04-second-thoughts.toml",
     "profiles/fault/none.toml",
     "profiles/fault/duplicate.toml",
     "profiles/fault/duplicate-late.toml",
@@ -441,7 +445,7 @@ mod tests {
             let up = if path.starts_with("scenarios/") { "../" } else { "../../" };
             assert!(text.starts_with(&format!("#:schema {up}schemas/")), "{path} does not name its schema");
         }
-        assert!(library.files.iter().all(|(_, digest)| digest.len() == 64) && library.files.len() == 8 + files + 1);
+        assert!(library.files.iter().all(|(_, digest)| digest.len() == 64) && library.files.len() == 12 + files + 1);
     }
 
     /// Stock movements in an expectation only mean something where each order has a share of the stock.
@@ -615,6 +619,110 @@ directed = false
             "rule `d` never acts",
         ] {
             assert!(found.contains(part), "{part} is not in\n{found}");
+        }
+    }
+
+    #[test]
+    fn what_kinds_places_and_own_faults_cannot_mean_is_refused() {
+        let text = r#"name = "T"
+title = "t"
+luck = "T.base.none.web.9/x"
+partner = [{ at = "payment.authorize", answer = "decline" }]
+matrix = { orders = [3] }
+[order]
+lines = [{ sku = "A", qty = 1 }]
+[[step]]
+do = "cancel"
+on = "order.accepted"
+[[kind]]
+name = "one"
+order = { lines = [{ sku = "Q", qty = 1 }] }
+step = [{ do = "receipt", node = "DC1", sku = "A", qty = 1 }, { do = "return", on = "order.completed", lines = [{ line = 3 }] }]
+[[kind]]
+name = "one"
+order = { lines = [{ sku = "A", qty = 1 }] }
+[[place]]
+no = 4
+at = "soon"
+[[place]]
+no = 4
+at = "1m"
+kind = "onne"
+[[fault]]
+name = "f"
+link = "calls"
+ops = ["payment.capture"]
+do = "lose_reply"
+order = 4
+share = 0.5
+node = "DC1"
+[[fault]]
+name = "g"
+link = "feeds"
+do = "duplicate"
+again = ["1m"]
+copies = 2
+order = 4
+nth = 1
+"#;
+        let found = wrong(text);
+        for part in [
+            "`order` belongs to a kind",
+            "`partner` belongs to a kind",
+            "`cancel` is a shopper's step",
+            "unknown SKU `Q`",
+            "`receipt` happens once in a case",
+            "the order has no line 3",
+            "a second kind is named `one`",
+            "`soon` is not a duration",
+            "a second order has the number 4",
+            "did you mean `one`?",
+            "`orders` has no meaning beside `[[place]]`",
+            "`T.base.none.web.9/x` names no case",
+            "`share` has no meaning where",
+            "`node` means nothing on this link",
+            "`order` means nothing on the link `feeds`",
+            "`copies` has no meaning with",
+        ] {
+            assert!(found.contains(part), "{part} is not in\n{found}");
+        }
+    }
+
+    #[test]
+    fn a_scenario_with_places_is_one_case_under_its_own_faults() {
+        let text = r#"name = "T"
+title = "t"
+luck = "M01.base.delay.web.40"
+[order]
+lines = [{ sku = "A", qty = 1 }]
+[[place]]
+no = 7
+at = "1m"
+channel = "app"
+[[fault]]
+name = "late"
+link = "commands"
+do = "delay"
+delay = "3m"
+order = 7
+nth = 1
+"#;
+        let mut library = Library::shipped().unwrap();
+        let sets = library.fault_sets(&["all".into()]).unwrap();
+        let scenarios = read_scenarios(&Source::new("t.toml", text)).unwrap();
+        let selection = crate::scenario::Selection { orders: Some(50), seed: crate::sim::Seed(9), ..Default::default() };
+        let cases = crate::scenario::expand(&scenarios, &sets, &selection).cases;
+        assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), ["T.base.own.app.1"]);
+        assert_eq!((cases[0].seed, cases[0].not_applicable.is_none()), (crate::sim::Seed(9).derive("M01.base.delay.web.40"), true));
+    }
+
+    #[test]
+    fn every_shipped_scenario_can_be_written_and_read_back() {
+        for scenario in Library::shipped().unwrap().scenarios(&[]).unwrap() {
+            let text = scenario.file.to_toml();
+            let read = read_scenarios(&Source::new("t.toml", &text)).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+            assert_eq!(read[0].file, scenario.file, "{text}");
+            assert!(!text.contains("null") && !text.contains("directed") && !text.contains("times = 1"), "{text}");
         }
     }
 }

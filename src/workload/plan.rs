@@ -185,3 +185,50 @@ fn scaled(fixture: &Fixture, times: u32, labels: &[u32], orders: u32) -> Fixture
     }
     scaled
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Library, PlaceFile, Selection, expand};
+
+    fn case(scenario: Scenario) -> Case {
+        let selection = Selection { orders: Some(40), seed: Seed(3), ..Selection::default() };
+        expand(&[Arc::new(scenario)], &Library::shipped().unwrap().fault_sets(&[]).unwrap(), &selection).cases.remove(0)
+    }
+
+    /// The same number under the same luck is the same order, whoever else is there.
+    #[test]
+    fn a_placed_order_is_the_one_of_the_case_that_it_came_from() {
+        let mix = Library::shipped().unwrap().scenarios(&["M01".into()]).unwrap().remove(0);
+        let whole = case((*mix).clone());
+        let part = partition(&whole, 0);
+        let orders: Vec<_> = part.orders().collect();
+        let kinds: std::collections::BTreeSet<&str> = orders.iter().map(|(_, no, _)| mix.kind_of(*no, part.seed).name.as_str()).collect();
+        assert!(kinds.len() > 5, "{kinds:?}");
+
+        let mut file = (*mix.file).clone();
+        file.luck = Some(whole.name.clone());
+        file.place = [31, 7]
+            .map(|no: u32| {
+                let (at, number, _) = orders[no as usize - 1];
+                let kind = mix.kind_of(number, part.seed).name.clone();
+                PlaceFile { no: Some(no), at: Span(at.0 - OPENS.0).exact(), kind: Some(kind), ..PlaceFile::default() }
+            })
+            .into();
+        let few = case(Scenario::from_file(&file, "few", "test").unwrap());
+        assert_eq!(few.name, "M01.few.own.web.2");
+        let few = partition(&few, 0);
+        assert_eq!(few.orders().collect::<Vec<_>>(), [orders[6].clone(), orders[30].clone()]);
+        assert_eq!((few.seed, few.first), (part.seed, OrderNo(7)));
+    }
+
+    #[test]
+    fn orders_with_skus_of_their_own_keep_them_apart_whatever_their_numbers() {
+        let base = Library::shipped().unwrap().scenarios(&["S05.partly-there".into()]).unwrap().remove(0);
+        let mut file = (*base.file).clone();
+        file.place = [3, 9].map(|no| PlaceFile { no: Some(no), at: format!("{no}m"), ..PlaceFile::default() }).into();
+        let part = partition(&case(Scenario::from_file(&file, "few", "test").unwrap()), 0);
+        let skus: Vec<&str> = part.orders().map(|(_, _, order)| order.lines[0].sku).map(|sku| part.plan.estate.sku_name(sku)).collect::<Vec<_>>();
+        assert_eq!(skus, ["D", "D~6"]);
+    }
+}
