@@ -626,7 +626,7 @@ pub fn certain_ops(scenario: &Scenario) -> Vec<Op> {
     let mut ops = vec![Op::PlaceOrder];
     if scenario.kinds.len() > 1 {
         // no order of a mix is sure of anything, but of so many some meet nearly everything; a case that meets nothing says so itself
-        ops.extend(Op::ALL.iter().filter(|op| matches!(op.class(), Class::Call | Class::Callback | Class::Command)));
+        ops.extend(Op::ALL.iter().filter(|op| matches!(op.class(), Class::Call | Class::Callback | Class::Command | Class::Event)));
     }
     for step in &scenario.steps {
         ops.push(match step.action {
