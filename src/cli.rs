@@ -63,6 +63,11 @@ Writes proof.json and proof.md into --out. Exit code 0: no survivor, no unproven
 
 ocel2 is the object-centric event log OCEL 2.0 as JSON (www.ocel-standard.org), for process-mining tools.")]
     Export(ExportArgs),
+    /// Reduce a failing case to the fewest orders and faults that still fail for the same reason, as a scenario file
+    #[command(after_help = "Examples:
+  orderstorm shrink results/latest M01.base.reply-lost.web.40
+  orderstorm shrink results/latest 'M01.*' --out smallest.toml --budget 1000")]
+    Shrink(ShrinkArgs),
     /// List what there is
     List(ListArgs),
     /// Print the JSON Schema of a file format
@@ -217,6 +222,21 @@ pub struct ExportArgs {
 }
 
 #[derive(Args, Debug, Clone)]
+pub struct ShrinkArgs {
+    /// Folder of a run, such as results/latest
+    pub run: PathBuf,
+    /// Name of a case that failed, or a pattern: the first failing case that matches
+    #[arg(value_name = "CASE")]
+    pub case: String,
+    /// File to write; must not be there yet. CASE.shrunk.toml in the folder of the run where absent
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Runs that it may take; half as many without progress end it too
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub budget: u32,
+}
+
+#[derive(Args, Debug, Clone)]
 pub struct ListArgs {
     #[arg(value_enum)]
     pub what: Listed,
@@ -291,6 +311,46 @@ pub enum Listed {
     Profiles,
     Invariants,
     Defects,
+}
+
+/// The arguments of a stored `orderstorm run ..`, as its manifest writes them: words, quoted where they need it.
+pub fn stored_run(command: &str) -> Option<RunArgs> {
+    let mut words: Vec<String> = Vec::new();
+    let mut within = false;
+    let (mut quoted, mut escaped) = (false, false);
+    for c in command.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\'' => {
+                quoted = !quoted;
+                if !within {
+                    words.push(String::new());
+                    within = true;
+                }
+                continue;
+            }
+            '\\' if !quoted => {
+                escaped = true;
+                continue;
+            }
+            ' ' if !quoted => {
+                within = false;
+                continue;
+            }
+            _ => {}
+        }
+        if !within {
+            words.push(String::new());
+            within = true;
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    match Cli::try_parse_from(words).ok()?.command {
+        Command::Run(args) => Some(args),
+        _ => None,
+    }
 }
 
 /// Writes the completion script for a shell.

@@ -254,3 +254,53 @@ fn a_release_whose_answer_is_lost_is_known_from_what_the_node_does() {
     let (_, effects) = play(&journal, Some(Defect::EarlyShippedDropped));
     assert!(!events(&effects).contains(&"shipment.shipped"), "the defect does what it says");
 }
+
+#[test]
+fn another_cancellation_under_a_known_key_is_refused_and_does_nothing() {
+    let cancel = |id: u64, code: Code| Message { key: Id(77), code, ..Message::of_order(Op::CancelOrder, Id(id), OrderNo(1)) };
+    let mut journal = vec![(0, Input::Message(snapshot(5))), (10, Input::Message(place(1, 4, 2))), (20, Input::Message(cancel(8, Code::Customer)))];
+    let (_, before) = play(&journal, None);
+    journal.push((30, Input::Message(cancel(10, Code::Merchant))));
+    let (_, effects) = play(&journal, None);
+    assert_eq!(effects[before.len()..], [Effect::Reply { to: Id(10), outcome: Outcome::Rejected, code: Code::KeyReuse }]);
+    journal.push((40, Input::Message(cancel(12, Code::Customer))));
+    let (_, effects) = play(&journal, None);
+    assert!(effects.contains(&Effect::Reply { to: Id(12), outcome: Outcome::Replayed, code: Code::None }), "the first one again is no conflict");
+}
+
+#[test]
+fn another_order_under_a_known_key_is_an_update_with_the_defect() {
+    let journal = [(0, Input::Message(snapshot(5))), (10, Input::Message(place(1, 4, 2))), (20, Input::Message(place(1, 8, 3)))];
+    assert_eq!(play(&journal, None).0.inventory(NodeId(1), SkuId(1)).1, 2);
+    assert_eq!(play(&journal, Some(Defect::KeyConflictOverwrites)).0.inventory(NodeId(1), SkuId(1)).1, 3);
+}
+
+#[test]
+fn unknown_fields_mean_nothing_but_to_the_defect() {
+    let order = Message { drift: true, ..place(1, 4, 2) };
+    let journal = [(0, Input::Message(snapshot(5))), (10, Input::Message(order))];
+    assert!(events(&play(&journal, None).1).contains(&"order.accepted"));
+    let (_, effects) = play(&journal, Some(Defect::UnknownFieldPoisons));
+    assert!(effects.contains(&Effect::Reply { to: Id(4), outcome: Outcome::Ok, code: Code::None }) && events(&effects) == ["inventory.adjusted"]);
+}
+
+#[test]
+fn after_a_restart_a_deadline_of_others_has_patience() {
+    let settings = Settings { remorse_hold: Some(Span::from_mins(30)), ..Settings::default() };
+    let ends = |restarted: Option<u64>| {
+        let mut reference = Reference::new(estate(), settings.clone(), None, Seed(1));
+        let mut out = Vec::new();
+        reference.handle(Timestamp(0), Input::Message(snapshot(5)), &mut out);
+        reference.handle(Timestamp(1), Input::Message(place(1, 4, 2)), &mut out);
+        if let Some(minute) = restarted {
+            reference.restarted(Timestamp(Span::from_mins(minute).0), &mut out);
+        }
+        while !events(&out).contains(&"order.hold_released") {
+            let due = reference.next_due();
+            reference.wake(due, &mut out);
+            assert!(due < Timestamp(Span::from_hours(3).0), "it never ends");
+        }
+        reference.now.0 / Span::from_mins(1).0
+    };
+    assert_eq!((ends(None), ends(Some(5)), ends(Some(120))), (30, 30, 135));
+}

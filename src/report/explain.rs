@@ -139,6 +139,8 @@ impl<'a> Lens<'a> {
             Kind::Mark => "mark",
         };
         let mut text = match (entry.kind, entry.msg.op) {
+            (Kind::Fault, Op::TargetCrashed) => format!("fault `{}`: the target is killed", self.rule(entry)),
+            (Kind::Fault, Op::TargetRestarted) => format!("fault `{}`: the target starts again from what it had stored", self.rule(entry)),
             (Kind::Fault, op) => {
                 let on = if entry.msg.cause.is_some() { entry.msg.cause } else { entry.msg.key };
                 let message = if on.is_some() { format!(" message {}", self.id(on)) } else { String::new() };
@@ -241,6 +243,7 @@ fn of_order(entries: &[Entry], order: OrderNo) -> impl Iterator<Item = &Entry> {
     entries.iter().filter(move |entry| {
         entry.msg.order == order
             || entry.kind == Kind::Mark
+            || matches!(entry.msg.op, Op::TargetCrashed | Op::TargetRestarted)
             || (entry.kind == Kind::Fault && entry.msg.order.is_none() && (own.contains(&entry.msg.cause) || own.contains(&entry.msg.key)))
     })
 }

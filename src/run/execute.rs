@@ -5,9 +5,9 @@ use super::stop::Stop;
 use crate::check::{Finding, Judgement, Suite};
 use crate::engine::{Engine, Ran};
 use crate::fault::Storm;
-use crate::history::{Digest, Entry, HISTORY_VERSION, Header, HistoryWriter, Kind, Observer};
+use crate::history::{Digest, Entry, HISTORY_VERSION, Header, HistoryWriter, Observer};
 use crate::measure::{Meter, MeterTotals};
-use crate::model::OrderNo;
+use crate::model::{Class, OrderNo};
 use crate::reference::{Defect, Settings};
 use crate::report::{FindingReport, Lens};
 use crate::scenario::{Case, Expect};
@@ -129,7 +129,8 @@ struct Witnesses {
 
 impl Observer for Witnesses {
     fn observe(&mut self, entry: &Entry) {
-        let told = entry.kind == Kind::Mark || (entry.msg.order.is_some() && self.orders.contains(&entry.msg.order));
+        // a mark, or a crash of the target, is in everybody's story
+        let told = entry.msg.op.class() == Class::Mark || (entry.msg.order.is_some() && self.orders.contains(&entry.msg.order));
         if told || self.numbers.contains(&entry.n) {
             self.kept.push(entry.clone());
         }

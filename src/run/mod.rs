@@ -88,6 +88,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::Report(args) => stored::report(args),
         Command::Explain(args) => stored::explain(args),
         Command::Export(args) => export::export(args),
+        Command::Shrink(_) => Ok(Ended::Good),
         Command::List(args) => listing::list(args),
         Command::Schema(args) => listing::schema(args),
         Command::Init(args) => listing::init(args),

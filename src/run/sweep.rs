@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// The name of the fault set that is none yet; every set of a sweep begins with it.
 const SWEEP: &str = "sweep";
+/// Where orders share a fixed stock there are many in a case: so many of them are gone through.
+const ORDERS: u32 = 12;
 /// A message that was sent is at work a moment later.
 const AT_WORK: Span = Span::from_millis(25);
 
@@ -33,6 +35,8 @@ struct Site {
 #[derive(Default)]
 struct Sites {
     orders: BTreeSet<OrderNo>,
+    /// there are more orders
+    beyond: bool,
     seen: BTreeMap<(u8, OrderNo, NodeId, SkuId, Op), u32>,
     messages: Vec<(Link, Site)>,
     moments: Vec<(Moment, Site)>,
@@ -54,6 +58,10 @@ impl Observer for Sites {
             return;
         }
         let msg = &entry.msg;
+        if msg.order.0 > ORDERS {
+            self.beyond = true;
+            return;
+        }
         let link = match (entry.kind, msg.op.class()) {
             (Kind::Sent, Class::Command) => Some(Link::Commands),
             (Kind::Sent, Class::Feed) => Some(Link::Feeds),
@@ -83,10 +91,10 @@ impl Observer for Sites {
     }
 }
 
-/// The cases of a sweep over `scenarios`: of each variant its smallest case, on its first channel.
+/// The cases of a sweep over `scenarios`: of each variant its smallest case, a single order where stock allows it, on its first channel.
 pub(super) fn cases(scenarios: &[Arc<Scenario>], setup: &Setup, sweep: Sweep, selection: &Selection) -> Expansion {
     let none = Arc::new(FaultSet { name: SWEEP.into(), ..FaultSet::default() });
-    let whole = Selection { cover: Some(Cover::Full), cases: Vec::new(), ..selection.clone() };
+    let whole = Selection { cover: Some(Cover::Full), cases: Vec::new(), orders: selection.orders.or(Some(1)), ..selection.clone() };
     let mut bases: Vec<Case> = Vec::new();
     for case in expand(scenarios, &[none], &whole).cases {
         let same = |base: &Case| Arc::ptr_eq(&base.scenario, &case.scenario) && seed_of(base) == seed_of(&case);
@@ -94,10 +102,11 @@ pub(super) fn cases(scenarios: &[Arc<Scenario>], setup: &Setup, sweep: Sweep, se
             bases.push(case);
         }
     }
-    let (mut sites, mut kinds) = (0, BTreeSet::new());
+    let (mut sites, mut kinds, mut beyond) = (0, BTreeSet::new(), false);
     let mut swept = Expansion::default();
     for base in &bases {
         let found = find(setup, base);
+        beyond |= found.beyond;
         let rules = if sweep == Sweep::Crash { crashes(&found, &mut sites) } else { single_faults(base, &found, &mut sites) };
         for (place, rule) in rules {
             let kind = rule.after.map_or(rule.action.name(), |after| after.moment.name());
@@ -121,7 +130,8 @@ pub(super) fn cases(scenarios: &[Arc<Scenario>], setup: &Setup, sweep: Sweep, se
         Sweep::Crash => format!("a crash after each of {sites} moments, and while each message is at work, exactly once"),
     };
     let left = if swept.filtered > 0 { format!("; the case filter left out {}", swept.filtered) } else { String::new() };
-    swept.cover = format!("{what}: {} cases{left}", swept.full);
+    let beyond = if beyond { format!(" (of the first {ORDERS} orders, where a case has more)") } else { String::new() };
+    swept.cover = format!("{what}{beyond}: {} cases{left}", swept.full);
     swept
 }
 

@@ -95,7 +95,7 @@ pub struct AfterFile {
     pub sent: Option<String>,
     /// a definite answer to one of these is heard
     pub reply: Option<String>,
-    /// of the order of this number; of any order where absent
+    /// of the order of this number; of whichever order where absent
     #[schemars(range(min = 1, max = 100000000))]
     pub order: Option<u32>,
     /// which of them, from 1
@@ -204,7 +204,7 @@ pub struct FaultRule {
 pub struct Trigger {
     pub moment: Moment,
     pub op: Op,
-    /// of any order where none is named
+    /// whichever order where none is named
     pub order: Option<u32>,
     pub nth: u32,
     pub wait: Span,
@@ -361,6 +361,42 @@ impl FaultRule {
             (Link::Target, Some(after)) => after.op == op,
             _ => op.class() == self.link.class() && (self.ops.is_empty() || self.ops.contains(&op)),
         }
+    }
+
+    /// The rule of a crash as a file has it. Of rules that act on messages it is said more exactly by what they did.
+    pub fn crash_file(&self) -> Option<FaultRuleFile> {
+        let after = self.after.filter(|_| self.action == FaultAction::Crash)?;
+        let mut file = AfterFile { order: after.order, nth: after.nth, ..AfterFile::default() };
+        let name = Some(after.op.name().to_string());
+        match after.moment {
+            Moment::Fact => file.fact = name,
+            Moment::Event => file.event = name,
+            Moment::Call => file.call = name,
+            Moment::Sent => file.sent = name,
+            Moment::Reply => file.reply = name,
+        }
+        Some(FaultRuleFile {
+            name: self.name.clone(),
+            link: self.link,
+            ops: Vec::new(),
+            action: self.action,
+            share: 0.0,
+            directed: true,
+            order: None,
+            node: None,
+            sku: None,
+            nth: None,
+            lasts: None,
+            copies: 1,
+            new_id: false,
+            again: Vec::new(),
+            delay: None,
+            retry_after: None,
+            resync: None,
+            down: Some(self.down.exact()),
+            after: Some(file),
+            wait: Some(after.wait.exact()),
+        })
     }
 
     /// Hits a message whatever is drawn, as long as there is one.
@@ -590,7 +626,7 @@ pub fn certain_ops(scenario: &Scenario) -> Vec<Op> {
     let mut ops = vec![Op::PlaceOrder];
     if scenario.kinds.len() > 1 {
         // no order of a mix is sure of anything, but of so many some meet nearly everything; a case that meets nothing says so itself
-        ops.extend(Op::ALL.iter().filter(|op| matches!(op.class(), Class::Call | Class::Callback | Class::Command)));
+        ops.extend(Op::ALL.iter().filter(|op| matches!(op.class(), Class::Call | Class::Callback | Class::Command | Class::Event)));
     }
     for step in &scenario.steps {
         ops.push(match step.action {

@@ -716,4 +716,14 @@ nth = 1
         assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), ["T.base.own.app.1"]);
         assert_eq!((cases[0].seed, cases[0].not_applicable.is_none()), (crate::sim::Seed(9).derive("M01.base.delay.web.40"), true));
     }
+
+    #[test]
+    fn every_shipped_scenario_can_be_written_and_read_back() {
+        for scenario in Library::shipped().unwrap().scenarios(&[]).unwrap() {
+            let text = scenario.file.to_toml();
+            let read = read_scenarios(&Source::new("t.toml", &text)).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+            assert_eq!(read[0].file, scenario.file, "{text}");
+            assert!(!text.contains("null") && !text.contains("directed") && !text.contains("times = 1"), "{text}");
+        }
+    }
 }

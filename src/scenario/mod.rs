@@ -13,6 +13,7 @@ mod matrix;
 mod profile;
 mod resolve;
 mod schema;
+mod write;
 
 pub use decode::{Problem, Problems};
 pub use expect::{Amount, Chain, Count, Deadline, Expect, ExpectProblem, Ledger, Never, Relation, Scope, Step as FlowStep, StepTree, Term};

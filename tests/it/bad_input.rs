@@ -149,7 +149,7 @@ fn files_that_cannot_be_read_are_named() {
     std::fs::create_dir(folder.at("folder.toml")).expect("a folder");
     folder.orderstorm(&["plan", "folder.toml"]).exits(2).says(&["there is no .toml file in folder.toml"]);
     folder.orderstorm(&["plan", "--profile", "./folder.toml"]).exits(2).says(&["cannot read ./folder.toml"]);
-    plan(&folder, "").exits(2).says(&["mine.toml", "missing key `name`", "missing key `title`", "missing key `order`"]);
+    plan(&folder, "").exits(2).says(&["mine.toml", "missing key `name`", "missing key `title`"]);
     plan(&folder, "\n\n# nothing\n").exits(2).says(&["missing key `name`"]);
     let garbage: Vec<u8> = (0..4096u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     plan(&folder, garbage).exits(2).says(&["mine.toml:1:", "not UTF-8"]);

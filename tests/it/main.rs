@@ -13,5 +13,6 @@ mod recorded;
 mod source;
 mod stop;
 mod stored;
+mod sweep;
 mod wall_clock;
 mod world;
