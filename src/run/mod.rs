@@ -3,6 +3,7 @@
 pub mod execute;
 mod listing;
 mod matrix;
+mod shrink;
 mod source;
 mod stop;
 mod stored;
@@ -82,7 +83,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::Check(args) => stored::check(args),
         Command::Report(args) => stored::report(args),
         Command::Explain(args) => stored::explain(args),
-        Command::Shrink(_) => Ok(Ended::Good),
+        Command::Shrink(args) => shrink::shrink(args, stop),
         Command::List(args) => listing::list(args),
         Command::Schema(args) => listing::schema(args),
         Command::Init(args) => listing::init(args),
