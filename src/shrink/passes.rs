@@ -387,3 +387,78 @@ impl Work<'_> {
         self.attempt(self.best.renumbered()).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::ScenarioFile;
+
+    /// Fails while order 7 and another are there, a fault hits order 7, and there is too little of A.
+    struct Contention {
+        runs: u32,
+        stop_at: u32,
+    }
+
+    impl Oracle for Contention {
+        fn fails(&mut self, plan: &Plan) -> Option<Failure> {
+            self.runs += 1;
+            let file = plan.file();
+            let first = file.place.first()?.no;
+            let hit = file.fault.iter().any(|fault| fault.delay.as_deref() == Some("7m") && (fault.order == Some(7) || fault.order == first));
+            let wanted: u32 = file.place.len() as u32 * file.order.lines[0].qty;
+            let few = file.place.len() >= 2 && file.stock.get("A@DC1").is_some_and(|units| *units < wanted);
+            (hit && few).then(failure)
+        }
+        fn runs(&self) -> u32 {
+            self.runs
+        }
+        fn stopped(&self) -> bool {
+            self.runs >= self.stop_at
+        }
+        fn smaller(&mut self, _size: Size) {}
+    }
+
+    fn failure() -> Failure {
+        let key = Key { check: "NO_OVERSELL".into(), entity: "order", signature: String::new() };
+        Failure { key, order: Some(7), proof: BTreeSet::new(), skus: BTreeSet::new(), at: Span::from_mins(30) }
+    }
+
+    fn plan() -> Plan {
+        let place: Vec<_> = (1..=40).map(|no| serde_json::json!({"no": no, "at": format!("{no}m 17s")})).collect();
+        let fault: Vec<_> = (1..=40)
+            .map(|no| {
+                serde_json::json!({"name": format!("late.O{no}.payment.capture.1"), "link": "calls", "ops": ["payment.capture"], "do": "delay",
+                "delay": format!("{no}m"), "order": no, "nth": 1})
+            })
+            .collect();
+        let file: ScenarioFile = serde_json::from_value(serde_json::json!({
+            "name": "T", "title": "t", "luck": "X.base.delay.web.40", "matrix": {"stock": "fixed"}, "stock": {"A@DC1": 100, "B@DC1": 50},
+            "order": {"lines": [{"sku": "A", "qty": 3, "discount": 5}, {"sku": "B", "qty": 1}], "tax_bp": 700}, "place": place, "fault": fault,
+        }))
+        .unwrap();
+        Plan::of(file)
+    }
+
+    fn reduce(runs: u32, stop_at: u32) -> Shrunk {
+        shrink(plan(), failure(), Budget { runs, idle: runs }, &mut Contention { runs: 0, stop_at })
+    }
+
+    #[test]
+    fn only_what_is_needed_is_left() {
+        let shrunk = reduce(1_000, 1_000);
+        let file = shrunk.plan.file();
+        let text = file.to_toml();
+        assert_eq!(shrunk.why, Why::Minimal, "{text}");
+        assert_eq!(shrunk.plan.size(), Size { orders: 2, faults: 1, steps: 0, units: 1 }, "{text}");
+        assert_eq!((file.order.lines.len(), file.order.lines[0].qty, file.order.tax_bp, file.luck.is_none()), (1, 1, 0, true), "{text}");
+    }
+
+    #[test]
+    fn a_used_up_budget_and_a_stop_are_said_and_leave_what_was_found() {
+        for (runs, stop_at, why) in [(60, 1_000, Why::Budget), (1_000, 60, Why::Stopped)] {
+            let shrunk = reduce(runs, stop_at);
+            assert_eq!((shrunk.why, shrunk.runs), (why, 60));
+            assert!(shrunk.plan.size().orders < 40 && Contention { runs: 0, stop_at: 9 }.fails(&shrunk.plan).is_some());
+        }
+    }
+}

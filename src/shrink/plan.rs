@@ -236,3 +236,36 @@ impl Plan {
         plan
     }
 }
+
+#[cfg(test)]
+impl Plan {
+    pub fn of(file: ScenarioFile) -> Plan {
+        Plan { owners: vec![0; file.fault.len()], file }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Faults of feeds follow the copies of the SKUs of the orders that they were about.
+    #[test]
+    fn a_fault_goes_with_its_order_and_follows_its_copy() {
+        let fault = |no: u32, sku: Option<&str>| {
+            serde_json::json!({"name": format!("f.O{no}.x.1"), "link": if sku.is_some() { "feeds" } else { "calls" }, "do": "duplicate",
+                "order": sku.is_none().then_some(no), "node": sku.map(|_| "DC1"), "sku": sku, "nth": 1})
+        };
+        let file: ScenarioFile = serde_json::from_value(serde_json::json!({
+            "name": "T", "title": "t", "matrix": {"stock": "per_order"}, "order": {"lines": [{"sku": "D", "qty": 1}]},
+            "place": [{"no": 3, "at": "2m"}, {"no": 9, "at": "1m"}],
+            "fault": [fault(3, None), fault(9, None), fault(9, Some("D~6")), fault(3, Some("D"))],
+        }))
+        .unwrap();
+        let plan = Plan { file, owners: vec![0, 0, 9, 3] };
+        let names = |plan: &Plan| plan.file().fault.iter().map(|fault| (fault.order, fault.sku.clone())).collect::<Vec<_>>();
+        let nine = plan.keep_orders(&[9].into());
+        assert_eq!(names(&nine), [(Some(9), None), (None, Some("D".into()))]);
+        assert_eq!(names(&plan.renumbered()), [(Some(2), None), (Some(1), None), (None, Some("D".into())), (None, Some("D~1".into()))]);
+        assert_eq!(plan.renumbered().file().fault[0].name, "f.O2.x.1");
+    }
+}

@@ -9,6 +9,7 @@ mod docs;
 mod floors;
 mod matrix;
 mod recorded;
+mod shrink;
 mod source;
 mod stop;
 mod stored;
