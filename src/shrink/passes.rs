@@ -166,6 +166,11 @@ impl Work<'_> {
     }
 
     fn fewest_faults(&mut self) -> Option<()> {
+        let (merged, fewer) = self.best.merged_faults();
+        // none of them may be needed; where many of a sort are, one rule for all of them says so
+        if fewer && !self.attempt(self.best.keep_faults(&[]))? {
+            self.attempt(merged)?;
+        }
         let base = self.best.clone();
         ddmin(base.size().faults, |kept| self.attempt(base.keep_faults(kept)));
         self.may_go_on()
@@ -237,7 +242,7 @@ impl Work<'_> {
         }
         self.attempt(self.best.with(|file| file.policy = Default::default()))?;
         for node in self.best.raw().nodes.keys().cloned().collect::<Vec<_>>() {
-            self.attempt(self.best.with(|file| drop(file.nodes.remove(&node))))?;
+            self.attempt(self.best.with(|file| file.nodes.retain(|name, _| *name != node)))?;
         }
         for sort in 0..self.best.sorts() {
             self.features_of(sort)?;

@@ -150,6 +150,27 @@ impl Plan {
         plan
     }
 
+    /// With one rule in place of three or more that do the same to messages of one operation of one order; and whether there are such.
+    pub fn merged_faults(&self) -> (Plan, bool) {
+        let same = |a: &FaultRuleFile, b: &FaultRuleFile| {
+            (a.action, a.link, &a.ops, a.order, &a.node, &a.sku) == (b.action, b.link, &b.ops, b.order, &b.node, &b.sku)
+        };
+        let faults = &self.file.fault;
+        let group = |at: usize| faults.iter().filter(|other| same(&faults[at], other)).count();
+        let first = |at: usize| faults.iter().position(|other| same(&faults[at], other)) == Some(at);
+        if faults.len() > 2_000 {
+            return (self.clone(), false);
+        }
+        let kept: Vec<usize> = (0..faults.len()).filter(|at| group(*at) < 3 || first(*at)).collect();
+        let mut plan = self.keep_faults(&kept);
+        for (fault, at) in plan.file.fault.iter_mut().zip(&kept).filter(|(_, at)| group(**at) >= 3) {
+            fault.nth = None;
+            fault.name = faults[*at].name.rsplit_once('.').map_or_else(|| fault.name.clone(), |(name, _)| format!("{name}.every"));
+        }
+        let fewer = plan.file.fault.len() < faults.len();
+        (plan, fewer)
+    }
+
     fn take_faults(&mut self, from: &Plan, kept: &[usize]) {
         self.file.fault = kept.iter().map(|at| from.file.fault[*at].clone()).collect();
         self.owners = kept.iter().map(|at| from.owners[*at]).collect();
@@ -267,5 +288,20 @@ mod tests {
         assert_eq!(names(&nine), [(Some(9), None), (None, Some("D".into()))]);
         assert_eq!(names(&plan.renumbered()), [(Some(2), None), (Some(1), None), (None, Some("D".into())), (None, Some("D~1".into()))]);
         assert_eq!(plan.renumbered().file().fault[0].name, "f.O2.x.1");
+    }
+
+    #[test]
+    fn many_faults_of_a_sort_are_one_rule() {
+        let fault: Vec<_> = (1..=4)
+            .map(|nth| {
+                let op = if nth < 4 { "node.release" } else { "node.cancel" };
+                serde_json::json!({"name": format!("f.O1.{op}.{nth}"), "link": "calls", "ops": [op], "do": "blackhole", "order": 1, "nth": nth})
+            })
+            .collect();
+        let file = serde_json::json!({"name": "T", "title": "t", "order": {"lines": [{"sku": "D", "qty": 1}]}, "fault": fault});
+        let (merged, fewer) = Plan::of(serde_json::from_value(file).unwrap()).merged_faults();
+        let left: Vec<_> = merged.file().fault.into_iter().map(|fault| (fault.name, fault.nth)).collect();
+        assert_eq!((left, fewer), (vec![("f.O1.node.release.every".into(), None), ("f.O1.node.cancel.4".into(), Some(4))], true));
+        assert!(!merged.merged_faults().1);
     }
 }
