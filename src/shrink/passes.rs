@@ -103,6 +103,9 @@ impl Work<'_> {
         self.quantities()?;
         self.fewest()?;
         self.times()?;
+        // at the same time fewer may contend for less
+        self.lower_stock()?;
+        self.fewest()?;
         self.lower_stock()?;
         self.hoist()?;
         self.rename()
