@@ -22,6 +22,7 @@ pub mod reference;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod sim;
 pub mod target;
 pub mod workload;

@@ -68,6 +68,24 @@ pub fn reproduce(setup: &Setup, case: &str) -> String {
 
 /// Runs one partition on `clock`; every entry goes to `observer`.
 pub fn simulate<O: Observer>(setup: &Setup, case: &Case, part: &Partition, clock: &mut dyn Clock, stop: &Stop, observer: O) -> Ran {
+    simulate_under(storm(case, part), setup, case, part, clock, stop, observer)
+}
+
+/// The faults of a case.
+pub fn storm(case: &Case, part: &Partition) -> Storm {
+    Storm::new(&case.fault, part.seed, part.first.0, part.calm, &part.plan.estate)
+}
+
+/// The same under a storm that was made before.
+pub fn simulate_under<O: Observer>(
+    storm: Storm,
+    setup: &Setup,
+    case: &Case,
+    part: &Partition,
+    clock: &mut dyn Clock,
+    stop: &Stop,
+    observer: O,
+) -> Ran {
     let (world, opening) = World::new(&part.plan);
     let settings = Settings { remorse_hold: case.scenario.remorse_hold, ..Settings::default() };
     let mut target = Embedded::new(part.plan.estate.clone(), settings, setup.service.clone(), setup.defect, part.seed);
@@ -77,7 +95,7 @@ pub fn simulate<O: Observer>(setup: &Setup, case: &Case, part: &Partition, clock
     let engine = Engine {
         world,
         opening,
-        storm: Storm::new(&case.fault, part.seed, part.first.0, part.calm, &part.plan.estate),
+        storm,
         target: &mut target,
         clock,
         arrivals: Box::new(part.orders()),

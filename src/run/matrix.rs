@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Everything that a run or a plan is about.
-struct Chosen {
-    expansion: Expansion,
-    library: Library,
+pub(super) struct Chosen {
+    pub expansion: Expansion,
+    pub library: Library,
     recorded: Option<Arc<Recorded>>,
     /// the cases are those of a sweep
     swept: bool,
@@ -39,7 +39,7 @@ impl Chosen {
     }
 }
 
-fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble> {
+pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble> {
     let mut library = Library::shipped()?;
     let faults = library.fault_sets(&args.faults)?;
     let profile = args.profile.as_deref().map(|name| library.load_profile(name)).transpose()?;
@@ -103,7 +103,7 @@ fn arguments(args: &RunArgs) -> String {
     words.join(" ")
 }
 
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = word.chars().all(|c| c.is_alphanumeric() || "-_./,:=".contains(c));
     if plain { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

@@ -5,6 +5,7 @@ mod export;
 mod listing;
 mod matrix;
 mod prove;
+mod shrink;
 mod source;
 mod stop;
 mod stored;
@@ -88,7 +89,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::Report(args) => stored::report(args),
         Command::Explain(args) => stored::explain(args),
         Command::Export(args) => export::export(args),
-        Command::Shrink(_) => Ok(Ended::Good),
+        Command::Shrink(args) => shrink::shrink(args, stop),
         Command::List(args) => listing::list(args),
         Command::Schema(args) => listing::schema(args),
         Command::Init(args) => listing::init(args),

@@ -89,7 +89,7 @@ fn judged(
     out
 }
 
-fn stored(dir: &Path) -> Result<RunReport, Trouble> {
+pub(super) fn stored(dir: &Path) -> Result<RunReport, Trouble> {
     report::read_summary(dir).map_err(|error| {
         Trouble::Usage(format!(
             "error: {} is not the folder of a run: {error}\n  = help: name the folder that `orderstorm run` printed, such as results/latest",

@@ -14,5 +14,5 @@ pub use columns::{
     parse_columns,
 };
 pub use import::{Account, Example, Import, ImportError, Reason, SourceLine, SourceOrder, import};
-pub use plan::{PARTITION_ORDERS, Partition, partition, partitions, recorded, whole};
+pub use plan::{OPENS, PARTITION_ORDERS, Partition, partition, partitions, recorded, whole};
 pub use stock::{DEFAULT_RECEIPT_LAG, Receipt, RegionStock, opening_stock, replenishment};

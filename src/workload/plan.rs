@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 /// A case with more orders is cut into partitions of this many, each a region of its own with its share of stock.
 pub const PARTITION_ORDERS: u32 = 2_048;
-/// Orders begin when the opening stock has been reported.
-const OPENS: Span = Span::from_mins(1);
+/// A case begins so long after its run: orders come when the opening stock has been reported.
+pub const OPENS: Span = Span::from_mins(1);
 /// Faults act until so long after the last order.
 const STORM_LASTS: Span = Span::from_days(45);
 /// The run may take so long to come to rest after that.

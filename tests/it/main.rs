@@ -10,6 +10,7 @@ mod floors;
 mod foreign;
 mod matrix;
 mod recorded;
+mod shrink;
 mod source;
 mod stop;
 mod stored;
