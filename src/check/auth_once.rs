@@ -9,7 +9,7 @@ use crate::model::{Money, Op, OrderNo};
 pub(super) const ABOUT: Invariant = Invariant {
     name: "AUTH_ONCE",
     summary: "money is blocked once, and set free again",
-    definition: "At every authorization fact: live authorizations of the order (authorized, less captured, voided and expired, in cents) <= what the order and its exchanges cost, less what was captured already. At rest, for an order that ended with no return under way: nothing stays authorized.",
+    definition: "At every authorization fact: live authorizations of the order (authorized, less captured, voided and expired, in cents) <= what the order and its exchanges cost, less what was captured already. At rest, for an order that ended with no return under way: nothing stays authorized, and nothing that was authorized before the end expired only after it: what is not needed is voided.",
     needs: "`payment.authorize` facts; for the second half the end of the order, which is the only claim used",
     traps: "authorizing anew after one expired or was voided, and one authorization for each parcel or exchange: sums are compared, not numbers of authorizations. An exchange in advance may block the full price of its new goods. An order parked with an exception (not judged at rest).",
     facts_only: true,
@@ -53,11 +53,16 @@ impl Checker for AuthOnce {
         if !ctx.at_rest {
             return ctx.unknown();
         }
+        let end = account.ends.first().map_or(0, |(_, n)| *n);
+        for auth in account.auths.iter().filter(|auth| auth.expired > 0 && auth.made.n < end && end < auth.closed.n) {
+            let what = format!("{} stayed authorized for {order} after it had ended, until it expired", Money(auth.expired));
+            ctx.fail(order, what, "an unused authorization is voided, not left to expire", vec![auth.made.n, end, auth.closed.n]);
+        }
         let open: Vec<_> = account.auths.iter().filter(|auth| auth.open() > 0).collect();
         if !open.is_empty() {
             let sum = Money(open.iter().map(|auth| auth.open()).sum());
             let mut evidence: Vec<u64> = open.iter().map(|auth| auth.made.n).collect();
-            evidence.push(account.ends.first().map_or(0, |(_, n)| *n));
+            evidence.push(end);
             ctx.fail(order, format!("{sum} stays authorized for {order}, which has ended"), "an unused authorization is voided", evidence);
         }
     }
@@ -112,6 +117,14 @@ mod tests {
         h.event(1, Op::OrderCancelled, |_| {});
         h.rejects("AUTH_ONCE", "48.00 stays authorized for O1, which has ended");
         assert_eq!(h.cut_short().verdict_of("AUTH_ONCE"), Verdict::Unknown);
+    }
+
+    #[test]
+    fn rejects_an_authorization_left_to_expire() {
+        let mut h = authorized();
+        h.event(1, Op::OrderCancelled, |_| {});
+        h.fact(1, Op::CbPaymentExpired, |m| pays(m, 50, 4800));
+        h.rejects("AUTH_ONCE", "48.00 stayed authorized for O1 after it had ended, until it expired");
     }
 
     #[test]

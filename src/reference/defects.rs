@@ -24,8 +24,8 @@ pub struct DefectEntry {
 }
 
 defects! {
-    DedupByMessageId = "dedup-by-message-id": "a repeated PlaceOrder under a new message id becomes a second order", caught by ["ACCEPT_ONCE", "SHIP_ONCE", "NO_LOST"], seen in "razorpay-magento #208, mollie/PrestaShop #493";
-    DedupEvicted = "dedup-evicted": "the memory of placed orders holds eight, for an hour: a late duplicate becomes a second order", caught by ["ACCEPT_ONCE", "SHIP_ONCE", "NO_LOST"], seen in "zalando restful-api-guidelines PR 479 (24 h key TTL)";
+    DedupByMessageId = "dedup-by-message-id": "a repeated PlaceOrder under a new message id becomes a second order", caught by ["ACCEPT_ONCE", "SHIP_ONCE", "AUTH_ONCE", "NO_LOST"], seen in "razorpay-magento #208, mollie/PrestaShop #493";
+    DedupEvicted = "dedup-evicted": "the memory of placed orders holds eight, for an hour: a late duplicate becomes a second order", caught by ["ACCEPT_ONCE", "SHIP_ONCE", "AUTH_ONCE", "NO_LOST"], seen in "zalando restful-api-guidelines PR 479 (24 h key TTL)";
     CheckThenReserve = "check-then-reserve": "stock is checked when the order comes in and reserved a moment later without a second look", caught by ["NO_OVERSELL"], seen in "opencart #4811, nopCommerce #4184, woocommerce #44273";
     CancelKeepsReservation = "cancel-keeps-reservation": "a cancelled order keeps the units it had reserved", caught by ["RELEASED_ON_END"], seen in "magento/inventory #1887, grandnode #560";
     RefundRoundsEachUnit = "refund-rounds-each-unit": "refunds are worked out per unit and rounded one by one", caught by ["REFUND_EXACT"], seen in "woocommerce #64668, medusa PR 14496";

@@ -235,13 +235,11 @@ impl Reference {
     /// What `RefundOnCancel` does in place of a void: it asks once to refund what stands authorized, and takes that for done.
     pub(super) fn refund_authorized(&mut self, oid: Oid) {
         let Some(order) = self.orders.get_mut(&oid) else { return };
-        for auth in order.auths.iter_mut().filter(|auth| auth.open && auth.captured == Money::ZERO) {
-            auth.open = false;
-            let (pay, amount, n) = (auth.pay, auth.amount, order.refunds);
-            order.refunds += 1;
-            self.call(oid, Kind::Refund, n, |m| (m.op, m.pay, m.amount) = (Op::PaymentRefund, pay, amount));
-            return;
-        }
+        let Some(auth) = order.auths.iter_mut().find(|auth| auth.open && auth.captured == Money::ZERO) else { return };
+        auth.open = false;
+        let (pay, amount, n) = (auth.pay, auth.amount, order.refunds);
+        order.refunds += 1;
+        self.call(oid, Kind::Refund, n, |m| (m.op, m.pay, m.amount) = (Op::PaymentRefund, pay, amount));
     }
 
     /// Asks for the refund of a return or exchange, once enough was captured to refund from: from each authorization no more than

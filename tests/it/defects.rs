@@ -127,6 +127,13 @@ fn a_defect_that_nothing_sets_off_is_not_found() {
         ("restock-at-wrong-node", &["S01", "S05"]),
         ("split-captures-full", &["S01.base"]),
         ("early-shipped-dropped", &["--faults", "none"]),
+        ("authorize-under-new-key", &["--faults", "none"]),
+        ("expiry-ignored", &["S01", "S02"]),
+        ("decline-ignored", &["S02", "S05"]),
+        ("exchange-refunds-and-nets", &["S01", "S07"]),
+        ("refund-forgets-discount", &["S05", "S08"]),
+        ("refund-forgets-tax", &["S05", "S08"]),
+        ("capture-key-truncated", &["S02", "S03"]),
     ] {
         let mut all = vec!["run", "--defect", defect, "--record", "none", "--format", "json", "--out"];
         let out = format!("{defect}-{}", arguments.join("-"));
