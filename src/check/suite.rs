@@ -7,6 +7,7 @@ use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo};
 use crate::scenario::Expect;
 use crate::sim::{Span, Timestamp};
+use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -66,18 +67,14 @@ impl Tally {
 
 /// How an order that was settled and forgotten had ended: two bits an order.
 #[derive(Default)]
-struct Settled(Vec<u64>);
+struct Settled(FxHashMap<u32, u64>);
 
 impl Settled {
     fn get(&self, no: OrderNo) -> u64 {
-        self.0.get(no.0 as usize / 32).map_or(0, |word| word >> (no.0 % 32 * 2) & 3)
+        self.0.get(&(no.0 / 32)).map_or(0, |word| word >> (no.0 % 32 * 2) & 3)
     }
     fn set(&mut self, no: OrderNo, end: u64) {
-        let i = no.0 as usize / 32;
-        if self.0.len() <= i {
-            self.0.resize(i + 1, 0);
-        }
-        self.0[i] |= (end & 3) << (no.0 % 32 * 2);
+        *self.0.entry(no.0 / 32).or_default() |= (end & 3) << (no.0 % 32 * 2);
     }
     fn code(end: u64) -> Code {
         [Code::None, Code::StateCompleted, Code::StateCancelled, Code::StateRejected][end as usize & 3]

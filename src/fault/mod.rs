@@ -66,7 +66,7 @@ impl Storm {
 
     /// What becomes of `msg` on `link` at `now`; none where no rule acts.
     pub fn ask(&mut self, now: Timestamp, link: Link, msg: &Message) -> Option<Fate> {
-        if now >= self.calm {
+        if now >= self.calm || msg.order.is_probe() {
             return None;
         }
         for at in 0..self.rules.len() {

@@ -352,6 +352,9 @@ impl Meter {
 
 impl Observer for Meter {
     fn observe(&mut self, entry: &Entry) {
+        if entry.msg.order.is_probe() {
+            return;
+        }
         self.forget(entry.at);
         match (entry.kind, entry.msg.op) {
             (Kind::Sent, Op::PlaceOrder) => self.placed(entry),

@@ -2,15 +2,15 @@
 //! themselves as a lazy, time-ordered stream.
 
 use super::arrivals;
-use crate::model::{Fixture, Order, OrderLine, OrderNo, Product, SkuId};
+use crate::model::{Fixture, NodeKind, Order, OrderLine, OrderNo, Product, SkuId};
 use crate::scenario::{Case, Scenario, StockScope};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
-use crate::world::{Opening, Plan, StockStep};
+use crate::world::{Opening, PROBE_PRICE, PROBE_SKU, PROBES, Plan, Probes, StockStep};
 use std::sync::Arc;
 
 /// A case with more orders is cut into partitions of this many, each a region of its own with its share of stock.
 pub const PARTITION_ORDERS: u32 = 2_048;
-/// Orders begin when the opening stock has been reported.
+/// Orders begin when the opening stock has been reported and the probe orders have ended.
 const OPENS: Span = Span::from_mins(1);
 /// Faults act until so long after the last order.
 const STORM_LASTS: Span = Span::from_days(45);
@@ -60,9 +60,10 @@ pub fn partition(case: &Case, number: u32) -> Partition {
     let times = if scenario.matrix.stock == StockScope::Scaled { orders } else { 1 };
     let stride = if per_order { scenario.fixture.products.len() as u32 } else { 0 };
     let copies = if per_order { orders } else { 1 };
-    let estate = Arc::new(scaled(&scenario.fixture, times, copies, orders));
+    let mut estate = scaled(&scenario.fixture, times, copies, orders);
     let seed = case.seed.derive(&format!("partition {number}"));
     let mut opening = Vec::new();
+    let probes = add_probes(&mut estate, &mut opening);
     let mut stock_steps = Vec::new();
     for copy in 0..copies {
         let sku = |sku: SkuId| SkuId(sku.0 + copy * stride);
@@ -92,7 +93,7 @@ pub fn partition(case: &Case, number: u32) -> Partition {
     Partition {
         number,
         of,
-        plan: Plan { scenario: scenario.clone(), estate, opening, stock_steps, seed, stride, first: OrderNo(before + 1) },
+        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride, first: OrderNo(before + 1) },
         first: OrderNo(before + 1),
         orders,
         seed,
@@ -109,9 +110,11 @@ pub fn recorded(
     seed: Seed,
     (number, of): (u32, u32),
     orders: Vec<(Timestamp, OrderNo, Arc<Order>)>,
-    opening: Vec<Opening>,
+    mut opening: Vec<Opening>,
     stock_steps: Vec<StockStep>,
 ) -> Partition {
+    let mut estate = scenario.fixture.clone();
+    let probes = add_probes(&mut estate, &mut opening);
     let last = orders.last().map_or(Timestamp::ZERO, |(at, _, _)| *at).max(stock_steps.last().map_or(Timestamp::ZERO, |step| step.at)) + OPENS;
     let calm = last + STORM_LASTS;
     let first = orders.first().map_or(OrderNo(1), |(_, number, _)| *number);
@@ -119,7 +122,7 @@ pub fn recorded(
     Partition {
         number,
         of,
-        plan: Plan { scenario: scenario.clone(), estate: Arc::new(scenario.fixture.clone()), opening, stock_steps, seed, stride: 0, first },
+        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride: 0, first },
         first,
         orders: orders.len() as u32,
         seed,
@@ -145,6 +148,18 @@ impl Partition {
             (*at, number, body)
         })
     }
+}
+
+/// The SKU of the probe orders, with enough of it at one node that ships, and may ship most.
+fn add_probes(estate: &mut Fixture, opening: &mut Vec<Opening>) -> Option<Probes> {
+    let hands = |capacity: u32| if capacity == 0 { u32::MAX } else { capacity };
+    let able = estate.node_ids().filter_map(|id| estate.node(id).map(|node| (id, node)));
+    let able = able.filter(|(_, node)| node.enabled && node.kind != NodeKind::Supplier);
+    let (node, safety) = able.max_by_key(|(id, node)| (hands(node.capacity_per_day), std::cmp::Reverse(*id))).map(|(id, node)| (id, node.safety_stock))?;
+    estate.products.push(Product { name: PROBE_SKU.into(), price: PROBE_PRICE, backorderable: false });
+    let sku = SkuId(estate.products.len() as u32);
+    opening.push(Opening { node, sku, book: safety + PROBES, phantom: 0 });
+    Some(Probes { sku, node })
 }
 
 fn copied(lines: &[OrderLine], offset: u32) -> Vec<OrderLine> {

@@ -5,10 +5,11 @@
 //! meets the same world whatever else happens.
 //!
 //! Rooms: `payment`, `screens` (fraud, address, notification), `nodes` (warehouse, store, carrier), `shopper` (commands, steps,
-//! returns), `stock` (shelves and feeds). To add a partner: a file with its book and its calls, and a line in [`World::on_call`].
+//! returns), `stock` (shelves and feeds), `probes` (orders that measure the target). To add a partner: a file with its book and its calls, and a line in [`World::on_call`].
 
 mod nodes;
 mod payment;
+mod probes;
 mod screens;
 mod shopper;
 mod stock;
@@ -19,6 +20,7 @@ use crate::sim::{Law, Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
+pub use probes::{PROBE_PRICE, PROBE_SKU, PROBES, Probes};
 pub use stock::{Opening, StockStep};
 
 /// What a partition's world is made from.
@@ -30,6 +32,8 @@ pub struct Plan {
     pub opening: Vec<Opening>,
     /// in time order
     pub stock_steps: Vec<StockStep>,
+    /// what probe orders ask for; none where nobody could ship it
+    pub probes: Option<Probes>,
     pub seed: Seed,
     /// how far apart the SKUs of one order and of the next are; 0 where they share them
     pub stride: u32,
@@ -48,6 +52,7 @@ pub enum Later {
     GoodsArrive { ret: Id },
     GoodsInspected { ret: Id },
     Snapshot(crate::model::NodeId),
+    Probe { order: OrderNo, cancel: bool },
 }
 
 impl Later {
@@ -63,6 +68,7 @@ impl Later {
             Later::GoodsArrive { .. } => 6 << 8,
             Later::GoodsInspected { .. } => 7 << 8,
             Later::Snapshot(_) => 8 << 8,
+            Later::Probe { cancel, .. } => 9 << 8 | u64::from(cancel),
         }
     }
 
@@ -72,7 +78,7 @@ impl Later {
             Later::StockStep(n) => n.into(),
             Later::Node(_, fid) => fid.0,
             Later::AuthExpires(id) | Later::PaymentDecides(id) | Later::GoodsArrive { ret: id } | Later::GoodsInspected { ret: id } => id.0,
-            Later::FraudDecides(order) | Later::Step { order, .. } => order.0.into(),
+            Later::FraudDecides(order) | Later::Step { order, .. } | Later::Probe { order, .. } => order.0.into(),
             Later::Snapshot(node) => node.0.into(),
         }
     }
@@ -105,6 +111,7 @@ pub struct World {
     now: Timestamp,
     stock: stock::Shelves,
     steps: Vec<StockStep>,
+    probes: Option<Probes>,
     payment: payment::Books,
     nodes: nodes::Floor,
     shopper: shopper::Shoppers,
@@ -126,6 +133,7 @@ impl World {
             now: Timestamp::ZERO,
             stock: stock::Shelves::new(&plan.estate),
             steps: plan.stock_steps.clone(),
+            probes: plan.probes,
             payment: payment::Books::default(),
             nodes: nodes::Floor::default(),
             shopper: shopper::Shoppers::default(),
@@ -139,6 +147,7 @@ impl World {
         for n in 0..world.steps.len() {
             out.later.push((world.steps[n].at.since(Timestamp::ZERO), Later::StockStep(n as u32)));
         }
+        world.plan_probes(&mut out);
         (world, out)
     }
 
@@ -155,6 +164,7 @@ impl World {
             Later::GoodsArrive { ret } => self.goods_arrive(ret, out),
             Later::GoodsInspected { ret } => self.goods_inspected(ret, out),
             Later::Snapshot(node) => self.send_snapshot(node, out),
+            Later::Probe { order, cancel } => self.probe(now, order, cancel, out),
         }
     }
 
@@ -182,6 +192,9 @@ impl World {
                 Outcome::Rejected
             }
         };
+        if call.order.is_probe() {
+            return (outcome, answer, Span::ZERO);
+        }
         let law = match call.op {
             // domain 6.2: authorization takes 350 ms in the median, 2.5 s at the 99th percentile (assumed)
             Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentVoid | Op::PaymentRefund => {
@@ -258,6 +271,9 @@ impl World {
 
     /// How a partner behaves at `point` for this order, this time.
     fn behaviour(&mut self, order: OrderNo, point: PartnerPoint, node: crate::model::NodeId) -> Option<Behaviour> {
+        if order.is_probe() {
+            return None;
+        }
         let nth = self.met.entry((order, point as u8)).or_insert(0);
         *nth += 1;
         let nth = *nth;

@@ -90,11 +90,12 @@ impl World {
         }
     }
 
-    /// Every (node, SKU) that ever had stock.
+    /// Every (node, SKU) that ever had stock, but that of the probes.
     pub fn stocked(&self) -> Vec<(NodeId, SkuId)> {
         let skus = self.stock.skus;
         let known = self.stock.shelves.iter().enumerate().filter(|(_, shelf)| shelf.known);
-        known.map(|(at, _)| (NodeId((at / skus) as u16), SkuId((at % skus) as u32))).collect()
+        let all = known.map(|(at, _)| (NodeId((at / skus) as u16), SkuId((at % skus) as u32)));
+        all.filter(|(_, sku)| self.probes.is_none_or(|probes| probes.sku != *sku)).collect()
     }
 
     pub(super) fn send_snapshot(&mut self, node: NodeId, out: &mut Actions) {
