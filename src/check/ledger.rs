@@ -1,6 +1,7 @@
 //! The judge's own books: an account for every open order, a shelf for every SKU at every node.
 
 use super::account::{Account, Arrival};
+use super::lag::{LagMeter, PublishLag};
 use super::supply::{MEMORY, Shelf, Told};
 use crate::history::{Entry, Kind};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
@@ -22,6 +23,7 @@ pub struct Ledger {
     /// messages to the target about no order, and when they were first sent
     feeds: FxHashMap<Id, Timestamp>,
     feed_order: VecDeque<(Timestamp, Id)>,
+    lag: LagMeter,
     pub now: Timestamp,
 }
 
@@ -41,6 +43,10 @@ impl Ledger {
     /// Is the target told what is where? Then what it was not told of is not there.
     pub fn is_told(&self) -> bool {
         self.told
+    }
+    /// What the probe orders have shown so far.
+    pub fn publish_lag(&self) -> PublishLag {
+        self.lag.measured()
     }
     /// When the harness first sent the message of this id, as far as an event of this order can be caused by it.
     pub fn sent_at(&self, order: OrderNo, id: Id) -> Option<Timestamp> {
@@ -72,6 +78,9 @@ impl Ledger {
                 self.feed_order.pop_front();
                 self.feeds.remove(&id);
             }
+        }
+        if arrival == Arrival::New && e.msg.order.is_probe() {
+            self.lag.observe(e);
         }
         if arrival == Arrival::New {
             self.stock(e);

@@ -3,8 +3,8 @@
 
 use super::expectation::Expectation;
 use super::{
-    Checker, Invariant, accept_once, backorder_fair, capture_within_auth, event_gapless, event_stable, evidence, money_conserved, no_lost,
-    no_oversell, partner_agreement, refund_exact, released_on_end, ship_once, stock_conserved,
+    Checker, Invariant, accept_once, backorder_fair, capture_within_auth, event_gapless, event_stable, evidence, feed_tracked, money_conserved,
+    no_lost, no_oversell, partner_agreement, refund_exact, released_on_end, replay_equal, ship_once, stock_conserved,
 };
 use crate::history::Header;
 use crate::scenario::Expect;
@@ -24,7 +24,9 @@ pub const INVARIANTS: &[&Invariant] = &[
     &released_on_end::ABOUT,
     &no_lost::ABOUT,
     &partner_agreement::ABOUT,
+    &feed_tracked::ABOUT,
     &stock_conserved::ABOUT,
+    &replay_equal::ABOUT,
 ];
 
 /// One checker for each, but `EVIDENCE`: that one sees entries before the books do.
@@ -42,7 +44,9 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(released_on_end::ReleasedOnEnd::default()),
         Box::new(no_lost::NoLost),
         Box::new(partner_agreement::PartnerAgreement),
+        Box::new(feed_tracked::FeedTracked),
         Box::new(stock_conserved::StockConserved),
+        Box::new(replay_equal::ReplayEqual::default()),
         Box::new(Expectation::new(expect, header)),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::account::{Account, Arrival};
 use super::evidence::{self, Evidence};
-use super::{CheckResult, Checker, Context, Finding, Ledger, Verdict, roster};
+use super::{CheckResult, Checker, Context, Finding, Ledger, PublishLag, Verdict, roster};
 use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo};
 use crate::scenario::Expect;
@@ -31,6 +31,8 @@ pub struct Judgement {
     pub unknowns: u64,
     /// why it is unknown or not exercised, if there is one reason for the whole
     pub reason: String,
+    /// how late claims are heard, by the probe orders
+    pub lag: PublishLag,
 }
 
 #[derive(Default)]
@@ -110,6 +112,8 @@ pub struct Suite {
     entries: u64,
     orders: u64,
     rest_seen: bool,
+    /// after `mark.replay`: only those that hear the replay go on
+    replaying: bool,
     stopped: bool,
 }
 
@@ -125,6 +129,16 @@ enum Call<'a> {
     Again(&'a Entry, Arrival),
     SettleOrder(OrderNo),
     Settle,
+}
+
+impl Call<'_> {
+    fn is_of_probe(self) -> bool {
+        match self {
+            Call::Observe(e) | Call::Again(e, _) => e.msg.order.is_probe(),
+            Call::SettleOrder(order) => order.is_probe(),
+            Call::Settle => false,
+        }
+    }
 }
 
 impl Suite {
@@ -154,6 +168,7 @@ impl Suite {
             entries: 0,
             orders: 0,
             rest_seen: false,
+            replaying: false,
             stopped: false,
         }
     }
@@ -161,10 +176,12 @@ impl Suite {
     /// Judges what is left. `complete`: the record has its footer. A record without `mark.rest`, too, counts as cut short.
     pub fn finish(mut self, complete: bool) -> Judgement {
         let at_rest = complete && self.rest_seen && !self.stopped && self.evidence.damage().is_none();
-        if !self.broken {
+        if !self.broken && !self.replaying {
             for order in self.ledger.orders() {
                 self.settle_order(order, at_rest);
             }
+        }
+        if !self.broken {
             self.call_all(Call::Settle, at_rest, false);
         }
         self.judgement(at_rest)
@@ -199,7 +216,8 @@ impl Suite {
                 let about = checker.about();
                 let Tally { activations, unknowns, excused, findings, .. } = tally;
                 let (header, ledger) = (&self.header, &self.ledger);
-                let mut ctx = Context { about, header, ledger, at_rest, suspended, activations, unknowns, excused, findings };
+                let probe = call.is_of_probe();
+                let mut ctx = Context { about, header, ledger, at_rest, suspended, probe, activations, unknowns, excused, findings };
                 match call {
                     Call::Observe(entry) => checker.observe(entry, &mut ctx),
                     Call::Again(entry, arrival) => checker.again(entry, arrival, &mut ctx),
@@ -219,6 +237,22 @@ impl Suite {
             self.settled.set(order, Settled::end(account));
         }
         self.ledger.forget(order);
+    }
+
+    /// The run is at rest, and everything will be sent once more: what has been heard so far is judged now.
+    fn begin_replay(&mut self) {
+        let at_rest = self.rest_seen && !self.stopped && self.evidence.damage().is_none();
+        for order in self.ledger.orders() {
+            self.settle_order(order, at_rest);
+        }
+        let replay: Vec<usize> = (0..self.slots.len()).filter(|i| self.slots[*i].0.hears_replay()).collect();
+        self.all.retain(|i| !replay.contains(i));
+        self.call_all(Call::Settle, at_rest, false);
+        self.routes.iter_mut().chain([&mut self.again]).for_each(|route| route.retain(|i| replay.contains(i)));
+        self.all = replay;
+        self.replaying = true;
+        // the end of the replay has to be seen as well
+        self.rest_seen = false;
     }
 
     fn settle_quiet(&mut self) {
@@ -262,6 +296,12 @@ impl Suite {
             _ => {}
         }
         self.evidence.observe(e);
+        if e.msg.op == Op::MarkReplay && !self.replaying {
+            self.begin_replay();
+        }
+        if self.replaying {
+            return self.call_all(Call::Observe(e), false, false);
+        }
         if e.msg.order.is_some() {
             let end = self.settled.get(e.msg.order);
             if end != 0 {
@@ -273,7 +313,7 @@ impl Suite {
             return self.call_all(Call::Again(e, arrival), false, false);
         }
         if e.kind == Kind::Sent && e.msg.op == Op::PlaceOrder && self.ledger.order(e.msg.order).is_some_and(|account| account.placed.n == e.n) {
-            self.orders += 1;
+            self.orders += u64::from(!e.msg.order.is_probe());
         }
         self.call_all(Call::Observe(e), false, false);
         if e.kind == Kind::Event && matches!(e.msg.op, Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected) {
@@ -313,9 +353,10 @@ impl Suite {
         if let Some(damage) = damage {
             reason = damage;
         }
+        let lag = self.ledger.publish_lag();
         let findings_total = results.iter().map(|r| r.failures).sum();
         let unknowns = results.iter().map(|r| r.unknowns).sum();
-        Judgement { verdict, results, findings, findings_total, entries: self.entries, orders: self.orders, unknowns, reason }
+        Judgement { verdict, results, findings, findings_total, entries: self.entries, orders: self.orders, unknowns, reason, lag }
     }
 }
 

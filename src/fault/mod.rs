@@ -71,7 +71,7 @@ impl Storm {
         }
         for at in 0..self.rules.len() {
             let rule = &self.rules[at];
-            if rule.link != link || !(rule.ops.is_empty() || rule.ops.contains(&msg.op)) {
+            if rule.action == FaultAction::Replay || rule.link != link || !(rule.ops.is_empty() || rule.ops.contains(&msg.op)) {
                 continue;
             }
             let entity = entity(link, msg);
@@ -90,6 +90,20 @@ impl Storm {
             }
         }
         None
+    }
+
+    /// The rule (from 1) by which this message is sent once more at the end, and how long after the run came to rest.
+    pub fn replay_of(&self, link: Link, op: Op) -> Option<(u16, Span)> {
+        let fits = |rule: &FaultRule| rule.action == FaultAction::Replay && rule.link == link && (rule.ops.is_empty() || rule.ops.contains(&op));
+        let at = self.rules.iter().position(fits)?;
+        let delay = self.rules[at].delay;
+        let after = if delay.lo >= delay.hi { delay.lo } else { self.seed.draw(Purpose(DELAY.0 + at as u16), 0, 0).span(delay.lo, delay.hi) };
+        Some((at as u16 + 1, after))
+    }
+
+    /// No rule acts from now on.
+    pub fn end(&mut self) {
+        self.calm = Timestamp::ZERO;
     }
 
     fn fate(&self, at: usize, entity: u64, step: u32) -> Fate {
@@ -115,7 +129,8 @@ impl Storm {
             FaultAction::Throttle => (SmallVec::new(), Reply::Instead(Outcome::Backpressure, rule.retry_after)),
             FaultAction::LoseReply => (once(Span::ZERO), Reply::Lost),
             FaultAction::EffectLate => (once(delay()), Reply::Lost),
-            FaultAction::Lose => (SmallVec::new(), Reply::Comes),
+            // never asked of one message
+            FaultAction::Lose | FaultAction::Replay => (SmallVec::new(), Reply::Comes),
         };
         let resync = (rule.action == FaultAction::Lose).then_some(rule.resync);
         Fate { rule: at as u16 + 1, deliveries, reply, resync }

@@ -30,6 +30,9 @@ pub struct Header {
     /// longest time the run waits for the target after the calm, in nanoseconds
     pub horizon_ns: u64,
     pub fixture: Fixture,
+    /// after `mark.replay` everything that was sent is sent once more
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
     /// what the scenario expects of every order
     pub expect: ExpectFile,
     /// the command that reproduces this history

@@ -159,6 +159,7 @@ ops! {
     Mark {
         MarkCalm = "mark.calm",
         MarkRest = "mark.rest",
+        MarkReplay = "mark.replay",
         MarkStopped = "mark.stopped",
     }
 }

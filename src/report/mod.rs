@@ -11,7 +11,7 @@ mod plots;
 mod terminal;
 mod write;
 
-pub use data::{CaseReport, FindingReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+pub use data::{CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
 pub use explain::Lens;
 pub use html::to_html;
 pub use json::{run_digest, summary_schema, to_json};

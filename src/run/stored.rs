@@ -33,7 +33,7 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
         say(&format!(
             "{:#}\n",
             serde_json::json!({"case": header.case, "verdict": verdict, "complete": end.complete, "missing": missing,
-                "entries": judgement.entries, "checks": judgement.results, "findings": stories})
+                "entries": judgement.entries, "publish_lag": report::LagReport::of(judgement.lag), "checks": judgement.results, "findings": stories})
         ));
     } else {
         let mut out = format!("{}  {}\n", header.case, args.history.display());
@@ -51,7 +51,13 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
         if !end.complete {
             out += &format!("\nThe record is not whole: {missing}. What is there was judged; it cannot pass.\n");
         }
-        out += &format!("\n{} entries: {}\nReproduce: {}\n", judgement.entries, verdict.name(), header.command);
+        out += &format!(
+            "\n{}\n{} entries: {}\nReproduce: {}\n",
+            report::LagReport::of(judgement.lag).sentence(),
+            judgement.entries,
+            verdict.name(),
+            header.command
+        );
         say(&out);
     }
     Ok(match verdict {

@@ -48,7 +48,7 @@ pub struct FaultRuleFile {
     /// duplicate: the copies carry a new message id (the same idempotency key and body)
     #[serde(default)]
     pub new_id: bool,
-    /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much
+    /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much; replay: after the run came to rest
     pub delay: Option<String>,
     /// throttle: what Retry-After says
     pub retry_after: Option<String>,
@@ -106,6 +106,8 @@ pub enum FaultAction {
     EffectLate,
     /// lost for good (feeds); a snapshot follows after `resync`
     Lose,
+    /// everything that was ever sent over the link is sent once more, in its order, `delay` after the run came to rest
+    Replay,
 }
 
 /// A storm, checked.
@@ -170,11 +172,12 @@ impl FaultAction {
             A::Refuse | A::Blackhole | A::Unavailable | A::Error | A::Throttle | A::LoseReply => matches!(link, Link::Commands | Link::Calls),
             A::EffectLate => link == Link::Calls,
             A::Lose => link == Link::Feeds,
+            A::Replay => matches!(link, Link::Commands | Link::Feeds | Link::Callbacks),
         }
     }
 
     fn needs_delay(self) -> bool {
-        matches!(self, FaultAction::Drop | FaultAction::Delay | FaultAction::Reorder | FaultAction::EffectLate)
+        matches!(self, FaultAction::Drop | FaultAction::Delay | FaultAction::Reorder | FaultAction::EffectLate | FaultAction::Replay)
     }
 
     fn may_last(self) -> bool {
@@ -198,6 +201,11 @@ impl FaultSet {
     /// No storm at all.
     pub fn is_calm(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Is something sent once more when the run has come to rest?
+    pub fn replays(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == FaultAction::Replay)
     }
 
     /// Why no rule can be certain to act on the scenario, if so: a case in which the fault may never fire shows nothing.
@@ -269,7 +277,9 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, check: &mut Check<'_>) -> Faul
     };
     only("copies", rule.action == FaultAction::Duplicate, "duplicate");
     only("new_id", rule.action == FaultAction::Duplicate, "duplicate");
-    only("delay", rule.action.needs_delay() || rule.action == FaultAction::Duplicate, "duplicate, drop, delay, reorder and effect_late");
+    only("delay", rule.action.needs_delay() || rule.action == FaultAction::Duplicate, "duplicate, drop, delay, reorder, effect_late and replay");
+    only("share", rule.action != FaultAction::Replay, "every action but replay, which repeats all");
+    only("directed", rule.action != FaultAction::Replay, "every action but replay, which repeats all");
     only("retry_after", rule.action == FaultAction::Throttle, "throttle");
     only("resync", rule.action == FaultAction::Lose, "lose");
     only("lasts", rule.action.may_last(), "refuse, blackhole, unavailable, error, throttle, lose_reply, delay and drop");

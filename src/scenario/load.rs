@@ -45,6 +45,7 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/fault/feed-stale.toml",
     "profiles/fault/feed-gap.toml",
     "profiles/fault/feed-duplicate.toml",
+    "profiles/fault/replay.toml",
     "profiles/load/steady.toml",
     "profiles/load/flash.toml",
     "schemas/scenario.v1.json",

@@ -155,7 +155,8 @@ fn add_probes(estate: &mut Fixture, opening: &mut Vec<Opening>) -> Option<Probes
     let hands = |capacity: u32| if capacity == 0 { u32::MAX } else { capacity };
     let able = estate.node_ids().filter_map(|id| estate.node(id).map(|node| (id, node)));
     let able = able.filter(|(_, node)| node.enabled && node.kind != NodeKind::Supplier);
-    let (node, safety) = able.max_by_key(|(id, node)| (hands(node.capacity_per_day), std::cmp::Reverse(*id))).map(|(id, node)| (id, node.safety_stock))?;
+    let (node, safety) =
+        able.max_by_key(|(id, node)| (hands(node.capacity_per_day), std::cmp::Reverse(*id))).map(|(id, node)| (id, node.safety_stock))?;
     estate.products.push(Product { name: PROBE_SKU.into(), price: PROBE_PRICE, backorderable: false });
     let sku = SkuId(estate.products.len() as u32);
     opening.push(Opening { node, sku, book: safety + PROBES, phantom: 0 });

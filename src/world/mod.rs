@@ -53,6 +53,7 @@ pub enum Later {
     GoodsInspected { ret: Id },
     Snapshot(crate::model::NodeId),
     Probe { order: OrderNo, cancel: bool },
+    AskStock { node: crate::model::NodeId, sku: crate::model::SkuId, after: Id },
 }
 
 impl Later {
@@ -69,6 +70,7 @@ impl Later {
             Later::GoodsInspected { .. } => 7 << 8,
             Later::Snapshot(_) => 8 << 8,
             Later::Probe { cancel, .. } => 9 << 8 | u64::from(cancel),
+            Later::AskStock { after, .. } => 10 << 56 | after.0,
         }
     }
 
@@ -80,6 +82,7 @@ impl Later {
             Later::AuthExpires(id) | Later::PaymentDecides(id) | Later::GoodsArrive { ret: id } | Later::GoodsInspected { ret: id } => id.0,
             Later::FraudDecides(order) | Later::Step { order, .. } | Later::Probe { order, .. } => order.0.into(),
             Later::Snapshot(node) => node.0.into(),
+            Later::AskStock { node, sku, .. } => u64::from(node.0) << 32 | u64::from(sku.0),
         }
     }
 }
@@ -100,6 +103,8 @@ pub struct Actions {
     pub facts: Vec<Message>,
     pub sends: Vec<Send>,
     pub later: Vec<(Span, Later)>,
+    /// stock levels to ask the target for, and the feed message that they follow
+    pub asks: Vec<(crate::model::NodeId, crate::model::SkuId, Id)>,
 }
 
 /// The world of one partition.
@@ -165,6 +170,7 @@ impl World {
             Later::GoodsInspected { ret } => self.goods_inspected(ret, out),
             Later::Snapshot(node) => self.send_snapshot(node, out),
             Later::Probe { order, cancel } => self.probe(now, order, cancel, out),
+            Later::AskStock { node, sku, after } => out.asks.push((node, sku, after)),
         }
     }
 
@@ -218,8 +224,10 @@ impl World {
         match outcome {
             Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected | Outcome::None => {
                 self.shopper.done(sent.msg.key);
-                if sent.link == Link::Commands {
-                    self.command_answered(sent, outcome, code, out);
+                match sent.link {
+                    Link::Commands => self.command_answered(sent, outcome, code, out),
+                    Link::Feeds if matches!(outcome, Outcome::Ok | Outcome::Replayed) => self.ask_stock(&sent.msg, out),
+                    _ => {}
                 }
             }
             // no definite answer: the same business request again under its old key, as a careful client does
