@@ -45,7 +45,7 @@ defects! {
     CancelAlthoughShipped = "cancel-although-shipped": "an order is called cancelled although its node said that the parcel has left", caught by ["RELEASED_ON_END", "MONEY_CONSERVED", "PARTNER_AGREEMENT"], seen in "cancel against ship races";
     NegativeDeltaIgnored = "negative-delta-ignored": "an inventory delta below zero is ignored", caught by ["NO_OVERSELL", "FEED_TRACKED", "STOCK_CONSERVED"], seen in "unsigned quantities in feeds";
     RestockAtWrongNode = "restock-at-wrong-node": "returned goods are booked at the first node, wherever they came in", caught by ["STOCK_CONSERVED"], seen in "returns in store booked at the warehouse";
-    FeedGapIgnored = "feed-gap-ignored": "a number that is missing in a feed is passed over, and taken for old when it comes late", caught by ["NO_OVERSELL", "FEED_TRACKED"], seen in "feeds in which the last number wins";
+    FeedGapIgnored = "feed-gap-ignored": "a number that is missing in a feed is passed over, and taken for old when it comes late", caught by ["NO_OVERSELL", "FEED_TRACKED", "STOCK_CONSERVED"], seen in "feeds in which the last number wins";
     SupplyCountedAsStock = "supply-counted-as-stock": "goods that are only announced are promised as if they were on the shelf", caught by ["NO_OVERSELL", "FEED_TRACKED"], seen in "OCA/stock-logistics-workflow #419";
     SafetyStockIgnored = "safety-stock-ignored": "units that a node keeps back are promised to orders", caught by ["NO_OVERSELL"], seen in "woocommerce #29411";
     ZeroQuantityIgnored = "zero-quantity-ignored": "a level of 0 in a snapshot is taken for an empty field, and the old level stays", caught by ["FEED_TRACKED", "NO_OVERSELL", "STOCK_CONSERVED"], seen in "PrestaShop PR 3882, woocommerce #19574";
