@@ -25,19 +25,19 @@ pub struct DefectEntry {
 
 defects! {
     DedupByMessageId = "dedup-by-message-id": "a repeated PlaceOrder under a new message id becomes a second order", caught by ["ACCEPT_ONCE", "SHIP_ONCE", "NO_LOST"], seen in "razorpay-magento #208, mollie/PrestaShop #493";
-    DedupEvicted = "dedup-evicted": "the memory of placed orders holds eight, for an hour: a late duplicate becomes a second order", caught by ["ACCEPT_ONCE", "SHIP_ONCE", "NO_LOST"], seen in "zalando restful-api-guidelines PR 479 (24 h key TTL)";
+    DedupEvicted = "dedup-evicted": "the memory of placed orders holds eight, for an hour: a late duplicate becomes a second order", caught by ["ACCEPT_ONCE", "SHIP_ONCE", "NO_LOST", "REPLAY_EQUAL"], seen in "zalando restful-api-guidelines PR 479 (24 h key TTL)";
     CheckThenReserve = "check-then-reserve": "stock is checked when the order comes in and reserved a moment later without a second look", caught by ["NO_OVERSELL"], seen in "opencart #4811, nopCommerce #4184, woocommerce #44273";
     CancelKeepsReservation = "cancel-keeps-reservation": "a cancelled order keeps the units it had reserved", caught by ["RELEASED_ON_END"], seen in "magento/inventory #1887, grandnode #560";
     RefundRoundsEachUnit = "refund-rounds-each-unit": "refunds are worked out per unit and rounded one by one", caught by ["REFUND_EXACT"], seen in "woocommerce #64668, medusa PR 14496";
     CaptureUnderNewKey = "capture-under-new-key": "a capture that is tried again goes out under a new idempotency key", caught by ["CAPTURE_WITHIN_AUTH", "PARTNER_AGREEMENT"], seen in "Umbraco.Commerce #395";
-    StaleSnapshotWins = "stale-snapshot-wins": "an inventory snapshot overwrites newer movements", caught by ["NO_OVERSELL", "FEED_TRACKED", "STOCK_CONSERVED"], seen in "snapshot against delta: the classic feed bug";
+    StaleSnapshotWins = "stale-snapshot-wins": "an inventory snapshot overwrites newer movements", caught by ["NO_OVERSELL", "FEED_TRACKED", "STOCK_CONSERVED", "REPLAY_EQUAL"], seen in "snapshot against delta: the classic feed bug";
     EarlyShippedDropped = "early-shipped-dropped": "a shipped notice that comes before the release was confirmed is dropped", caught by ["NO_LOST", "PARTNER_AGREEMENT"], seen in "ecommerce_integrations PR 425";
     SilentDropWhenFull = "silent-drop-when-full": "at a full queue a message is answered with ok and thrown away", caught by ["NO_LOST"], seen in "unbounded retries against bounded queues";
     CapturedEventLost = "captured-event-lost": "there is no outbox: the event of a committed capture is lost", caught by ["PARTNER_AGREEMENT"], seen in "gofastr #25, OpenRisk #344";
     DeliveredEventLost = "delivered-event-lost": "the event of a delivery is numbered and then lost on its way to the outbox", caught by ["EVENT_GAPLESS"], seen in "openedx-events PR 292, Truxify #11215";
     SplitCapturesFull = "split-captures-full": "every parcel of a split order captures the full amount", caught by ["CAPTURE_WITHIN_AUTH"], seen in "buckaroo Magento2 PR 1741";
     ShippingPerParcel = "shipping-per-parcel": "the shipping charge is captured with every parcel", caught by ["CAPTURE_WITHIN_AUTH"], seen in "magento2-split-order #9";
-    FeedDuplicateApplied = "feed-duplicate-applied": "an inventory delta that comes twice counts twice", caught by ["NO_OVERSELL", "FEED_TRACKED", "STOCK_CONSERVED"], seen in "at-least-once feeds without a sequence";
+    FeedDuplicateApplied = "feed-duplicate-applied": "an inventory delta that comes twice counts twice", caught by ["NO_OVERSELL", "FEED_TRACKED", "STOCK_CONSERVED", "REPLAY_EQUAL"], seen in "at-least-once feeds without a sequence";
     ShortPickStuck = "short-pick-stuck": "units that a node could not find are never sourced again", caught by ["NO_LOST"], seen in "medusa PR 12447, PR 13076";
     GivesUpAfterThree = "gives-up-after-three": "a partner call is given up after three tries, silently", caught by ["NO_LOST"], seen in "fixed retry counts against long outages";
     ReleaseUnderNewId = "release-under-new-id": "a release that is tried again goes out under a new fulfillment id", caught by ["SHIP_ONCE", "PARTNER_AGREEMENT"], seen in "medusa-integrations #430, open-mercato #3294";
