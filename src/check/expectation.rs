@@ -124,7 +124,8 @@ impl Checker for Expectation {
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.msg.order.is_none() || self.is_empty() {
+        // a probe is no order of the scenario
+        if e.msg.order.is_none() || e.msg.order.is_probe() || self.is_empty() {
             return;
         }
         match e.kind {
@@ -165,7 +166,7 @@ impl Checker for Expectation {
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let state = self.orders.remove(&order).unwrap_or_default();
         let Some(account) = ctx.ledger.order(order).filter(|account| account.placed.is_set()) else { return };
-        if self.is_empty() {
+        if self.is_empty() || order.is_probe() {
             return;
         }
         if account.happened() != Happened::Yes && state.turned_down == 0 {

@@ -1,6 +1,7 @@
 //! The judge's own books: an account for every open order, a shelf for every SKU at every node.
 
 use super::account::{Account, Arrival};
+use super::lag::{LagMeter, PublishLag};
 use super::rules::Rules;
 use super::supply::{MEMORY, Shelf, Told};
 use crate::history::{Entry, Kind};
@@ -24,6 +25,7 @@ pub struct Ledger {
     feeds: FxHashMap<Id, Timestamp>,
     feed_order: VecDeque<(Timestamp, Id)>,
     rules: Rules,
+    lag: LagMeter,
     pub now: Timestamp,
 }
 
@@ -47,6 +49,10 @@ impl Ledger {
     /// Is the target told what is where? Then what it was not told of is not there.
     pub fn is_told(&self) -> bool {
         self.told
+    }
+    /// What the probe orders have shown so far.
+    pub fn publish_lag(&self) -> PublishLag {
+        self.lag.measured()
     }
     /// When the harness first sent the message of this id, as far as an event of this order can be caused by it.
     pub fn sent_at(&self, order: OrderNo, id: Id) -> Option<Timestamp> {
@@ -79,9 +85,12 @@ impl Ledger {
                 self.feeds.remove(&id);
             }
         }
+        if arrival == Arrival::New && e.msg.order.is_probe() {
+            self.lag.observe(e);
+        }
         if arrival == Arrival::New {
             self.stock(e);
-            self.rules.observe(e);
+            self.rules.observe(e, self.lag.measured().grace);
         }
         arrival
     }
@@ -128,7 +137,8 @@ impl Ledger {
                     shelf.reserved_ever += if sign > 0 { i64::from(q.qty) } else { 0 };
                 }
             }
-            Kind::State if m.op == Op::GetInventory => {
+            // with a cause it was asked during the run, while orders hold what they hold
+            Kind::State if m.op == Op::GetInventory && m.cause.is_none() => {
                 let reserved = m.lines.first().map_or(0, |q| i64::from(q.qty));
                 self.shelf_mut(m.node, m.sku).said = Some((i64::from(m.qty), reserved, e.n));
             }

@@ -24,7 +24,9 @@ mod event_stable;
 mod evidence;
 mod exception_class;
 mod expectation;
+mod feed_tracked;
 mod in_order;
+mod lag;
 mod ledger;
 mod money;
 mod no_lost;
@@ -38,6 +40,7 @@ mod refund_within_captured;
 mod reject_inert;
 mod release_within_alloc;
 mod released_on_end;
+mod replay_equal;
 mod restock_exact;
 mod roster;
 mod routing;
@@ -52,6 +55,7 @@ mod verdict;
 
 pub use account::{Account, Arrival};
 pub use coverage::Coverage;
+pub use lag::PublishLag;
 pub use ledger::Ledger;
 pub use roster::INVARIANTS;
 pub use suite::{FINDINGS_KEPT, Judgement, QUIET, Suite};
@@ -59,6 +63,7 @@ pub use verdict::{CheckResult, Finding, Verdict};
 
 use crate::history::{Entry, Header, Kind};
 use crate::model::{Op, OrderNo};
+use crate::sim::Span;
 
 /// A check that is always on, in words: what exactly is claimed, so that it can be argued with.
 pub struct Invariant {
@@ -90,6 +95,11 @@ pub trait Checker {
         false
     }
 
+    /// Does it want to see what follows `mark.replay`? Everything else was judged by then.
+    fn hears_replay(&self) -> bool {
+        false
+    }
+
     /// An event whose id is known came again. It goes into no book.
     fn again(&mut self, _entry: &Entry, _arrival: Arrival, _ctx: &mut Context<'_>) {}
 
@@ -114,6 +124,8 @@ pub struct Context<'a> {
     pub at_rest: bool,
     /// the order being settled lost an event: what follows from its claims is unknown
     pub suspended: bool,
+    /// it is about a probe order: judged like any other, but no proof that the case exercised anything
+    pub probe: bool,
     /// how often this checker had something to judge; 0 at the end is `not exercised`
     pub activations: &'a mut u64,
     /// checks that could not be decided
@@ -126,7 +138,12 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Counts one occasion on which there was something to judge.
     fn judged(&mut self) {
-        *self.activations += 1;
+        *self.activations += u64::from(!self.probe);
+    }
+    /// How long after its cause was answered a claim may be heard, and what the target acknowledged may still be on its way through it:
+    /// twice the worst publish lag of the probe orders heard so far, at least 0.5 s and at most 10 s; 2 s where there are none.
+    fn grace(&self) -> Span {
+        self.ledger.publish_lag().grace
     }
     /// Counts one check that the record cannot decide.
     fn unknown(&mut self) {

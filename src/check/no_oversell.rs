@@ -4,7 +4,7 @@ use super::supply::MEMORY;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{NodeId, Op, OrderNo, SkuId};
-use crate::sim::{Span, Timestamp};
+use crate::sim::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -12,14 +12,12 @@ pub(super) const ABOUT: Invariant = Invariant {
     summary: "nothing is promised that the target cannot believe to have",
     definition: "At each `inventory.reserved`: reserved - released, ever, at that node and SKU <= supply - safety stock. Supply = opening + increases from the moment they are *sent* - decreases *known*, all without what orders took away themselves.",
     needs: "the feeds and their acknowledgements, `seq` of movements, `cause` of events.",
-    traps: "- a decrease is known only if it was acknowledged 2 s before the message that caused the reservation was sent; and only without a gap before it, since a target may wait for what is missing. A snapshot says all about what came before it; - a release may be *heard* after the reservation that reuses its units. A crossing stays open until rest, and every release heard later takes away from it whose cause was sent before the reservation was heard. A release caused later excuses nothing, so an oversell that ends in a short pick stays one. A timer's release (no cause) counts if it is heard within 5 s, or a fault that held it up says that it had happened; - units held by an order with a lost event may have been released: then unknown.",
+    traps: "- a decrease is known only if it was acknowledged a grace before the message that caused the reservation was sent; and only without a gap before it, since a target may wait for what is missing. A snapshot says all about what came before it; - a release may be *heard* after the reservation that reuses its units. A crossing stays open until rest, and every release heard later takes away from it whose cause was sent before the reservation was heard. A release caused later excuses nothing, so an oversell that ends in a short pick stays one. A timer's release (no cause) counts if it is heard within a grace (twice the worst publish lag of the probe orders, 0.5 s to 10 s; 2 s without probes), or a fault that held it up says that it had happened; - units held by an order with a lost event may have been released: then unknown.",
     facts_only: false,
 };
 
 type Key = (NodeId, SkuId);
 
-/// A release that nobody asked for (a timer's) is taken to have happened no longer than this before it was heard.
-const TIMER_LAG: Span = Span::from_secs(5);
 /// Open questions kept for one node and SKU.
 const PENDING_MAX: usize = 16;
 
@@ -121,7 +119,7 @@ impl NoOversell {
             let placed = ctx.ledger.order(e.msg.order).map_or(Timestamp::ZERO, |account| account.placed.at);
             let decided = ctx.ledger.sent_at(e.msg.order, e.msg.cause).unwrap_or(placed);
             let safety = ctx.header.fixture.node(key.0).map_or(0, |node| i64::from(node.safety_stock));
-            let limit = (shelf.most(decided) - safety).max(0);
+            let limit = (shelf.most(decided, ctx.grace()) - safety).max(0);
             let excess = shelf.committed - limit;
             let before = self.last_reservation.insert(key, e.n).unwrap_or(0);
             if excess <= 0 {
@@ -140,13 +138,15 @@ impl NoOversell {
 
     fn released(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         let cause_at = ctx.ledger.sent_at(e.msg.order, e.msg.cause);
+        // a release that nobody asked for (a timer's) happened no longer than a grace before it was heard
+        let grace = ctx.grace();
         let emitted_by = ctx.ledger.order(e.msg.order).and_then(|account| account.faulted_at(e.msg.id)).unwrap_or(e.at);
         for q in &e.msg.lines {
             let Some(pending) = self.pending.get_mut(&(e.msg.node, q.sku)) else { continue };
             for crossing in pending.iter_mut() {
                 let before = match cause_at {
                     Some(cause_at) => cause_at <= crossing.at,
-                    None if e.msg.cause.is_none() => emitted_by <= crossing.at + TIMER_LAG,
+                    None if e.msg.cause.is_none() => emitted_by <= crossing.at + grace,
                     None => true,
                 };
                 if before {
@@ -227,6 +227,32 @@ mod tests {
             }
             h.place(2, &[(1, A, 1)]).reserve(2, DC1, &[(1, A, 1)], NOW).wait(Span::from_secs(wait)).deliver(late);
             assert_eq!(h.judge().verdict_of("NO_OVERSELL"), verdict, "fault {fault}, {wait} s");
+        }
+    }
+
+    /// What a timer gave back is heard three seconds after what was promised of it.
+    #[test]
+    fn a_target_that_publishes_late_is_given_the_time_that_its_probes_took_and_no_more() {
+        for (probe, verdict) in [(Some(Some(3)), Verdict::Pass), (Some(None), Verdict::Fail), (None, Verdict::Fail)] {
+            let mut h = Story::new();
+            if let Some(lag) = probe {
+                h.probe(lag.map(Span::from_secs));
+            }
+            h.stock(DC1, A, 1).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW);
+            let late = h.hold_event(1, Op::InventoryReleased, |m| at_node(m, DC1, &[(1, A, 1)]));
+            h.place(2, &[(1, A, 1)]).reserve(2, DC1, &[(1, A, 1)], NOW).wait(Span::from_secs(2)).deliver(late);
+            assert_eq!(h.judge().verdict_of("NO_OVERSELL"), verdict, "{probe:?}");
+        }
+    }
+
+    #[test]
+    fn a_decrease_is_held_against_a_target_from_a_grace_after_its_acknowledgement() {
+        for (lag, verdict) in [(Some(Span::from_secs(4)), Verdict::Pass), (None, Verdict::Fail)] {
+            let mut h = Story::new();
+            h.probe(lag).stock(DC1, A, 1);
+            let sale = h.delta(DC1, A, -1, 2);
+            h.reply(sale, Outcome::Ok).wait(Span::from_secs(3)).place(1, &[(1, A, 1)]).reserve(1, DC1, &[(1, A, 1)], NOW);
+            assert_eq!(h.judge().verdict_of("NO_OVERSELL"), verdict, "{lag:?}");
         }
     }
 

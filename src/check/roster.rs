@@ -4,9 +4,9 @@
 use super::expectation::Expectation;
 use super::{
     Checker, Invariant, accept_once, alloc_within_order, auth_once, backorder_fair, cancel_honest, capture_complete, capture_within_auth,
-    capture_within_shipped, event_gapless, event_stable, evidence, exception_class, no_lost, no_oversell, paid_before_release, partner_agreement,
-    quiet_after_end, refund_exact, refund_within_captured, reject_inert, release_within_alloc, released_on_end, restock_exact, routing, ship_once,
-    stock_conserved,
+    capture_within_shipped, event_gapless, event_stable, evidence, exception_class, feed_tracked, no_lost, no_oversell, paid_before_release,
+    partner_agreement, quiet_after_end, refund_exact, refund_within_captured, reject_inert, release_within_alloc, released_on_end, replay_equal,
+    restock_exact, routing, ship_once, stock_conserved,
 };
 use crate::history::Header;
 use crate::scenario::Expect;
@@ -38,7 +38,9 @@ pub const INVARIANTS: &[&Invariant] = &[
     &released_on_end::ABOUT,
     &no_lost::ABOUT,
     &partner_agreement::ABOUT,
+    &feed_tracked::ABOUT,
     &stock_conserved::ABOUT,
+    &replay_equal::ABOUT,
 ];
 
 /// One checker for each, but `EVIDENCE`: that one sees entries before the books do.
@@ -68,7 +70,9 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(released_on_end::ReleasedOnEnd::default()),
         Box::new(no_lost::NoLost),
         Box::new(partner_agreement::PartnerAgreement),
+        Box::new(feed_tracked::FeedTracked),
         Box::new(stock_conserved::StockConserved),
+        Box::new(replay_equal::ReplayEqual::default()),
         Box::new(Expectation::new(expect, header)),
     ]
 }

@@ -1,7 +1,6 @@
 //! ROUTING: orders go to nodes that may have them, by the rules that were in force.
 
 use super::account::Account;
-use super::supply::GRACE;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Fid, Fulfil, Id, Node, NodeId, NodeKind, Op, OrderNo, Outcome, RUN_BEGINS_AT_H, SkuId};
@@ -89,7 +88,7 @@ impl Checker for Routing {
             }
             (Kind::Reply, _) if matches!(e.outcome, Outcome::Ok | Outcome::Replayed) => {
                 for refusal in state.refusals.iter_mut().filter(|refusal| refusal.id == m.id) {
-                    refusal.known = refusal.known.min(e.at + GRACE);
+                    refusal.known = refusal.known.min(e.at + ctx.grace());
                 }
             }
             _ => {}
@@ -228,7 +227,7 @@ fn too_early(state: &State, e: &Entry, ctx: &mut Context<'_>) {
     ctx.judged();
     let sla = Span::from_secs(ctx.header.fixture.policies.node_accept_sla_s);
     // it may have been told a moment before the record shows it
-    let before = Timestamp(first.0.saturating_sub(GRACE.0));
+    let before = Timestamp(first.0.saturating_sub(ctx.grace().0));
     let due = deadline(node, before, sla).min(deadline(node, first, sla));
     if e.at < due {
         let what = format!("{} was taken away from {} at {}, which had until {due} to accept it", m.order, node.name, e.at);
@@ -278,7 +277,7 @@ fn judge_choice(account: &Account, decision: &Decision, ctx: &mut Context<'_>) {
 /// Units of a shelf that were free at `from` whatever order things happened in, those of this very order included.
 fn certainly_had(account: &Account, id: NodeId, sku: SkuId, node: &Node, from: Timestamp, ctx: &Context<'_>) -> i64 {
     let own: i64 = account.held.iter().filter(|held| (held.node, held.sku) == (id, sku)).map(|held| held.reserved).sum();
-    ctx.ledger.shelf(id, sku).map_or(0, |shelf| shelf.least(from)) + own - i64::from(node.safety_stock)
+    ctx.ledger.shelf(id, sku).map_or(0, |shelf| shelf.least(from, ctx.grace())) + own - i64::from(node.safety_stock)
 }
 
 /// The day of the calendar.
@@ -327,7 +326,7 @@ mod tests {
     /// Both nodes have A, only DC2 has B.
     fn estate() -> Story {
         let mut story = Story::new();
-        story.stock(DC1, A, 50).stock(DC2, A, 50).stock(DC2, B, 50).wait(GRACE);
+        story.stock(DC1, A, 50).stock(DC2, A, 50).stock(DC2, B, 50).wait(Span::from_secs(2));
         story
     }
     /// Sends a change of the rules, and acknowledges it.
@@ -390,7 +389,7 @@ mod tests {
         rule(&mut story, DC1, 2, Code::NodeDisabled);
         let mut under_way = estate();
         let id = under_way.sent(0, Op::UpsertNode, |m| (m.node, m.rule_version, m.code) = (DC1, 2, Code::NodeDisabled));
-        story.wait(GRACE);
+        story.wait(Span::from_secs(2));
         for story in [&mut story, &mut under_way] {
             routed(story, 1, 2, &[((1, A, 1), DC1)]);
         }
@@ -403,7 +402,7 @@ mod tests {
         let story = |version| {
             let mut story = estate();
             rule(&mut story, S1, 2, Code::NodeDisabled);
-            story.wait(GRACE);
+            story.wait(Span::from_secs(2));
             routed(&mut story, 1, version, &[((1, A, 1), DC1)]);
             story
         };
@@ -453,7 +452,7 @@ mod tests {
                 at_node(m, DC1, &[(1, A, 1)]);
                 m.code = Code::NoVariance;
             });
-            story.reply(id, Outcome::Ok).release(1, DC1, &[(1, A, 1)], id).wait(GRACE);
+            story.reply(id, Outcome::Ok).release(1, DC1, &[(1, A, 1)], id).wait(Span::from_secs(2));
             if goods {
                 story.movement(Op::StockReceipt, DC1, A, 5, 2);
             }

@@ -3,10 +3,9 @@
 //! The header's fixture is version 1. A change is possible from the moment it is sent, and certain a grace after it was acknowledged; in
 //! between the old and the new rule are both right.
 
-use super::supply::GRACE;
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Id, NodeId, Op, Outcome};
-use crate::sim::Timestamp;
+use crate::sim::{Span, Timestamp};
 
 #[derive(Debug)]
 struct Change {
@@ -27,7 +26,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub(super) fn observe(&mut self, e: &Entry) {
+    pub(super) fn observe(&mut self, e: &Entry, grace: Span) {
         let m = &e.msg;
         if m.op != Op::UpsertNode {
             return;
@@ -44,7 +43,7 @@ impl Rules {
             }
             Kind::Reply if matches!(e.outcome, Outcome::Ok | Outcome::Replayed) => {
                 if let Some(change) = self.changes.iter_mut().find(|c| c.ids.contains(&m.id)) {
-                    change.certain = change.certain.min(e.at + GRACE);
+                    change.certain = change.certain.min(e.at + grace);
                 }
             }
             _ => {}

@@ -2,11 +2,12 @@
 
 use super::account::{Account, Arrival};
 use super::evidence::{self, Evidence};
-use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, Verdict, quiet_after_end, roster};
+use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, PublishLag, Verdict, quiet_after_end, roster};
 use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo};
 use crate::scenario::Expect;
 use crate::sim::{Span, Timestamp};
+use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,6 +31,8 @@ pub struct Judgement {
     pub unknowns: u64,
     /// why it is unknown or not exercised, if there is one reason for the whole
     pub reason: String,
+    /// how late claims are heard, by the probe orders
+    pub lag: PublishLag,
 }
 
 #[derive(Default)]
@@ -67,23 +70,14 @@ impl Tally {
 /// How an order that was settled and forgotten had ended: two bits an order. Orders with names of another program are numbered
 /// from the top bit on, and so have a table of their own.
 #[derive(Default)]
-struct Settled([Vec<u64>; 2]);
+struct Settled(FxHashMap<u32, u64>);
 
 impl Settled {
     fn get(&self, no: OrderNo) -> u64 {
-        let (table, no) = Settled::place(no);
-        self.0[table].get(no / 32).map_or(0, |word| word >> (no % 32 * 2) & 3)
+        self.0.get(&(no.0 / 32)).map_or(0, |word| word >> (no.0 % 32 * 2) & 3)
     }
     fn set(&mut self, no: OrderNo, end: u64) {
-        let (table, no) = Settled::place(no);
-        let words = &mut self.0[table];
-        if words.len() <= no / 32 {
-            words.resize(no / 32 + 1, 0);
-        }
-        words[no / 32] |= (end & 3) << (no % 32 * 2);
-    }
-    fn place(no: OrderNo) -> (usize, usize) {
-        ((no.0 >> 31) as usize, (no.0 & (u32::MAX >> 1)) as usize)
+        *self.0.entry(no.0 / 32).or_default() |= (end & 3) << (no.0 % 32 * 2);
     }
     fn code(end: u64) -> Code {
         [Code::None, Code::StateCompleted, Code::StateCancelled, Code::StateRejected][end as usize & 3]
@@ -120,6 +114,8 @@ pub struct Suite {
     entries: u64,
     orders: u64,
     rest_seen: bool,
+    /// after `mark.replay`: only those that hear the replay go on
+    replaying: bool,
     stopped: bool,
 }
 
@@ -135,6 +131,16 @@ enum Call<'a> {
     Again(&'a Entry, Arrival),
     SettleOrder(OrderNo),
     Settle,
+}
+
+impl Call<'_> {
+    fn is_of_probe(self) -> bool {
+        match self {
+            Call::Observe(e) | Call::Again(e, _) => e.msg.order.is_probe(),
+            Call::SettleOrder(order) => order.is_probe(),
+            Call::Settle => false,
+        }
+    }
 }
 
 impl Suite {
@@ -177,6 +183,7 @@ impl Suite {
             entries: 0,
             orders: 0,
             rest_seen: false,
+            replaying: false,
             stopped: false,
         }
     }
@@ -189,10 +196,12 @@ impl Suite {
     /// Judges what is left. `complete`: the record has its footer. A record without `mark.rest`, too, counts as cut short.
     pub fn finish(mut self, complete: bool) -> Judgement {
         let at_rest = complete && self.rest_seen && !self.stopped && self.evidence.damage().is_none();
-        if !self.broken {
+        if !self.broken && !self.replaying {
             for order in self.ledger.orders() {
                 self.settle_order(order, at_rest);
             }
+        }
+        if !self.broken {
             self.call_all(Call::Settle, at_rest, false);
         }
         self.judgement(at_rest)
@@ -227,7 +236,8 @@ impl Suite {
                 let about = checker.about();
                 let Tally { activations, unknowns, excused, findings, .. } = tally;
                 let (header, ledger, covers) = (&self.header, &self.ledger, &self.coverage);
-                let mut ctx = Context { about, header, ledger, covers, at_rest, suspended, activations, unknowns, excused, findings };
+                let probe = call.is_of_probe();
+                let mut ctx = Context { about, header, ledger, covers, at_rest, suspended, probe, activations, unknowns, excused, findings };
                 match call {
                     Call::Observe(entry) => checker.observe(entry, &mut ctx),
                     Call::Again(entry, arrival) => checker.again(entry, arrival, &mut ctx),
@@ -247,6 +257,22 @@ impl Suite {
             self.settled.set(order, Settled::end(account));
         }
         self.ledger.forget(order);
+    }
+
+    /// The run is at rest, and everything will be sent once more: what has been heard so far is judged now.
+    fn begin_replay(&mut self) {
+        let at_rest = self.rest_seen && !self.stopped && self.evidence.damage().is_none();
+        for order in self.ledger.orders() {
+            self.settle_order(order, at_rest);
+        }
+        let replay: Vec<usize> = (0..self.slots.len()).filter(|i| self.slots[*i].0.hears_replay()).collect();
+        self.all.retain(|i| !replay.contains(i));
+        self.call_all(Call::Settle, at_rest, false);
+        self.routes.iter_mut().chain([&mut self.again]).for_each(|route| route.retain(|i| replay.contains(i)));
+        self.all = replay;
+        self.replaying = true;
+        // the end of the replay has to be seen as well
+        self.rest_seen = false;
     }
 
     fn settle_quiet(&mut self) {
@@ -299,6 +325,12 @@ impl Suite {
             _ => {}
         }
         self.evidence.observe(e);
+        if e.msg.op == Op::MarkReplay && !self.replaying {
+            self.begin_replay();
+        }
+        if self.replaying {
+            return self.call_all(Call::Observe(e), false, false);
+        }
         if e.msg.order.is_some() {
             let end = self.settled.get(e.msg.order);
             if end != 0 {
@@ -310,7 +342,7 @@ impl Suite {
             return self.call_all(Call::Again(e, arrival), false, false);
         }
         if e.kind == Kind::Sent && e.msg.op == Op::PlaceOrder && self.ledger.order(e.msg.order).is_some_and(|account| account.placed.n == e.n) {
-            self.orders += 1;
+            self.orders += u64::from(!e.msg.order.is_probe());
         }
         self.call_all(Call::Observe(e), false, false);
         if e.kind == Kind::Event && matches!(e.msg.op, Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected) {
@@ -350,9 +382,10 @@ impl Suite {
         if let Some(damage) = damage {
             reason = damage;
         }
+        let lag = self.ledger.publish_lag();
         let findings_total = results.iter().map(|r| r.failures).sum();
         let unknowns = results.iter().map(|r| r.unknowns).sum();
-        Judgement { verdict, results, findings, findings_total, entries: self.entries, orders: self.orders, unknowns, reason }
+        Judgement { verdict, results, findings, findings_total, entries: self.entries, orders: self.orders, unknowns, reason, lag }
     }
 }
 

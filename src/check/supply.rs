@@ -6,8 +6,6 @@
 use crate::sim::{Span, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How long after its acknowledgement a decrease may still be on its way through the target.
-pub const GRACE: Span = Span::from_secs(2);
 /// How late an event may be heard: what was known before that is folded together.
 pub const MEMORY: Span = Span::from_hours(26);
 
@@ -53,6 +51,8 @@ pub struct Shelf {
     told_all: Prefix,
     acked: Prefix,
     known: VecDeque<Known>,
+    /// when a message about it was last acknowledged
+    acked_at: Timestamp,
     /// older states were folded away
     folded: bool,
     /// rises that were sent and not yet acknowledged in sequence
@@ -159,6 +159,7 @@ impl Shelf {
 
     /// The target acknowledged that message.
     pub fn acknowledged(&mut self, at: Timestamp, seq: u32, told: Told) {
+        self.acked_at = at;
         let (taken, base) = (&self.taken, self.taken_base);
         let before = self.acked.seq;
         let gross = self.acked.gross;
@@ -185,11 +186,11 @@ impl Shelf {
     }
 
     /// The most that could be promised in all by a decision that was made at `decided` or later: what was surely known
-    /// then, and every rise since, but no fall.
-    pub fn most(&self, decided: Timestamp) -> i64 {
+    /// then, and every rise since, but no fall. For `grace` after its acknowledgement a fall may still be on its way through the target.
+    pub fn most(&self, decided: Timestamp, grace: Span) -> i64 {
         let mut most: i64 = self.rises.values().sum();
         for known in self.known.iter().rev() {
-            if known.at + GRACE <= decided {
+            if known.at + grace <= decided {
                 return most + known.gross;
             }
             most += known.rises;
@@ -200,11 +201,25 @@ impl Shelf {
 
     /// Units that were free at `decided` whatever order things happened in: the first stock that was acknowledged, if that was before, less
     /// all that ever fell and all that was ever reserved. What rose later is left out.
-    pub fn least(&self, decided: Timestamp) -> i64 {
+    pub fn least(&self, decided: Timestamp, grace: Span) -> i64 {
         match self.first_known {
-            Some((at, gross)) if at + GRACE <= decided => gross - self.fell - self.reserved_ever,
+            Some((at, gross)) if at + grace <= decided => gross - self.fell - self.reserved_ever,
             _ => -self.reserved_ever,
         }
+    }
+
+    /// What is on hand by every message that the target has acknowledged, if those are all that were sent, none is missing between them, and
+    /// the last was acknowledged a `grace` before `now`. Else something is under way, and what the messages so far come to is the error.
+    pub fn delivered(&self, now: Timestamp, grace: Span) -> Result<i64, i64> {
+        let level = self.acked.gross - Self::taken_by(&self.taken, self.taken_base, self.acked.seq);
+        let all = self.acked.seq == self.told_all.seq && self.acked.gross == self.told_all.gross;
+        let gap = !(self.acked.ahead.is_empty() && self.told_all.ahead.is_empty());
+        if all && !gap && self.acked_at + grace <= now { Ok(level) } else { Err(level) }
+    }
+
+    /// Were its movements told, with their numbers?
+    pub fn is_numbered(&self) -> bool {
+        self.acked.seq != 0
     }
 
     /// What the feed says is on hand after everything that was sent, whatever order it came in; none where a gap is left.
@@ -219,6 +234,8 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const GRACE: Span = Span::from_secs(2);
 
     fn s(seconds: u64) -> Timestamp {
         Timestamp(seconds * 1_000_000_000)
@@ -235,13 +252,13 @@ mod tests {
     fn a_rise_counts_from_its_sending_and_a_fall_from_a_grace_after_its_acknowledgement() {
         let mut shelf = opened(5);
         shelf.sent(9, 2, Told::Change(3));
-        assert_eq!(shelf.most(s(10)), 8);
+        assert_eq!(shelf.most(s(10), GRACE), 8);
         shelf.acknowledged(s(11), 2, Told::Change(3));
         shelf.sent(9, 3, Told::Change(-4));
-        assert_eq!(shelf.most(s(20)), 8);
+        assert_eq!(shelf.most(s(20), GRACE), 8);
         shelf.acknowledged(s(20), 3, Told::Change(-4));
-        assert_eq!(shelf.most(s(21)), 8, "within the grace");
-        assert_eq!(shelf.most(s(22)), 4);
+        assert_eq!(shelf.most(s(21), GRACE), 8, "within the grace");
+        assert_eq!(shelf.most(s(22), GRACE), 4);
         assert_eq!(shelf.book(), Some(4));
     }
 
@@ -251,9 +268,9 @@ mod tests {
         shelf.sent(9, 2, Told::Change(1));
         shelf.sent(9, 3, Told::Change(-4));
         shelf.acknowledged(s(10), 3, Told::Change(-4));
-        assert_eq!(shelf.most(s(60)), 6);
+        assert_eq!(shelf.most(s(60), GRACE), 6);
         shelf.acknowledged(s(70), 2, Told::Change(1));
-        assert_eq!(shelf.most(s(80)), 2);
+        assert_eq!(shelf.most(s(80), GRACE), 2);
     }
 
     #[test]
@@ -264,9 +281,9 @@ mod tests {
         shelf.acknowledged(s(10), 2, Told::Taken);
         shelf.sent(9, 2, Told::Level(3));
         shelf.acknowledged(s(20), 2, Told::Level(3));
-        assert_eq!((shelf.most(s(30)), shelf.book()), (5, Some(3)));
+        assert_eq!((shelf.most(s(30), GRACE), shelf.book()), (5, Some(3)));
         shelf.sent(9, 1, Told::Level(50));
-        assert_eq!(shelf.most(s(40)), 5);
+        assert_eq!(shelf.most(s(40), GRACE), 5);
     }
 
     #[test]
@@ -276,6 +293,6 @@ mod tests {
         assert_eq!(shelf.book(), None);
         shelf.sent(9, 3, Told::Level(2));
         shelf.acknowledged(s(10), 3, Told::Level(2));
-        assert_eq!(shelf.most(s(60)), 2);
+        assert_eq!(shelf.most(s(60), GRACE), 2);
     }
 }

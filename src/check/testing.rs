@@ -84,6 +84,11 @@ impl Story {
         self
     }
 
+    pub fn mark(&mut self, op: Op) -> &mut Story {
+        self.write(Kind::Mark, Outcome::None, Message::new(op, Id::NONE));
+        self
+    }
+
     // commands and feeds
 
     pub fn sent(&mut self, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> Id {
@@ -119,6 +124,18 @@ impl Story {
         let body = self.entries.iter().find(|e| e.msg.order == OrderNo(order)).and_then(|e| e.msg.body.clone());
         let id = self.sent(order, Op::PlaceOrder, |m| m.body = body);
         self.reply(id, outcome)
+    }
+    /// A probe order of which one event is heard so long after its acknowledgement, or just before it.
+    pub fn probe(&mut self, lag: Option<Span>) -> &mut Story {
+        let order = OrderNo::FIRST_PROBE.0;
+        let body = self.body(&[(1, D, 1)]);
+        let id = self.sent(order, Op::PlaceOrder, |m| m.body = Some(body));
+        let event = self.hold_event(order, Op::OrderAccepted, |m| m.cause = id);
+        match lag {
+            None => self.deliver(event).reply(id, Outcome::Ok),
+            // every entry takes a second
+            Some(lag) => self.reply(id, Outcome::Ok).wait(Span(lag.0.saturating_sub(Span::from_secs(1).0))).deliver(event),
+        }
     }
     pub fn cancel(&mut self, order: u32) -> Id {
         let id = self.sent(order, Op::CancelOrder, |_| {});
@@ -323,6 +340,12 @@ impl Story {
     pub fn shelf_state(&mut self, node: NodeId, sku: SkuId, qty: i32, reserved: i32) -> &mut Story {
         let mut msg = Message { node, sku, qty, ..Message::new(Op::GetInventory, Id::NONE) };
         msg.lines.push(LineQty { line: LineNo::NONE, sku, qty: reserved, seq: 0 });
+        self.write(Kind::State, Outcome::Ok, msg);
+        self
+    }
+    /// What the target says during the run, asked after a feed message.
+    pub fn shelf_asked(&mut self, node: NodeId, sku: SkuId, qty: i32, after: Id) -> &mut Story {
+        let msg = Message { node, sku, qty, cause: after, ..Message::new(Op::GetInventory, Id::NONE) };
         self.write(Kind::State, Outcome::Ok, msg);
         self
     }

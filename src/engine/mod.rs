@@ -6,7 +6,7 @@
 
 use crate::fault::{Acted, Crash, Link, Moment, Reply, Storm};
 use crate::history::{Entry, Kind, Observer};
-use crate::model::{Code, Id, LineQty, Message, Money, Op, Order, OrderNo, Outcome};
+use crate::model::{Code, Id, LineQty, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::{Calendar, Clock, Law, NoInbox, Purpose, Seed, Span, Timestamp, Wake};
 use crate::target::{Inbound, Outbound, Target};
 use crate::world::{Actions, Later, Send, World};
@@ -18,6 +18,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const LINK_TIME: Purpose = Purpose(700);
 /// How long a sender waits for an answer.
 const SEND_TIMEOUT: Span = Span::from_secs(30);
+
+/// Messages that are sent once more leave so far apart, and the target has so long to make something of them.
+const REPLAY_APART: Span = Span::from_millis(100);
+const REPLAY_LASTS: Span = Span::from_days(30);
 
 /// One way through the network (assumed: a cloud region).
 const LINK: Law = Law::LogNormal { p50: Span::from_millis(8), p95: Span::from_millis(30) };
@@ -66,6 +70,11 @@ enum Flight {
     Copy(Send),
     /// another message under the same key leaves; a rule of this number makes it
     Conflict(Send, u32),
+    /// a message leaves once more, as rule `rule` wants it
+    Again {
+        rule: u32,
+        send: Send,
+    },
     Arrive(Message),
     Hear {
         send: Send,
@@ -138,13 +147,16 @@ struct Loop<'a, O: Observer> {
     n: u64,
     fired: Vec<u64>,
     calm_told: bool,
+    /// what is to be sent once more at the end, and by which rule; kept only where there is such a rule
+    log: Vec<(u32, Span, Send)>,
+    replaying: bool,
     out: Vec<Outbound>,
 }
 
 impl<'a> Engine<'a> {
     /// Runs to rest, to the horizon, or until stopped; every entry goes to `observer` as it happens.
     pub fn run<O: Observer>(self, observer: O) -> Ran {
-        let Engine { world, opening, storm, target, clock, arrivals, seed, calm, horizon, stop } = self;
+        let Engine { world, opening, storm, target, clock, arrivals, seed, calm, mut horizon, stop } = self;
         let mut arrivals: Peekable<Arrivals<'_>> = arrivals.peekable();
         let mut l = Loop {
             world,
@@ -162,6 +174,8 @@ impl<'a> Engine<'a> {
             n: 0,
             fired: Vec::new(),
             calm_told: false,
+            log: Vec::new(),
+            replaying: false,
             out: Vec::new(),
         };
         l.act(opening, false);
@@ -179,6 +193,11 @@ impl<'a> Engine<'a> {
             let at_item = l.calendar.next_at().unwrap_or(Timestamp::NEVER);
             let at_target = if l.down { Timestamp::NEVER } else { l.target.next_due() };
             let due = at_order.min(at_item).min(at_target);
+            if due == Timestamp::NEVER && !l.log.is_empty() {
+                l.rest(&orders);
+                horizon = l.begin_replay();
+                continue;
+            }
             if due == Timestamp::NEVER || due > horizon {
                 break;
             }
@@ -209,11 +228,7 @@ impl<'a> Engine<'a> {
         if stopped {
             l.mark(Op::MarkStopped);
         } else {
-            if !l.calm_told {
-                l.mark(Op::MarkCalm);
-            }
-            l.read_states(&orders);
-            l.mark(Op::MarkRest);
+            l.rest(&orders);
         }
         Ran { entries: l.n, events: turns, stopped, fired: l.fired, acted: l.storm.acted(), ended: l.now, lag }
     }
@@ -264,7 +279,15 @@ impl<O: Observer> Loop<'_, O> {
         self.free.push(slot);
         match flight {
             Flight::Send(send) => self.dispatch(send, true),
+            Flight::Again { rule, send } => {
+                self.fired(rule);
+                self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
+                let (order, id, link) = (send.msg.order, send.msg.id, self.link_time(&send.msg, 0));
+                self.later_msg(link, 3, order, id, Flight::Arrive(send.msg.clone()));
+                self.wait_for(send, false);
+            }
             Flight::Copy(send) => {
+                self.keep_for_replay(&send);
                 self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
                 self.wait_for(send.clone(), false);
                 self.deliver(send.msg);
@@ -316,6 +339,37 @@ impl<O: Observer> Loop<'_, O> {
         }
     }
 
+    /// Nothing is pending: what the target says of everything.
+    fn rest(&mut self, orders: &[OrderNo]) {
+        if !self.calm_told {
+            self.mark(Op::MarkCalm);
+            self.calm_told = true;
+        }
+        self.read_states(orders);
+        self.mark(Op::MarkRest);
+    }
+
+    /// Everything that was sent goes out once more, each under its old id and key and in its old order; no rule acts on it. Gives the
+    /// latest time at which the run is at rest again.
+    fn begin_replay(&mut self) -> Timestamp {
+        self.mark(Op::MarkReplay);
+        self.storm.end();
+        self.replaying = true;
+        let mut last = Span::ZERO;
+        for (i, (rule, delay, send)) in std::mem::take(&mut self.log).into_iter().enumerate() {
+            last = delay + REPLAY_APART.saturating_mul(i as u64);
+            // numbered, so that what leaves at one time leaves in its old order
+            self.later(last, 9, i as u64, send.msg.id.0, Flight::Again { rule, send });
+        }
+        self.now + last + REPLAY_LASTS
+    }
+
+    fn keep_for_replay(&mut self, send: &Send) {
+        if let Some((rule, delay)) = self.storm.replay_of(send.link, send.msg.op).filter(|_| !self.replaying) {
+            self.log.push((rule, delay, send.clone()));
+        }
+    }
+
     /// Does what the world wants done: facts are written first, so that what follows from them follows in the record too.
     fn act(&mut self, actions: Actions, faults: bool) {
         for fact in actions.facts {
@@ -328,6 +382,9 @@ impl<O: Observer> Loop<'_, O> {
             } else {
                 self.dispatch(send, faults);
             }
+        }
+        for (node, sku, after) in actions.asks {
+            self.read_stock(node, sku, after);
         }
         for (after, what) in actions.later {
             self.later(after, 2, what.entity(), what.kind(), Flight::World(what));
@@ -400,6 +457,7 @@ impl<O: Observer> Loop<'_, O> {
         let mut fate = if faults { self.storm.ask(self.now, send.link, &send.msg) } else { None };
         send.msg.drift |= fate.as_ref().is_some_and(|fate| fate.drift);
         self.write(Kind::Sent, Outcome::None, send.due.min(self.now), send.msg.clone());
+        self.keep_for_replay(&send);
         let link = self.link_time(&send.msg, 0);
         let (order, id) = (send.msg.order, send.msg.id);
         if let Some((rule, wait)) = fate.as_ref().and_then(|fate| Some((fate.rule, fate.conflict?))) {
@@ -486,6 +544,10 @@ impl<O: Observer> Loop<'_, O> {
             ..Message::of_order(send.msg.op, send.msg.id, send.msg.order)
         };
         self.write(Kind::Reply, outcome, send.due.min(self.now), msg);
+        if self.replaying {
+            // whoever sent it had its answer long ago
+            return;
+        }
         if is_definite(outcome)
             && let Some((rule, wait)) = self.conflicts.remove(&send.msg.key)
             && let Some(msg) = self.world.conflicting(&send.msg)
@@ -588,11 +650,16 @@ impl<O: Observer> Loop<'_, O> {
             self.write(Kind::State, Outcome::Ok, self.now, msg);
         }
         for (node, sku) in self.world.stocked() {
-            let Some((on_hand, reserved)) = self.target.inventory(node, sku) else { continue };
-            let mut msg = Message { node, sku, qty: on_hand as i32, ..Message::new(Op::GetInventory, Id::NONE) };
-            msg.lines.push(LineQty { sku, qty: reserved as i32, ..LineQty::default() });
-            self.write(Kind::State, Outcome::Ok, self.now, msg);
+            self.read_stock(node, sku, Id::NONE);
         }
+    }
+
+    /// `cause` is the feed message after which it is asked, or none at rest.
+    fn read_stock(&mut self, node: NodeId, sku: SkuId, cause: Id) {
+        let Some((on_hand, reserved)) = self.target.inventory(node, sku) else { return };
+        let mut msg = Message { node, sku, cause, qty: on_hand as i32, ..Message::new(Op::GetInventory, Id::NONE) };
+        msg.lines.push(LineQty { sku, qty: reserved as i32, ..LineQty::default() });
+        self.write(Kind::State, Outcome::Ok, self.now, msg);
     }
 }
 

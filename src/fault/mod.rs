@@ -130,6 +130,9 @@ impl Storm {
     /// Something was recorded: windows that wait for it open, and what crash it sets off is said.
     pub fn witness(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
         let mut crash = None;
+        if msg.order.is_probe() {
+            return None;
+        }
         for (at, count) in &mut self.waiting {
             let rule = &self.rules[*at as usize];
             let Some(after) = rule.after.filter(|after| after.moment == moment && after.op == msg.op) else { continue };
@@ -151,7 +154,7 @@ impl Storm {
 
     /// What becomes of `msg` on `link` at `now`; none where no rule acts.
     pub fn ask(&mut self, now: Timestamp, link: Link, msg: &Message) -> Option<Fate> {
-        if now >= self.calm {
+        if now >= self.calm || msg.order.is_probe() {
             return None;
         }
         let entity = entity(link, msg);
@@ -177,7 +180,7 @@ impl Storm {
     fn drawn(&mut self, now: Timestamp, link: Link, msg: &Message, entity: u64, before: u32) -> Option<(u32, u32)> {
         for at in self.general.iter().copied().take_while(|at| *at < before) {
             let rule = &self.rules[at as usize];
-            if rule.link != link || !(rule.ops.is_empty() || rule.ops.contains(&msg.op)) {
+            if rule.action == FaultAction::Replay || rule.link != link || !(rule.ops.is_empty() || rule.ops.contains(&msg.op)) {
                 continue;
             }
             let seen = self.seen.entry((at, entity, msg.op)).or_insert(0);
@@ -199,6 +202,20 @@ impl Storm {
             }
         }
         None
+    }
+
+    /// The rule (from 1) by which this message is sent once more at the end, and how long after the run came to rest.
+    pub fn replay_of(&self, link: Link, op: Op) -> Option<(u32, Span)> {
+        let fits = |rule: &FaultRule| rule.action == FaultAction::Replay && rule.link == link && (rule.ops.is_empty() || rule.ops.contains(&op));
+        let at = self.rules.iter().position(fits)?;
+        let delay = self.rules[at].delay;
+        let after = if delay.lo >= delay.hi { delay.lo } else { self.seed.draw(of_rule(DELAY, at as u32), 0, 0).span(delay.lo, delay.hi) };
+        Some((at as u32 + 1, after))
+    }
+
+    /// No rule acts from now on.
+    pub fn end(&mut self) {
+        self.calm = Timestamp::ZERO;
     }
 
     fn fate(&self, at: u32, entity: u64, step: u32) -> Fate {
@@ -227,7 +244,8 @@ impl Storm {
             FaultAction::Throttle => (SmallVec::new(), Reply::Instead(Outcome::Backpressure, rule.retry_after)),
             FaultAction::LoseReply => (once(Span::ZERO), Reply::Lost),
             FaultAction::EffectLate => (once(delay()), Reply::Lost),
-            FaultAction::Lose => (SmallVec::new(), Reply::Comes),
+            // never asked of one message
+            FaultAction::Lose | FaultAction::Replay => (SmallVec::new(), Reply::Comes),
             FaultAction::Mutate => {
                 conflict = Some(delay());
                 (once(Span::ZERO), Reply::Comes)
@@ -408,7 +426,7 @@ mod tests {
     fn a_crash_can_be_written_down_again() {
         let mut library = Library::shipped().unwrap();
         for shipped in library.fault_sets(&["all".into()]).unwrap().iter().filter(|set| set.crashes()) {
-            let again = shipped.rules.iter().map(|rule| serde_json::to_string(&rule.crash_file().unwrap()).unwrap());
+            let again = shipped.rules.iter().map(|rule| serde_json::to_string(&rule.of_no_message().unwrap()).unwrap());
             assert_eq!(set(&again.collect::<Vec<_>>().join(",")).rules, shipped.rules, "{}", shipped.name);
         }
     }
@@ -424,8 +442,8 @@ mod tests {
         let estate = standard_fixture();
         let messages = messages();
         let shipped = Library::shipped().unwrap().fault_sets(&["all".into()]).unwrap();
-        // a crash is no message's fate: its trigger is its address
-        for set in shipped.into_iter().filter(|set| set.rules.iter().all(|rule| rule.link != Link::Target)) {
+        // a crash or a replay is no message's fate
+        for set in shipped.into_iter().filter(|set| set.rules.iter().all(|rule| rule.of_no_message().is_none())) {
             let mut storm = Storm::new(&set, Seed(5), 1, CALM, &estate);
             storm.remember();
             let before = fates(&mut storm, &messages);

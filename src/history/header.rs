@@ -40,6 +40,9 @@ pub struct Header {
     #[serde(default)]
     pub horizon_ns: u64,
     pub fixture: Fixture,
+    /// after `mark.replay` everything that was sent is sent once more
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
     /// what the scenario expects of every order
     #[serde(default)]
     pub expect: ExpectFile,

@@ -33,6 +33,7 @@ pub struct Meter {
     notices: bool,
     at_rest: bool,
     stopped: bool,
+    replaying: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -327,7 +328,7 @@ impl Meter {
     fn stated(&mut self, entry: &Entry) {
         let msg = &entry.msg;
         match msg.op {
-            Op::GetInventory if msg.code == Code::None => {
+            Op::GetInventory if msg.code == Code::None && msg.cause.is_none() => {
                 let shelf = self.stock.get(&(msg.node, msg.sku)).copied().unwrap_or(0);
                 self.totals.stock_checked += 1;
                 self.totals.stock_wrong += u64::from(i64::from(msg.qty) != shelf);
@@ -352,6 +353,11 @@ impl Meter {
 
 impl Observer for Meter {
     fn observe(&mut self, entry: &Entry) {
+        // what is sent once more was measured the first time
+        self.replaying |= entry.msg.op == Op::MarkReplay;
+        if entry.msg.order.is_probe() || self.replaying && entry.kind != Kind::Mark {
+            return;
+        }
         self.forget(entry.at);
         match (entry.kind, entry.msg.op) {
             (Kind::Sent, Op::PlaceOrder) => self.placed(entry),

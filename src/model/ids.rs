@@ -28,6 +28,16 @@ id!(/** A node: 1-based index into the fixture's nodes. Zero is none. */ NodeId(
 id!(/** A fulfillment as the target names it; its parcel (shipment) carries the same id. Zero is none. */ Fid(u64));
 id!(/** Any other id: message, idempotency key, return, authorization, capture, refund. Zero is none. */ Id(u64));
 
+impl OrderNo {
+    /// Orders from here on are probes of the harness: placed before the case begins, to measure the target with. They are no orders of the
+    /// case, so they stand in no measure and no expectation, and no fault rule acts on them; every invariant holds for them all the same.
+    pub const FIRST_PROBE: OrderNo = OrderNo(0xffff_ff00);
+
+    pub fn is_probe(self) -> bool {
+        self >= OrderNo::FIRST_PROBE
+    }
+}
+
 impl fmt::Display for OrderNo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "O{}", self.0)

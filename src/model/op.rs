@@ -161,6 +161,7 @@ ops! {
     Mark {
         MarkCalm = "mark.calm",
         MarkRest = "mark.rest",
+        MarkReplay = "mark.replay",
         MarkStopped = "mark.stopped",
         TargetCrashed = "target.crashed",
         TargetRestarted = "target.restarted",

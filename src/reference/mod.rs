@@ -234,7 +234,7 @@ impl Reference {
             Op::UpsertNode => self.upsert_node(msg),
             Op::InventorySnapshot => self.apply_snapshot(msg),
             Op::InventoryDelta => self.apply_delta(msg),
-            Op::InventorySupply => (Outcome::Ok, Code::None),
+            Op::InventorySupply => self.apply_supply(msg),
             Op::CbPaymentDecided => self.on_payment_decided(msg),
             Op::CbPaymentExpired => self.on_payment_expired(msg),
             Op::CbFraudDecided => self.on_fraud_decided(msg),

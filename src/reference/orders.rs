@@ -40,7 +40,7 @@ impl Reference {
         if copies > 0 {
             let forgotten = match self.defect {
                 Some(Defect::DedupByMessageId) => self.seen_messages.insert(msg.id, ()).is_none(),
-                Some(Defect::DedupEvicted) => self.copies.keys().filter(|order| order.0 > msg.order.0).count() >= 8 || self.is_old(msg.order),
+                Some(Defect::DedupEvicted) => self.placed_since(msg.order) >= 8 || self.is_old(msg.order),
                 _ => false,
             };
             if !forgotten {
@@ -167,6 +167,11 @@ impl Reference {
                 });
             }
         }
+    }
+
+    fn placed_since(&self, order: crate::model::OrderNo) -> usize {
+        let Some(known) = self.orders.get(&Oid::new(order, 0)) else { return 0 };
+        self.orders.values().filter(|other| other.accepted_at > known.accepted_at).count()
     }
 
     fn is_old(&self, order: crate::model::OrderNo) -> bool {

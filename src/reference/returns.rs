@@ -4,6 +4,10 @@ use super::sourcing::Want;
 use super::state::{LineState, Oid, ReturnState, Status, Units, cumulative};
 use super::{Defect, Reference};
 use crate::model::{Code, Id, LineNo, LineQty, Lines, Message, Money, Op, Outcome, SkuId};
+use crate::sim::Span;
+
+/// How long a defect remembers which callbacks were dealt with.
+const CALLBACK_MEMORY: Span = Span::from_days(14);
 
 impl Reference {
     /// The lines of a return request, if all of it may come back.
@@ -60,6 +64,7 @@ impl Reference {
             refund_asked: Money::ZERO,
             refund_done: Money::ZERO,
             completed: false,
+            inspected_at: self.now,
             cancelled: false,
             paid: true,
             auth_n: None,
@@ -194,6 +199,13 @@ impl Reference {
         if twice && msg.op == Op::CbNodeInspected && ret.inspected && !ret.exchange {
             (ret.inspected, ret.completed, ret.refund_asked, ret.refund_done) = (false, false, Money::ZERO, Money::ZERO);
         }
+        if self.defect == Some(Defect::CallbackMemoryExpires) && ret.completed && self.now.since(ret.inspected_at) > CALLBACK_MEMORY {
+            // what was done is remembered for two weeks: the return begins anew
+            (ret.received, ret.inspected, ret.completed) = (false, false, false);
+            (ret.refund_asked, ret.refund_done) = (Money::ZERO, Money::ZERO);
+            order.auths.iter_mut().for_each(|auth| auth.refunded = Money::ZERO);
+            order.refunded = Money::ZERO;
+        }
         if ret.cancelled || (msg.op == Op::CbNodeReceived && ret.received) || (msg.op == Op::CbNodeInspected && ret.inspected) {
             return (Outcome::Replayed, Code::None);
         }
@@ -210,9 +222,10 @@ impl Reference {
     }
 
     fn on_inspected(&mut self, oid: Oid, at: usize, msg: &Message) {
-        let ret_id = msg.ret;
+        let (ret_id, now) = (msg.ret, self.now);
         if let Some(ret) = self.orders.get_mut(&oid).and_then(|order| order.returns.get_mut(at)) {
             ret.inspected = true;
+            ret.inspected_at = now;
         }
         self.event(oid, Op::ReturnInspected, |m| (m.ret, m.node, m.code, m.lines) = (ret_id, msg.node, msg.code, msg.lines.clone()));
         let restock = msg.code == Code::Restock;

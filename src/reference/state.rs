@@ -154,6 +154,8 @@ pub struct ReturnState {
     pub refund_asked: Money,
     pub refund_done: Money,
     pub completed: bool,
+    /// when it was inspected
+    pub inspected_at: Timestamp,
     pub cancelled: bool,
     /// the difference of an exchange is authorized (or there is none to authorize)
     pub paid: bool,

@@ -29,16 +29,17 @@ impl Level {
         self.fold();
         true
     }
-    /// False if it is older than what is known.
+    /// False if it says nothing that is not known.
     fn snapshot(&mut self, seq: u32, qty: i32) -> bool {
         if seq < self.base {
             return false;
         }
+        let before = (self.on_hand, self.base, self.ahead.len());
         self.ahead.retain(|(s, _)| *s > seq);
         self.on_hand = i64::from(qty) + self.ahead.iter().map(|(_, q)| i64::from(*q)).sum::<i64>();
         self.base = seq;
         self.fold();
-        true
+        before != (self.on_hand, self.base, self.ahead.len())
     }
     fn fold(&mut self) {
         while self.ahead.first().is_some_and(|(s, _)| *s == self.base + 1) {
@@ -82,7 +83,8 @@ impl Stock {
     /// Units that may still be promised.
     pub fn available(&self, node: NodeId, sku: SkuId) -> i64 {
         let level = self.level(node, sku);
-        (level.on_hand - level.reserved - self.safety[node.0 as usize]).max(0)
+        let kept = if self.defect == Some(Defect::SafetyStockIgnored) { 0 } else { self.safety[node.0 as usize] };
+        (level.on_hand - level.reserved - kept).max(0)
     }
     pub fn reserve(&mut self, node: NodeId, sku: SkuId, qty: u32) {
         self.level_mut(node, sku).reserved += i64::from(qty);
@@ -103,11 +105,21 @@ impl Stock {
         } else if defect == Some(Defect::FeedDuplicateApplied) {
             return true;
         }
+        if defect == Some(Defect::FeedGapIgnored) && seq > level.base + 1 {
+            // a number is missing; it goes on with the new one, and what comes late is old news
+            level.on_hand += i64::from(qty);
+            level.base = seq;
+            return true;
+        }
         level.movement(seq, qty)
     }
     pub fn snapshot(&mut self, node: NodeId, sku: SkuId, seq: u32, qty: i32) -> bool {
         let defect = self.defect;
         let level = self.level_mut(node, sku);
+        if defect == Some(Defect::ZeroQuantityIgnored) && qty == 0 {
+            // an empty field and a nought are one to it
+            return false;
+        }
         if defect == Some(Defect::StaleSnapshotWins) {
             level.on_hand = i64::from(qty);
             return true;
@@ -124,12 +136,16 @@ impl Reference {
             }
         }
         let mut risen = Vec::new();
+        let mut news = false;
         for item in &msg.lines {
             let before = self.stock.level(msg.node, item.sku).on_hand;
-            self.stock.snapshot(msg.node, item.sku, item.seq, item.qty);
+            news |= self.stock.snapshot(msg.node, item.sku, item.seq, item.qty);
             if self.stock.level(msg.node, item.sku).on_hand > before {
                 risen.push(item.sku);
             }
+        }
+        if !news {
+            return (Outcome::Replayed, Code::None);
         }
         let mut event =
             Message { node: msg.node, lines: msg.lines.clone(), cause: self.cause, ..Message::new(Op::InventoryAdjusted, self.fresh_id()) };
@@ -150,7 +166,8 @@ impl Reference {
         if self.has(Defect::NegativeDeltaIgnored) && msg.qty < 0 {
             return (Outcome::Ok, Code::None);
         }
-        if !self.stock.movement(msg.node, msg.sku, msg.seq, msg.qty) {
+        let booked_at = if self.has(Defect::FeedAtFirstNode) { NodeId(1) } else { msg.node };
+        if !self.stock.movement(booked_at, msg.sku, msg.seq, msg.qty) {
             return (Outcome::Replayed, Code::None);
         }
         let qty = self.stock.level(msg.node, msg.sku).on_hand as i32;
@@ -160,6 +177,15 @@ impl Reference {
             self.goods_came_in(msg.node, msg.sku);
         } else {
             self.serve_backlog(msg.sku);
+        }
+        (Outcome::Ok, Code::None)
+    }
+
+    /// Goods are announced: nobody has them yet.
+    pub(super) fn apply_supply(&mut self, msg: &Message) -> (Outcome, Code) {
+        if self.has(Defect::SupplyCountedAsStock) && self.seen_messages.insert(msg.id, ()).is_none() {
+            self.stock.level_mut(msg.node, msg.sku).on_hand += i64::from(msg.qty);
+            self.goods_came_in(msg.node, msg.sku);
         }
         (Outcome::Ok, Code::None)
     }

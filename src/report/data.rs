@@ -1,6 +1,6 @@
 //! What every format draws from; `summary.json` is exactly this.
 
-use crate::check::{CheckResult, Verdict};
+use crate::check::{CheckResult, PublishLag, Verdict};
 use crate::measure::Measures;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub struct CaseReport {
     pub findings: Vec<FindingReport>,
     /// how many findings there were before they were capped
     pub findings_total: u64,
+    /// how late claims of the target are heard, and what the judge makes of it
+    pub publish_lag: LagReport,
     /// how often each fault rule acted
     pub faults_fired: std::collections::BTreeMap<String, u64>,
     pub entries: u64,
@@ -83,6 +85,44 @@ impl CaseReport {
     /// Orders that were really placed: none where the case makes no sense.
     pub fn orders_run(&self) -> u64 {
         if self.verdict == Verdict::NotApplicable { 0 } else { u64::from(self.orders) * u64::from(self.seeds) }
+    }
+}
+
+/// How late claims of the target are heard when nothing stands in their way, by the probe orders.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LagReport {
+    /// probe orders of which a claim was heard
+    pub probes: u64,
+    /// claims that were measured
+    pub claims: u64,
+    /// the worst lag among them, in milliseconds
+    pub worst_ms: f64,
+    /// for so long the judge gives a late claim the benefit of the doubt, in milliseconds
+    pub grace_ms: f64,
+}
+
+impl LagReport {
+    pub fn of(lag: PublishLag) -> LagReport {
+        let ms = |span: crate::sim::Span| span.0 as f64 / 1e6;
+        LagReport { probes: lag.probes, claims: lag.claims, worst_ms: ms(lag.worst), grace_ms: ms(lag.grace) }
+    }
+
+    /// The worst of several cases; none where no case was judged.
+    pub fn over(cases: impl IntoIterator<Item = LagReport>) -> Option<LagReport> {
+        cases.into_iter().filter(|lag| lag.grace_ms > 0.0).reduce(|a, b| LagReport {
+            probes: a.probes + b.probes,
+            claims: a.claims + b.claims,
+            worst_ms: a.worst_ms.max(b.worst_ms),
+            grace_ms: a.grace_ms.max(b.grace_ms),
+        })
+    }
+
+    pub fn sentence(&self) -> String {
+        let grace = self.grace_ms;
+        match self.claims {
+            0 => format!("publish lag not measured: no claim about a probe order was heard; grace {grace:.0} ms by default"),
+            n => format!("publish lag {:.0} ms at worst, by {n} claims about {} probe orders; grace {grace:.0} ms", self.worst_ms, self.probes),
+        }
     }
 }
 

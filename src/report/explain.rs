@@ -149,6 +149,7 @@ impl<'a> Lens<'a> {
             }
             (_, Op::MarkCalm) => "calm: no fault acts any more".into(),
             (_, Op::MarkRest) => "rest: nothing is pending".into(),
+            (_, Op::MarkReplay) => "replay: everything that was sent is sent once more".into(),
             (_, Op::MarkStopped) => "stopped: the record was cut short here".into(),
             (Kind::Reply | Kind::Answer, _) => format!("{} -> {}", self.words(entry), self.answer(entry)),
             _ => self.words(entry),

@@ -2,7 +2,7 @@
 
 use super::grid::{Counts, Grid, kpi_rows, meaning, reasons, seconds, stages_in_order, thousands};
 use super::plots::{Ground, plots};
-use super::{CaseReport, RunReport};
+use super::{CaseReport, LagReport, RunReport};
 use crate::check::Verdict;
 use minijinja::value::Serde;
 use minijinja::{Environment, context};
@@ -177,6 +177,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             partial => report.partial,
             case_count => thousands(total as u64),
             order_count => thousands(orders),
+            publish_lag => LagReport::over(report.cases.iter().map(|case| case.publish_lag)).map(|lag| lag.sentence()),
             entry_count => thousands(entries),
             wall => seconds(report.wall_s),
             tallies => Serde(&tallies),

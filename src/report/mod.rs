@@ -12,7 +12,7 @@ mod proof;
 mod terminal;
 mod write;
 
-pub use data::{CaseReport, FindingReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+pub use data::{CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
 pub use explain::Lens;
 pub use html::to_html;
 pub use json::{run_digest, summary_schema, to_json};

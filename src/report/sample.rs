@@ -1,6 +1,6 @@
 //! A plausible run for tests and for looking at: some six hundred cases, several findings, awkward texts.
 
-use super::{CaseReport, FindingReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+use super::{CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
 use crate::check::{CheckResult, Verdict};
 use crate::measure::{Kpis, Measures, Quantiles, SeriesPoint};
 use std::collections::BTreeMap;
@@ -239,6 +239,7 @@ fn case(number: usize, scenario: &str, variant: &str, fault: &str, channel: &str
         reason,
         checks: checks.collect(),
         findings_total: findings.len() as u64 * 3,
+        publish_lag: if ran { LagReport { probes: 3, claims: 30, worst_ms: 40.0, grace_ms: 500.0 } } else { LagReport::default() },
         faults_fired: if ran && fault != "none" { BTreeMap::from([(format!("{fault}-events"), number as u64 % 9 + 1)]) } else { BTreeMap::new() },
         entries: if ran { u64::from(orders) * 61 } else { 0 },
         virtual_s: if ran { 190_000.0 + number as f64 } else { 0.0 },

@@ -2,7 +2,7 @@
 
 use super::grid::{Counts, Grid, kpi_rows, reasons, seconds, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
-use super::{CaseReport, FindingReport, RunReport, TimelineRow};
+use super::{CaseReport, FindingReport, LagReport, RunReport, TimelineRow};
 use crate::check::Verdict;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -303,6 +303,9 @@ impl Page {
             clean(&manifest.target),
             manifest.seed
         ));
+        if let Some(lag) = LagReport::over(report.cases.iter().map(|case| case.publish_lag)) {
+            self.line(&lag.sentence());
+        }
         if let [case] = report.cases.as_slice()
             && !case.digest.is_empty()
         {

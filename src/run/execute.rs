@@ -55,6 +55,7 @@ pub fn header(setup: &Setup, case: &Case, part: &Partition) -> Header {
         fault_rules: case.fault.rules.iter().map(|rule| rule.name.clone()).collect(),
         calm_ns: part.calm.0,
         horizon_ns: part.horizon.0,
+        replay: case.fault.replays(),
         fixture: (*part.plan.estate).clone(),
         expect: case.scenario.expect_file.clone(),
         command: reproduce(setup, &case.name),

@@ -3,12 +3,12 @@
 use super::execute::{self, Setup};
 use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
-use crate::check::{CheckResult, Verdict};
+use crate::check::{CheckResult, PublishLag, Verdict};
 use crate::cli::{Format, MatrixArgs, PlanArgs, Record, RunArgs};
 use crate::history::{combined_digest, combined_hex};
 use crate::measure::{Measures, MeterTotals};
 use crate::reference::{DEFECTS, Defect};
-use crate::report::{self, CaseReport, Manifest, RunReport, View};
+use crate::report::{self, CaseReport, LagReport, Manifest, RunReport, View};
 use crate::scenario::{Case, Expansion, Library, Problem, Problems, Selection, expand};
 use crate::sim::{Seed, Stopwatch};
 use crate::target::ServiceModel;
@@ -325,6 +325,9 @@ impl Rows {
                 let row = &mut self.cases[*at];
                 row.seeds += 1;
                 row.entries += case.entries;
+                if let Some(lag) = LagReport::over([row.publish_lag, case.publish_lag]) {
+                    row.publish_lag = lag;
+                }
                 row.histories.extend(case.histories);
                 for (rule, fired) in case.faults_fired {
                     *row.faults_fired.entry(rule).or_default() += fired;
@@ -372,12 +375,14 @@ fn case_report(
     let of = chosen.partitions(case);
     let mut checks: Vec<CheckResult> = Vec::new();
     let mut findings = Vec::new();
+    let mut lag: Option<PublishLag> = None;
     let mut fired: BTreeMap<String, u64> = BTreeMap::new();
     let mut verdict = Verdict::NotApplicable;
     let (mut entries, mut findings_total, mut ended) = (0, 0, 0.0f64);
     for (_, part) in parts {
         verdict = verdict.merge(part.judgement.verdict);
         entries += part.judgement.entries;
+        lag = Some(lag.map_or(part.judgement.lag, |lag| lag.merged(part.judgement.lag)));
         findings_total += part.judgement.findings_total;
         ended = ended.max(part.ran.ended.0 as f64 / 1e9);
         findings.extend(part.stories.iter().cloned());
@@ -433,6 +438,7 @@ fn case_report(
         checks,
         findings,
         findings_total,
+        publish_lag: lag.map(LagReport::of).unwrap_or_default(),
         faults_fired: fired,
         entries,
         virtual_s: ended,

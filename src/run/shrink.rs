@@ -93,7 +93,8 @@ fn materialised(bench: &mut Bench<'_>, case: &Case, row: &CaseReport) -> Result<
         let mut proof = Proof::default();
         let ran = execute::simulate_under(storm, &setup, case, &part, &mut VirtualClock::new(), bench.stop, (&mut suite, &mut proof));
         let Some(failure) = failure(&suite.finish(!ran.stopped), &part, &proof) else { continue };
-        let faults = ran.acted.iter().map(|acted| acted.as_rule(&case.fault, &part.plan.estate)).collect();
+        let acted = ran.acted.iter().map(|acted| acted.as_rule(&case.fault, &part.plan.estate));
+        let faults = case.fault.rules.iter().filter_map(|rule| rule.of_no_message()).chain(acted).collect();
         let mut plan = materialise(case, &part, faults).with(|file| file.name += "-shrunk");
         if case.scenario.file.name.ends_with("-shrunk") {
             plan = plan.with(|file| file.name.clone_from(&case.scenario.file.name));

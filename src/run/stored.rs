@@ -27,7 +27,7 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
         say(&format!(
             "{:#}\n",
             serde_json::json!({"case": header.case, "verdict": verdict, "complete": end.complete, "missing": missing, "reason": judgement.reason,
-                "orders": judgement.orders, "entries": judgement.entries, "checks": judgement.results, "findings": stories})
+                "orders": judgement.orders, "entries": judgement.entries, "publish_lag": report::LagReport::of(judgement.lag), "checks": judgement.results, "findings": stories})
         ));
     } else {
         say(&judged(args, &header, &entries, &end, &judgement, &stories, verdict));

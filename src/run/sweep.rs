@@ -182,6 +182,8 @@ fn fits(action: FaultAction, link: Link, op: Op) -> bool {
     match action {
         // one message that others overtake is one that is late
         FaultAction::Reorder => false,
+        // it repeats everything
+        FaultAction::Replay => false,
         // it says nothing that could be said otherwise
         FaultAction::Mutate if op == Op::CancelReturn => false,
         _ => action.fits(link),

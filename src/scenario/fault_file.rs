@@ -67,7 +67,7 @@ pub struct FaultRuleFile {
     #[serde(default)]
     #[schemars(length(max = 5))]
     pub again: Vec<String>,
-    /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much
+    /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much; replay: after the run came to rest
     pub delay: Option<String>,
     /// throttle: what Retry-After says
     pub retry_after: Option<String>,
@@ -162,6 +162,8 @@ pub enum FaultAction {
     ExtraField,
     /// the target's process is killed, and started again `down` later from what it had stored
     Crash,
+    /// everything that was ever sent over the link is sent once more, in its order, `delay` after the run came to rest
+    Replay,
 }
 
 /// A storm, checked.
@@ -282,7 +284,7 @@ impl Link {
 }
 
 impl FaultAction {
-    pub const ALL: [FaultAction; 15] = {
+    pub const ALL: [FaultAction; 16] = {
         use FaultAction as A;
         [
             A::Duplicate,
@@ -300,6 +302,7 @@ impl FaultAction {
             A::Mutate,
             A::ExtraField,
             A::Crash,
+            A::Replay,
         ]
     };
 
@@ -321,6 +324,7 @@ impl FaultAction {
             FaultAction::Mutate => "mutate",
             FaultAction::ExtraField => "extra_field",
             FaultAction::Crash => "crash",
+            FaultAction::Replay => "replay",
         }
     }
 
@@ -338,11 +342,12 @@ impl FaultAction {
             A::Lose => link == Link::Feeds,
             A::Mutate => link == Link::Commands,
             A::ExtraField => link != Link::Events,
+            A::Replay => matches!(link, Link::Commands | Link::Feeds | Link::Callbacks),
         }
     }
 
     fn needs_delay(self) -> bool {
-        matches!(self, FaultAction::Drop | FaultAction::Delay | FaultAction::Reorder | FaultAction::EffectLate)
+        matches!(self, FaultAction::Drop | FaultAction::Delay | FaultAction::Reorder | FaultAction::EffectLate | FaultAction::Replay)
     }
 
     fn may_delay(self) -> bool {
@@ -363,22 +368,14 @@ impl FaultRule {
         }
     }
 
-    /// The rule of a crash as a file has it. Of rules that act on messages it is said more exactly by what they did.
-    pub fn crash_file(&self) -> Option<FaultRuleFile> {
-        let after = self.after.filter(|_| self.action == FaultAction::Crash)?;
-        let mut file = AfterFile { order: after.order, nth: after.nth, ..AfterFile::default() };
-        let name = Some(after.op.name().to_string());
-        match after.moment {
-            Moment::Fact => file.fact = name,
-            Moment::Event => file.event = name,
-            Moment::Call => file.call = name,
-            Moment::Sent => file.sent = name,
-            Moment::Reply => file.reply = name,
-        }
-        Some(FaultRuleFile {
+    /// As a file writes it, if it is about no message in particular: a crash, or a replay of everything.
+    pub fn of_no_message(&self) -> Option<FaultRuleFile> {
+        let (ops, delay) =
+            (self.ops.iter().map(|op| op.name().to_string()).collect(), format!("{}..{}", self.delay.lo.exact(), self.delay.hi.exact()));
+        let file = FaultRuleFile {
             name: self.name.clone(),
             link: self.link,
-            ops: Vec::new(),
+            ops,
             action: self.action,
             share: 0.0,
             directed: true,
@@ -393,10 +390,27 @@ impl FaultRule {
             delay: None,
             retry_after: None,
             resync: None,
-            down: Some(self.down.exact()),
-            after: Some(file),
-            wait: Some(after.wait.exact()),
-        })
+            down: None,
+            after: None,
+            wait: None,
+        };
+        match (self.action, self.after) {
+            (FaultAction::Crash, Some(trigger)) => {
+                let mut after = AfterFile { order: trigger.order, nth: trigger.nth, ..AfterFile::default() };
+                let name = Some(trigger.op.name().to_string());
+                match trigger.moment {
+                    Moment::Fact => after.fact = name,
+                    Moment::Event => after.event = name,
+                    Moment::Call => after.call = name,
+                    Moment::Sent => after.sent = name,
+                    Moment::Reply => after.reply = name,
+                }
+                let (down, wait) = (Some(self.down.exact()), Some(trigger.wait.exact()));
+                Some(FaultRuleFile { down, wait, after: Some(after), ..file })
+            }
+            (FaultAction::Replay, _) => Some(FaultRuleFile { delay: Some(delay), ..file }),
+            _ => None,
+        }
     }
 
     /// Hits a message whatever is drawn, as long as there is one.
@@ -424,6 +438,11 @@ impl FaultSet {
     pub(super) fn own(file: &ScenarioFile, fixture: &Fixture, origin: &str, check: &mut Check<'_>) -> FaultSet {
         let rules = resolve_rules(&file.fault, "fault", fixture, check);
         FaultSet { name: OWN.into(), title: "The scenario's own faults".into(), about: String::new(), rules, origin: origin.into() }
+    }
+
+    /// Is something sent once more when the run has come to rest?
+    pub fn replays(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == FaultAction::Replay)
     }
 
     /// Why no rule can be certain to act on the scenario, if so: a case in which the fault may never fire shows nothing.
@@ -537,7 +556,9 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
     only("copies", rule.action == FaultAction::Duplicate && rule.again.is_empty(), "duplicate, where `again` does not say it");
     only("again", rule.action == FaultAction::Duplicate && rule.delay.is_none(), "duplicate, in place of `copies` and `delay`");
     only("new_id", rule.action == FaultAction::Duplicate, "duplicate");
-    only("delay", rule.action.may_delay(), "duplicate, mutate, drop, delay, reorder and effect_late");
+    only("delay", rule.action.may_delay(), "duplicate, mutate, drop, delay, reorder, effect_late and replay");
+    only("share", rule.action != FaultAction::Replay, "every action but replay, which repeats all");
+    only("directed", rule.action != FaultAction::Replay, "every action but replay, which repeats all");
     only("retry_after", rule.action == FaultAction::Throttle, "throttle");
     only("resync", rule.action == FaultAction::Lose, "lose");
     only("lasts", rule.action.may_last(), "refuse, blackhole, unavailable, error, throttle, lose_reply, delay and drop");

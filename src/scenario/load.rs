@@ -61,6 +61,7 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/fault/crash-authorizing.toml",
     "profiles/fault/crash-releasing.toml",
     "profiles/fault/crash-capturing.toml",
+    "profiles/fault/replay.toml",
     "profiles/load/steady.toml",
     "profiles/load/flash.toml",
     "schemas/scenario.v1.json",

@@ -2,15 +2,16 @@
 //! themselves as a lazy, time-ordered stream.
 
 use super::arrivals;
-use crate::model::{Channel, Fixture, Order, OrderLine, OrderNo, Product, SkuId};
+use crate::model::{Channel, Fixture, NodeKind, Order, OrderLine, OrderNo, Product, SkuId};
 use crate::scenario::{Case, Scenario, StockScope};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
-use crate::world::{Opening, Plan, StockStep};
+use crate::world::{Opening, PROBE_PRICE, PROBE_SKU, PROBES, Plan, Probes, StockStep};
 use std::sync::Arc;
 
 /// A case with more orders is cut into partitions of this many, each a region of its own with its share of stock.
 pub const PARTITION_ORDERS: u32 = 2_048;
-/// A case begins so long after its run: orders come when the opening stock has been reported.
+/// A case begins so long after its run: orders come when the opening stock has been reported and the
+/// probe orders have ended.
 pub const OPENS: Span = Span::from_mins(1);
 /// Faults act until so long after the last order.
 const STORM_LASTS: Span = Span::from_days(45);
@@ -73,9 +74,10 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
     let first = places.first().map_or(OrderNo(before + 1), |place| place.no);
     // copies are named by how far their order's number is from the first
     let labels: Vec<u32> = (0..copies).map(|copy| places.get(copy as usize).map_or(copy, |place| place.no.0 - first.0)).collect();
-    let estate = Arc::new(scaled(&scenario.fixture, times, &labels, orders));
+    let mut estate = scaled(&scenario.fixture, times, &labels, orders);
     let seed = case.seed.derive(&format!("partition {}", scenario.luck.as_ref().map_or(number, |luck| luck.partition)));
     let mut opening = Vec::new();
+    let probes = add_probes(&mut estate, &mut opening);
     let mut stock_steps = Vec::new();
     for (copy, label) in labels.into_iter().enumerate().map(|(copy, label)| (copy as u32, label)) {
         let sku = |sku: SkuId| SkuId(sku.0 + copy * stride);
@@ -116,7 +118,7 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
     Partition {
         number,
         of,
-        plan: Plan { scenario: scenario.clone(), estate, opening, stock_steps, seed, stride, first },
+        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride, first },
         first,
         orders,
         seed,
@@ -133,9 +135,11 @@ pub fn recorded(
     seed: Seed,
     (number, of): (u32, u32),
     orders: Vec<(Timestamp, OrderNo, Arc<Order>)>,
-    opening: Vec<Opening>,
+    mut opening: Vec<Opening>,
     stock_steps: Vec<StockStep>,
 ) -> Partition {
+    let mut estate = scenario.fixture.clone();
+    let probes = add_probes(&mut estate, &mut opening);
     let last = orders.last().map_or(Timestamp::ZERO, |(at, _, _)| *at).max(stock_steps.last().map_or(Timestamp::ZERO, |step| step.at)) + OPENS;
     let calm = last + STORM_LASTS;
     let first = orders.first().map_or(OrderNo(1), |(_, number, _)| *number);
@@ -143,7 +147,7 @@ pub fn recorded(
     Partition {
         number,
         of,
-        plan: Plan { scenario: scenario.clone(), estate: Arc::new(scenario.fixture.clone()), opening, stock_steps, seed, stride: 0, first },
+        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride: 0, first },
         first,
         orders: orders.len() as u32,
         seed,
@@ -168,6 +172,19 @@ impl Partition {
             (*at, number, body)
         })
     }
+}
+
+/// The SKU of the probe orders, with enough of it at one node that ships, and may ship most.
+fn add_probes(estate: &mut Fixture, opening: &mut Vec<Opening>) -> Option<Probes> {
+    let hands = |capacity: u32| if capacity == 0 { u32::MAX } else { capacity };
+    let able = estate.node_ids().filter_map(|id| estate.node(id).map(|node| (id, node)));
+    let able = able.filter(|(_, node)| node.enabled && node.kind != NodeKind::Supplier);
+    let (node, safety) =
+        able.max_by_key(|(id, node)| (hands(node.capacity_per_day), std::cmp::Reverse(*id))).map(|(id, node)| (id, node.safety_stock))?;
+    estate.products.push(Product { name: PROBE_SKU.into(), price: PROBE_PRICE, backorderable: false });
+    let sku = SkuId(estate.products.len() as u32);
+    opening.push(Opening { node, sku, book: safety + PROBES, phantom: 0 });
+    Some(Probes { sku, node })
 }
 
 /// An order as its kind says, with SKUs `offset` behind those of the first copy.

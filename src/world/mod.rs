@@ -5,10 +5,11 @@
 //! meets the same world whatever else happens.
 //!
 //! Rooms: `payment`, `screens` (fraud, address, notification), `nodes` (warehouse, store, carrier), `shopper` (commands, steps,
-//! returns), `stock` (shelves and feeds). To add a partner: a file with its book and its calls, and a line in [`World::on_call`].
+//! returns), `stock` (shelves and feeds), `probes` (orders that measure the target). To add a partner: a file with its book and its calls, and a line in [`World::on_call`].
 
 mod nodes;
 mod payment;
+mod probes;
 mod screens;
 mod shopper;
 mod stock;
@@ -19,6 +20,7 @@ use crate::sim::{Law, Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
+pub use probes::{PROBE_PRICE, PROBE_SKU, PROBES, Probes};
 pub use stock::{Opening, StockStep};
 
 /// What a partition's world is made from.
@@ -30,6 +32,8 @@ pub struct Plan {
     pub opening: Vec<Opening>,
     /// in time order
     pub stock_steps: Vec<StockStep>,
+    /// what probe orders ask for; none where nobody could ship it
+    pub probes: Option<Probes>,
     pub seed: Seed,
     /// how far apart the SKUs of one order and of the next are; 0 where they share them
     pub stride: u32,
@@ -48,6 +52,8 @@ pub enum Later {
     GoodsArrive { ret: Id },
     GoodsInspected { ret: Id },
     Snapshot(crate::model::NodeId),
+    Probe { order: OrderNo, cancel: bool },
+    AskStock { node: crate::model::NodeId, sku: crate::model::SkuId, after: Id },
 }
 
 impl Later {
@@ -63,6 +69,8 @@ impl Later {
             Later::GoodsArrive { .. } => 6 << 8,
             Later::GoodsInspected { .. } => 7 << 8,
             Later::Snapshot(_) => 8 << 8,
+            Later::Probe { cancel, .. } => 9 << 8 | u64::from(cancel),
+            Later::AskStock { after, .. } => 10 << 56 | after.0,
         }
     }
 
@@ -72,8 +80,9 @@ impl Later {
             Later::StockStep(n) => n.into(),
             Later::Node(_, fid) => fid.0,
             Later::AuthExpires(id) | Later::PaymentDecides(id) | Later::GoodsArrive { ret: id } | Later::GoodsInspected { ret: id } => id.0,
-            Later::FraudDecides(order) | Later::Step { order, .. } => order.0.into(),
+            Later::FraudDecides(order) | Later::Step { order, .. } | Later::Probe { order, .. } => order.0.into(),
             Later::Snapshot(node) => node.0.into(),
+            Later::AskStock { node, sku, .. } => u64::from(node.0) << 32 | u64::from(sku.0),
         }
     }
 }
@@ -94,6 +103,8 @@ pub struct Actions {
     pub facts: Vec<Message>,
     pub sends: Vec<Send>,
     pub later: Vec<(Span, Later)>,
+    /// stock levels to ask the target for, and the feed message that they follow
+    pub asks: Vec<(crate::model::NodeId, crate::model::SkuId, Id)>,
 }
 
 /// The world of one partition.
@@ -105,6 +116,7 @@ pub struct World {
     now: Timestamp,
     stock: stock::Shelves,
     steps: Vec<StockStep>,
+    probes: Option<Probes>,
     payment: payment::Books,
     nodes: nodes::Floor,
     shopper: shopper::Shoppers,
@@ -128,6 +140,7 @@ impl World {
             now: Timestamp::ZERO,
             stock: stock::Shelves::new(&plan.estate),
             steps: plan.stock_steps.clone(),
+            probes: plan.probes,
             payment: payment::Books::default(),
             nodes: nodes::Floor::default(),
             shopper: shopper::Shoppers::default(),
@@ -142,6 +155,7 @@ impl World {
         for n in 0..world.steps.len() {
             out.later.push((world.steps[n].at.since(Timestamp::ZERO), Later::StockStep(n as u32)));
         }
+        world.plan_probes(&mut out);
         (world, out)
     }
 
@@ -158,6 +172,8 @@ impl World {
             Later::GoodsArrive { ret } => self.goods_arrive(ret, out),
             Later::GoodsInspected { ret } => self.goods_inspected(ret, out),
             Later::Snapshot(node) => self.send_snapshot(node, out),
+            Later::Probe { order, cancel } => self.probe(now, order, cancel, out),
+            Later::AskStock { node, sku, after } => out.asks.push((node, sku, after)),
         }
     }
 
@@ -185,6 +201,9 @@ impl World {
                 Outcome::Rejected
             }
         };
+        if call.order.is_probe() {
+            return (outcome, answer, Span::ZERO);
+        }
         let law = match call.op {
             // domain 6.2: authorization takes 350 ms in the median, 2.5 s at the 99th percentile (assumed)
             Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentVoid | Op::PaymentRefund => {
@@ -208,8 +227,10 @@ impl World {
         match outcome {
             Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected | Outcome::None => {
                 self.shopper.done(sent.msg.key);
-                if sent.link == Link::Commands {
-                    self.command_answered(sent, outcome, code, out);
+                match sent.link {
+                    Link::Commands => self.command_answered(sent, outcome, code, out),
+                    Link::Feeds if matches!(outcome, Outcome::Ok | Outcome::Replayed) => self.ask_stock(&sent.msg, out),
+                    _ => {}
                 }
             }
             // no definite answer: the same business request again under its old key, as a careful client does
@@ -281,6 +302,9 @@ impl World {
 
     /// How a partner behaves at `point` for this order, this time.
     fn behaviour(&mut self, order: OrderNo, point: PartnerPoint, node: crate::model::NodeId) -> Option<Behaviour> {
+        if order.is_probe() {
+            return None;
+        }
         let nth = self.met.entry((order, point as u8)).or_insert(0);
         *nth += 1;
         let nth = *nth;

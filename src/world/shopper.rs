@@ -55,7 +55,7 @@ fn return_id(order: OrderNo, step: usize) -> Id {
 impl World {
     /// Steps of the scenario wait for events of their order.
     pub(super) fn shopper_hears(&mut self, event: &Message, out: &mut Actions) {
-        if event.order.is_some() {
+        if event.order.is_some() && !event.order.is_probe() {
             self.set_off(event.order, Some(event.op), out);
         }
     }
@@ -167,6 +167,7 @@ impl World {
             return;
         }
         match sent.msg.op {
+            Op::PlaceOrder if sent.msg.order.is_probe() => self.probe_accepted(sent.msg.order, out),
             Op::PlaceOrder => self.set_off(sent.msg.order, None, out),
             Op::RequestReturn | Op::RequestExchange => {
                 let at = (sent.msg.ret.0 >> 8 & 0xff) as usize;

@@ -3,10 +3,13 @@
 //! The *book* is what a node's system believes and reports; the *shelf* is what is there. They differ by phantom stock until
 //! somebody looks. Every change of a book is one numbered movement of its (node, SKU).
 
-use super::{Actions, Send, World};
+use super::{Actions, Later, Send, World};
 use crate::model::{Code, Fid, Fixture, Id, LineQty, Lines, Message, NodeId, Op, OrderNo, SkuId};
 use crate::scenario::{Action, Link};
-use crate::sim::{Span, Timestamp};
+use crate::sim::{Law, Purpose, Span, Timestamp};
+
+const ASK_STOCK: Purpose = Purpose(330);
+const ASKED_AFTER: Law = Law::LogNormal { p50: Span::from_mins(10), p95: Span::from_hours(3) };
 
 /// What is there when the run begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,11 +93,12 @@ impl World {
         }
     }
 
-    /// Every (node, SKU) that ever had stock.
+    /// Every (node, SKU) that ever had stock, but that of the probes.
     pub fn stocked(&self) -> Vec<(NodeId, SkuId)> {
         let skus = self.stock.skus;
         let known = self.stock.shelves.iter().enumerate().filter(|(_, shelf)| shelf.known);
-        known.map(|(at, _)| (NodeId((at / skus) as u16), SkuId((at % skus) as u32))).collect()
+        let all = known.map(|(at, _)| (NodeId((at / skus) as u16), SkuId((at % skus) as u32)));
+        all.filter(|(_, sku)| self.probes.is_none_or(|probes| probes.sku != *sku)).collect()
     }
 
     pub(super) fn send_snapshot(&mut self, node: NodeId, out: &mut Actions) {
@@ -143,6 +147,18 @@ impl World {
             let seq = self.movement(Op::StockRecount, node, sku, -i64::from(surplus), (OrderNo::NONE, Fid::NONE, Id::NONE), out);
             self.send_delta(node, sku, -i64::from(surplus), seq, out);
         }
+    }
+
+    /// Some time after the target has taken a message of the feed it is asked for one level that the message told of: soon, while what
+    /// follows is under way, or hours later.
+    pub(super) fn ask_stock(&self, told: &Message, out: &mut Actions) {
+        let mut draw = self.seed.draw(ASK_STOCK, told.id.0, 0);
+        let sku = match told.lines.len() {
+            0 => told.sku,
+            lines => told.lines[draw.below(lines as u64) as usize].sku,
+        };
+        let wait = ASKED_AFTER.sample(&mut draw).min(Span::from_days(1));
+        out.later.push((wait, Later::AskStock { node: told.node, sku, after: told.id }));
     }
 
     pub(super) fn stock_step(&mut self, n: usize, out: &mut Actions) {

@@ -119,6 +119,31 @@ fn every_invariant_and_the_expectations_were_exercised() {
     }
 }
 
+/// Under every storm of the feeds what the target makes of them is judged, and the replay is judged wherever it runs.
+#[test]
+fn what_a_fault_set_is_about_is_exercised_under_it() {
+    let judged = |fault: &str, check: &str| -> u64 {
+        let checks = WHOLE.with_verdict("pass").filter(|case| case["fault"] == fault).flat_map(|case| items(&case["checks"]));
+        checks.filter(|result| result["name"] == check).filter_map(|result| result["activations"].as_u64()).sum()
+    };
+    for fault in ["feed-delayed", "feed-stale", "feed-gap", "feed-duplicate"] {
+        for check in ["FEED_TRACKED", "NO_OVERSELL", "STOCK_CONSERVED"] {
+            assert!(judged(fault, check) > 0, "{check} has nothing to judge under {fault}");
+        }
+    }
+    assert!(judged("replay", "REPLAY_EQUAL") > 0);
+    assert_eq!(judged("none", "REPLAY_EQUAL"), 0, "without a replay there is nothing to judge");
+}
+
+#[test]
+fn the_publish_lag_was_measured_in_every_case() {
+    for case in WHOLE.with_verdict("pass") {
+        let lag = &case["publish_lag"];
+        assert!(lag["probes"].as_u64() >= Some(3) && lag["claims"].as_u64() > Some(9), "{}: {lag}", case["name"]);
+        assert!(lag["worst_ms"].as_f64() > Some(0.0) && lag["grace_ms"].as_f64() >= Some(500.0), "{}: {lag}", case["name"]);
+    }
+}
+
 #[test]
 fn the_summary_is_what_its_schema_says() {
     let schema: serde_json::Value = serde_json::from_str(&read("schemas/summary.v1.json")).expect("JSON");
