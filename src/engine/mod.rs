@@ -656,6 +656,10 @@ impl<O: Observer> Loop<'_, O> {
 
     /// `cause` is the feed message after which it is asked, or none at rest.
     fn read_stock(&mut self, node: NodeId, sku: SkuId, cause: Id) {
+        if self.down {
+            // nobody answers
+            return;
+        }
         let Some((on_hand, reserved)) = self.target.inventory(node, sku) else { return };
         let mut msg = Message { node, sku, cause, qty: on_hand as i32, ..Message::new(Op::GetInventory, Id::NONE) };
         msg.lines.push(LineQty { sku, qty: reserved as i32, ..LineQty::default() });
