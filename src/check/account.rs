@@ -210,6 +210,8 @@ pub enum Arrival {
 pub struct Account {
     pub no: OrderNo,
     pub body: Option<Arc<Order>>,
+    /// the client's correlation id
+    pub corr: Id,
     pub placed: Spot,
     pub placed_last: u64,
     attempts: u32,
@@ -238,6 +240,8 @@ pub struct Account {
     pub(super) heard: Vec<Heard>,
     /// messages to the target about this order (and answers to its calls), and when they were first sent
     inbound: Vec<(Id, Timestamp, Op, u64)>,
+    /// calls of the target that reached a partner
+    calls: Vec<Id>,
     /// messages that a fault acted on, and when
     faulted: SmallVec<[(Id, Timestamp); 2]>,
     /// nodes that refused or came up short
@@ -332,6 +336,15 @@ impl Account {
     pub fn inbound_op(&self, id: Id) -> Option<(Op, u64)> {
         self.inbound.iter().find(|(known, ..)| *known == id).map(|(_, _, op, n)| (*op, *n))
     }
+    /// Messages to the target about this order, and calls of its that were answered.
+    pub(super) fn inbound(&self) -> impl Iterator<Item = Id> {
+        self.inbound.iter().map(|(id, ..)| *id)
+    }
+    /// An event or a call of the target's own, as heard, seen, or held up by a fault.
+    pub fn is_own(&self, id: Id) -> bool {
+        let said = |id: Id| self.calls.contains(&id) || self.heard.iter().any(|h| h.id == id);
+        id.is_some() && (said(id) || (self.faulted_at(id).is_some() && self.sent_at(id).is_none()))
+    }
     /// When a fault acted on the message of this id.
     pub fn faulted_at(&self, id: Id) -> Option<Timestamp> {
         self.faulted.iter().find(|(known, _)| *known == id).map(|(_, at)| *at)
@@ -371,6 +384,7 @@ impl Account {
             Kind::Sent => self.sent(e),
             Kind::Reply => self.reply(e),
             Kind::Answer => self.remember(e),
+            Kind::Call if e.msg.id.is_some() => self.calls.push(e.msg.id),
             Kind::Event => self.claim(e),
             Kind::Fact => self.fact(e),
             Kind::Fault => self.fault(e),
@@ -410,6 +424,9 @@ impl Account {
                 self.attempts += 1;
                 self.placed.set_first(e);
                 self.placed_last = e.n;
+                if self.corr.is_none() {
+                    self.corr = m.corr;
+                }
                 if let (None, Some(body)) = (&self.body, &m.body) {
                     self.body = Some(body.clone());
                     for l in &body.lines {

@@ -35,6 +35,10 @@ impl Coverage {
             _ => {}
         }
     }
+    /// Does the record hold all there was?
+    pub(super) fn is_whole(&self) -> bool {
+        self.everything
+    }
     /// Are effects of one of these sorts recorded?
     pub(super) fn facts(&self, ops: &[Op]) -> bool {
         self.everything || self.facts.any(ops)

@@ -2,6 +2,7 @@
 
 use super::account::{Account, Flow, Happened};
 use super::chain::{Compiled, Progress, Wrong};
+use super::credit::Credit;
 use super::money::first_units;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Header, Kind};
@@ -16,7 +17,7 @@ pub(super) const ABOUT: Invariant = Invariant {
     summary: "what the scenario expects comes true",
     definition: "What the scenario says in `[expect]`, per order, over its events in the order of `seq`. `a > b`: b needs every earlier step's least number before it; a step with a greatest number may not come after a later one began. `each shipment:` counts every fulfillment that took a step. `never \"a before b\"`: no a while there was no b yet. `calls` counts facts (for screening and address checks: answered calls by key; a void of nothing is none). Of the outcomes exactly one comes true; an order turned down in the reply is `order.rejected`. `stock` is summed over all orders, and exact for a key that is named for each of them.",
     needs: "a scenario with expectations; events with `seq`",
-    traps: "`within` is extended by the time from the order's first fault to the calm, as far as it overlaps. A fulfillment that was rejected, cancelled or expired owes nothing more. An order that was shed (429, refused) owes nothing.",
+    traps: "`within` is extended by the time from the order's first fault to the calm, and by that in which the target was down, as far as they overlap. A fulfillment that was rejected, cancelled or expired owes nothing more. An order that was shed (429, refused) owes nothing.",
     facts_only: false,
 };
 
@@ -34,6 +35,8 @@ pub(super) struct Expectation {
     /// what holds always, then each outcome
     sets: Vec<Set>,
     ops_of_outcomes: Vec<Op>,
+    /// for how many orders each outcome came true
+    came_true: Vec<u64>,
     orders: FxHashMap<OrderNo, Box<State>>,
     stock: Stock,
 }
@@ -84,6 +87,8 @@ struct State {
     effects: Vec<(Op, u32, u64)>,
     answered: Vec<Id>,
     turned_down: u64,
+    /// deadlines met only thanks to the time that faults add
+    excused: u64,
     wrong: Vec<(usize, String, Wrong)>,
 }
 
@@ -98,6 +103,8 @@ impl State {
 struct Stock {
     expected: BTreeMap<(NodeId, SkuId), (i64, u64)>,
     judged: u64,
+    /// the last entry about an order that was judged: it shows that nothing moved
+    last: u64,
     /// an order of which is not known how it went
     open: bool,
 }
@@ -107,8 +114,9 @@ impl Expectation {
         let set = |prefix: String, expect: &Expect| Set { prefix, expect: expect.clone(), chains: expect.flow.iter().map(Compiled::new).collect() };
         let mut sets = vec![set(String::new(), &expect)];
         sets.extend(expect.outcomes.iter().map(|(op, outcome)| set(format!("outcome {op}: "), outcome)));
-        let ops_of_outcomes = expect.outcomes.iter().map(|(op, _)| *op).collect();
-        Expectation { base: expect, sets, ops_of_outcomes, orders: FxHashMap::default(), stock: Stock::default() }
+        let ops_of_outcomes: Vec<Op> = expect.outcomes.iter().map(|(op, _)| *op).collect();
+        let came_true = vec![0; ops_of_outcomes.len()];
+        Expectation { base: expect, sets, ops_of_outcomes, came_true, orders: FxHashMap::default(), stock: Stock::default() }
     }
     fn is_empty(&self) -> bool {
         self.base == Expect::default()
@@ -137,11 +145,12 @@ impl Checker for Expectation {
                     state.waiting.push(event);
                     return;
                 }
-                let fault = ctx.ledger.order(m.order).map_or(Timestamp::NEVER, fault_from);
-                take(&self.sets, state, event, fault, ctx.header);
+                let Some(account) = ctx.ledger.order(m.order) else { return };
+                let credit = ctx.ledger.credit(account, ctx.header);
+                take(&self.sets, state, event, &credit);
                 while let Some(i) = state.waiting.iter().position(|event| event.seq <= state.next + 1) {
                     let event = state.waiting.swap_remove(i);
-                    take(&self.sets, state, event, fault, ctx.header);
+                    take(&self.sets, state, event, &credit);
                 }
             }
             Kind::Fact if !(e.msg.op == Op::PaymentVoid && e.msg.amount == Money::ZERO) => {
@@ -177,7 +186,11 @@ impl Checker for Expectation {
             return;
         }
         ctx.judged();
+        (0..state.excused).for_each(|_| ctx.excuse());
         let came: Vec<(usize, u64)> = self.outcomes_that_came(&state);
+        for (outcome, _) in &came {
+            self.came_true[*outcome] += 1;
+        }
         let complete = ctx.at_rest && !ctx.suspended;
         let mut open = false;
         if complete && !self.ops_of_outcomes.is_empty() && came.len() != 1 {
@@ -188,7 +201,7 @@ impl Checker for Expectation {
                 _ => format!("{} outcomes came true for {order}: {}", seen.len(), names(&seen)),
             };
             let mut evidence: Vec<u64> = came.iter().map(|(_, n)| *n).collect();
-            evidence.push(account.last_claim.map_or(0, |(_, n)| n));
+            evidence.extend([account.placed.n, account.last_claim.map_or(0, |(_, n)| n)]);
             ctx.fail(order, what, format!("exactly one of: {}", names(&self.ops_of_outcomes)), evidence);
             open = true;
         }
@@ -207,6 +220,7 @@ impl Checker for Expectation {
         }
         self.stock.open |= open;
         self.stock.judged += 1;
+        self.stock.last = self.stock.last.max(account.last.n);
         for set in [Some(0), chosen].into_iter().flatten() {
             for (node, sku, qty) in &self.sets[set].expect.ledger.stock {
                 let key = (*node, base_sku(&ctx.header.fixture, *sku));
@@ -220,6 +234,7 @@ impl Checker for Expectation {
     }
 
     fn settle(&mut self, ctx: &mut Context<'_>) {
+        ctx.outcomes.extend(self.ops_of_outcomes.iter().copied().zip(self.came_true.iter().copied()));
         if self.stock.expected.is_empty() {
             return;
         }
@@ -241,7 +256,7 @@ impl Checker for Expectation {
             if moved != expected {
                 let (node, sku) = (ctx.header.fixture.node_name(node), ctx.header.fixture.sku_name(sku));
                 let what = format!("stock of {sku} at {node} moved by {moved:+} over {named} orders");
-                ctx.fail(OrderNo::NONE, what, format!("{expected:+}: `{sku}@{node}` for each order"), vec![last]);
+                ctx.fail(OrderNo::NONE, what, format!("{expected:+}: `{sku}@{node}` for each order"), vec![last, self.stock.last]);
             }
         }
     }
@@ -254,10 +269,6 @@ fn count_effect(state: &mut State, op: Op, n: u64) {
     }
 }
 
-fn fault_from(account: &Account) -> Timestamp {
-    if account.first_fault.is_set() { account.first_fault.at } else { Timestamp::NEVER }
-}
-
 /// The object that an event is about, in a scope.
 fn object(scope: Scope, event: &Event) -> Option<u64> {
     match scope {
@@ -268,7 +279,7 @@ fn object(scope: Scope, event: &Event) -> Option<u64> {
 }
 
 /// One event of an order, in sequence.
-fn take(sets: &[Set], state: &mut State, event: Event, fault: Timestamp, header: &Header) {
+fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
     state.next = state.next.max(event.seq);
     let Event { op, n, .. } = event;
     match op {
@@ -306,11 +317,13 @@ fn take(sets: &[Set], state: &mut State, event: Event, fault: Timestamp, header:
                     std::mem::take(&mut state.pending).into_iter().partition(|p| (p.set, p.deadline, p.object) == (s, d, object));
                 state.pending = rest;
                 for pending in due {
-                    let extra = extension(pending.from, event.at, fault, header);
+                    let extra = credit.between(pending.from, event.at);
                     if event.at.since(pending.from) > deadline.limit + extra {
                         let took = event.at.since(pending.from);
                         let what = format!("{op} came {took} after {}, {} is right{}", deadline.from, deadline.limit, extended(extra));
                         state.wrong.push((s, deadline.text.clone(), Wrong { what, evidence: vec![pending.n, n] }));
+                    } else if event.at.since(pending.from) > deadline.limit {
+                        state.excused += 1;
                     }
                 }
             }
@@ -362,11 +375,6 @@ fn chain_step(state: &mut State, (set, chain): (usize, usize), compiled: &Compil
         let what = format!("{} came while {lacking} of {} had not done {}", event.op, objects.len(), steps.join(", "));
         progress.wrong = Some(Wrong { what, evidence: vec![event.n] });
     }
-}
-
-/// How much of the time from `from` to `to` faults could act on the order.
-fn extension(from: Timestamp, to: Timestamp, fault: Timestamp, header: &Header) -> crate::sim::Span {
-    to.min(Timestamp(header.calm_ns)).since(from.max(fault))
 }
 
 fn extended(extra: crate::sim::Span) -> String {
@@ -431,7 +439,7 @@ impl Expectation {
             if deadline.scope == Scope::EachFulfillment && state.ended.contains(&pending.object) {
                 continue;
             }
-            let extra = extension(pending.from, ctx.ledger.now, fault_from(account), ctx.header);
+            let extra = ctx.ledger.credit(account, ctx.header).between(pending.from, ctx.ledger.now);
             if ctx.ledger.now.since(pending.from) > deadline.limit + extra {
                 let to: Vec<&str> = deadline.to.iter().map(|op| op.name()).collect();
                 let what = format!("{prefix}{} did not come within {} after {}{}", to.join(" or "), deadline.limit, deadline.from, extended(extra));

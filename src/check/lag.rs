@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::check::Verdict;
     use crate::check::testing::*;
+    use crate::model::{Op, OrderNo};
 
     #[test]
     fn the_grace_is_twice_the_worst_lag_within_bounds_and_a_constant_without_probes() {
@@ -121,9 +122,11 @@ mod tests {
     #[test]
     fn probes_are_judged_but_exercise_nothing() {
         let mut h = Story::new();
-        h.probe(None).event(crate::model::OrderNo::FIRST_PROBE.0, crate::model::Op::OrderCancelled, |_| {});
-        assert_eq!(h.judge().verdict, Verdict::NotExercised);
-        h.accept(crate::model::OrderNo::FIRST_PROBE.0);
+        let place = h.probe(None).entries()[0].msg.id;
+        let by = |m: &mut crate::model::Message| m.cause = place;
+        h.event(OrderNo::FIRST_PROBE.0, Op::OrderCancelled, by);
+        assert_eq!(h.judge().verdict, Verdict::NotExercised, "{:?}", h.judge().findings);
+        h.event(OrderNo::FIRST_PROBE.0, Op::OrderAccepted, by);
         assert_eq!(h.judge().verdict_of("ACCEPT_ONCE"), Verdict::Fail);
     }
 }

@@ -1,10 +1,11 @@
 //! The judge's own books: an account for every open order, a shelf for every SKU at every node.
 
 use super::account::{Account, Arrival};
+use super::credit::{Credit, Downtime};
 use super::lag::{LagMeter, PublishLag};
 use super::rules::Rules;
 use super::supply::{MEMORY, Shelf, Told};
-use crate::history::{Entry, Kind};
+use crate::history::{Entry, Header, Kind};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::sim::Timestamp;
 use rustc_hash::FxHashMap;
@@ -12,6 +13,16 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 
 type Movements = SmallVec<[(SkuId, u32, Told); 2]>;
+
+/// What an event or call of an order may name as its cause.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// a message about the order, the answer to a call of its, an event or call of its own; or a feed
+    Own,
+    /// the same of another order
+    Other(OrderNo),
+    Unknown,
+}
 
 #[derive(Default)]
 pub struct Ledger {
@@ -26,6 +37,9 @@ pub struct Ledger {
     feed_order: VecDeque<(Timestamp, Id)>,
     rules: Rules,
     lag: LagMeter,
+    downtime: Downtime,
+    /// messages to the target about orders that are not forgotten (and calls of theirs that were answered), by whom they are about
+    about: FxHashMap<Id, OrderNo>,
     pub now: Timestamp,
 }
 
@@ -61,19 +75,43 @@ impl Ledger {
         }
         self.order(order).and_then(|account| account.sent_at(id)).or_else(|| self.feeds.get(&id).copied())
     }
+    /// What the record knows of an id that an event or call of this order names as its cause.
+    pub fn cause_of(&self, order: OrderNo, id: Id) -> Cause {
+        let own = self.order(order).is_some_and(|account| account.sent_at(id).is_some() || account.is_own(id));
+        if own || self.feeds.contains_key(&id) {
+            return Cause::Own;
+        }
+        self.about.get(&id).map_or(Cause::Unknown, |other| Cause::Other(*other))
+    }
+    /// Nobody asked for what names this cause: it was a timer's.
+    pub fn is_timers(&self, order: OrderNo, cause: Id) -> bool {
+        cause.is_none() || self.order(order).is_some_and(|account| account.is_own(cause))
+    }
+    /// What extends the deadlines of an order.
+    pub(super) fn credit(&self, account: &Account, header: &Header) -> Credit<'_> {
+        Credit::of(account, &self.downtime, header)
+    }
     pub(super) fn orders(&self) -> Vec<OrderNo> {
         let mut all: Vec<_> = self.accounts.keys().copied().collect();
         all.sort_unstable();
         all
     }
     pub(super) fn forget(&mut self, no: OrderNo) {
-        self.accounts.remove(&no);
+        if let Some(account) = self.accounts.remove(&no) {
+            for id in account.inbound() {
+                self.about.remove(&id);
+            }
+        }
     }
 
     pub(super) fn observe(&mut self, e: &Entry) -> Arrival {
         self.now = self.now.max(e.at);
         let mut arrival = Arrival::New;
+        self.downtime.observe(e);
         if e.msg.order.is_some() {
+            if matches!(e.kind, Kind::Sent | Kind::Answer) && e.msg.id.is_some() {
+                self.about.insert(e.msg.id, e.msg.order);
+            }
             arrival = self.accounts.entry(e.msg.order).or_insert_with(|| Box::new(Account::new(e.msg.order))).observe(e);
         } else if e.kind == Kind::Sent && e.msg.id.is_some() && !self.feeds.contains_key(&e.msg.id) {
             self.feeds.insert(e.msg.id, e.at);

@@ -19,6 +19,7 @@ mod capture_within_auth;
 mod capture_within_shipped;
 mod chain;
 mod coverage;
+mod credit;
 mod event_gapless;
 mod event_stable;
 mod evidence;
@@ -31,9 +32,12 @@ mod ledger;
 mod money;
 mod no_lost;
 mod no_oversell;
+mod no_phantom;
 mod owed;
 mod paid_before_release;
 mod partner_agreement;
+mod precedence;
+mod progress;
 mod quiet_after_end;
 mod refund_exact;
 mod refund_within_captured;
@@ -41,23 +45,26 @@ mod reject_inert;
 mod release_within_alloc;
 mod released_on_end;
 mod replay_equal;
+mod reply_idempotent;
 mod restock_exact;
 mod roster;
 mod routing;
 mod rules;
 mod ship_once;
+mod state_agreement;
 mod stock_conserved;
 mod suite;
 mod supply;
 #[cfg(test)]
 mod testing;
+mod traceable;
 mod verdict;
 
 pub use account::{Account, Arrival};
 pub use coverage::Coverage;
 pub use lag::PublishLag;
 pub use ledger::Ledger;
-pub use roster::INVARIANTS;
+pub use roster::{INVARIANTS, invariant};
 pub use suite::{FINDINGS_KEPT, Judgement, QUIET, Suite};
 pub use verdict::{CheckResult, Finding, Verdict};
 
@@ -133,6 +140,8 @@ pub struct Context<'a> {
     /// checks that passed only thanks to an excuse: they would have failed without a fault that stood in the way
     pub excused: &'a mut u64,
     pub findings: &'a mut Vec<Finding>,
+    /// outcomes that the scenario allows, with how many orders each came true for
+    pub outcomes: &'a mut Vec<(Op, u64)>,
 }
 
 impl Context<'_> {

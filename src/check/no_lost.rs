@@ -34,7 +34,8 @@ impl Checker for NoLost {
         match account.happened() {
             Happened::No => return,
             Happened::Unknown if ctx.at_rest && account.said.is_none() => return ctx.unknown(),
-            Happened::Unknown => return,
+            // nobody ever learned of it: excused by whatever swallowed the command or its answer
+            Happened::Unknown => return ctx.excuse(),
             // a target that announces no end at all and was not asked has said nothing that could be judged
             Happened::Yes if account.said.is_none() && !ctx.covers.claims(ENDS) => return,
             Happened::Yes => ctx.judged(),

@@ -12,7 +12,7 @@ pub(super) const ABOUT: Invariant = Invariant {
     summary: "nothing is promised that the target cannot believe to have",
     definition: "At each `inventory.reserved`: reserved - released, ever, at that node and SKU <= supply - safety stock. Supply = opening + increases from the moment they are *sent* - decreases *known*, all without what orders took away themselves.",
     needs: "the feeds and their acknowledgements, `seq` of movements, `cause` of events.",
-    traps: "- a decrease is known only if it was acknowledged a grace before the message that caused the reservation was sent; and only without a gap before it, since a target may wait for what is missing. A snapshot says all about what came before it; - a release may be *heard* after the reservation that reuses its units. A crossing stays open until rest, and every release heard later takes away from it whose cause was sent before the reservation was heard. A release caused later excuses nothing, so an oversell that ends in a short pick stays one. A timer's release (no cause) counts if it is heard within a grace (twice the worst publish lag of the probe orders, 0.5 s to 10 s; 2 s without probes), or a fault that held it up says that it had happened; - units held by an order with a lost event may have been released: then unknown.",
+    traps: "- a decrease is known only if it was acknowledged a grace before the message that caused the reservation was sent; and only without a gap before it, since a target may wait for what is missing. A snapshot says all about what came before it; - a release may be *heard* after the reservation that reuses its units. A crossing stays open until rest, and every release heard later takes away from it whose cause was sent before the reservation was heard. A release caused later excuses nothing, so an oversell that ends in a short pick stays one. A timer's release (no cause, or an event or call of the target's own) counts if it is heard within a grace (twice the worst publish lag of the probe orders, 0.5 s to 10 s; 2 s without probes), or a fault that held it up says that it had happened; - units held by an order with a lost event may have been released: then unknown.",
     facts_only: false,
 };
 
@@ -140,17 +140,22 @@ impl NoOversell {
         let cause_at = ctx.ledger.sent_at(e.msg.order, e.msg.cause);
         // a release that nobody asked for (a timer's) happened no longer than a grace before it was heard
         let grace = ctx.grace();
+        let timer = ctx.ledger.is_timers(e.msg.order, e.msg.cause);
         let emitted_by = ctx.ledger.order(e.msg.order).and_then(|account| account.faulted_at(e.msg.id)).unwrap_or(e.at);
         for q in &e.msg.lines {
             let Some(pending) = self.pending.get_mut(&(e.msg.node, q.sku)) else { continue };
             for crossing in pending.iter_mut() {
+                let was_open = crossing.excess > 0;
                 let before = match cause_at {
                     Some(cause_at) => cause_at <= crossing.at,
-                    None if e.msg.cause.is_none() => emitted_by <= crossing.at + grace,
+                    None if timer => emitted_by <= crossing.at + grace,
                     None => true,
                 };
                 if before {
                     crossing.excess -= i64::from(q.qty);
+                    if was_open && crossing.excess <= 0 {
+                        ctx.excuse();
+                    }
                 }
             }
             pending.retain(|crossing| crossing.excess > 0);

@@ -57,6 +57,11 @@ fn shipped(account: &Account, exchange: Id) -> i64 {
     left().map(|line| first_units(line.total, line.qty, line.shipped).0).sum::<i64>() + shipping
 }
 
+/// All that left is worth, of the order and of its exchanges.
+pub(super) fn value_left(account: &Account) -> i64 {
+    shipped(account, Id::NONE) + account.returns.iter().filter(|ret| ret.exchange).map(|ret| shipped(account, ret.id)).sum::<i64>()
+}
+
 /// The most that may have been captured by now where money is taken as goods leave: what left of the order, and of each exchange of which
 /// something left what it costs more in all than what is to come back.
 pub(super) fn capturable(account: &Account) -> i64 {

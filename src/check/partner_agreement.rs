@@ -57,7 +57,10 @@ impl Checker for PartnerAgreement {
             return ctx.unknown();
         }
         for (flow, name, _) in money {
-            let (facts, claims) = unmatched(account, *flow);
+            let (facts, claims, excused) = unmatched(account, *flow);
+            if excused {
+                ctx.excuse();
+            }
             if facts.is_empty() && claims.is_empty() {
                 continue;
             }
@@ -77,7 +80,9 @@ impl Checker for PartnerAgreement {
                 ("left its node", &parcel.shipments, "shipped", &parcel.shipped_claims, !shipments),
             ];
             for (fact, facts, claim, claims, excused) in pairs {
-                if facts.len() != claims.len() && !excused {
+                if facts.len() != claims.len() && excused {
+                    ctx.excuse();
+                } else if facts.len() != claims.len() {
                     let what = format!("{} of {order} {fact} {} times, announced as {claim} {} times", parcel.fid, facts.len(), claims.len());
                     let evidence = facts.iter().chain(claims.iter()).copied().collect();
                     ctx.fail(order, what, "every effect is announced once, and nothing else is", evidence);
@@ -91,12 +96,12 @@ impl Checker for PartnerAgreement {
     }
 }
 
-/// Facts and claims of one kind that have no counterpart.
-fn unmatched(account: &Account, flow: Flow) -> (Vec<MoneyMove>, Vec<MoneyMove>) {
+/// Facts and claims of one kind that have no counterpart, and whether some fact was excused: undone before it was known.
+fn unmatched(account: &Account, flow: Flow) -> (Vec<MoneyMove>, Vec<MoneyMove>, bool) {
     let of = |fact: bool| account.money.iter().filter(move |m| m.flow == flow && m.fact == fact && m.amount != 0).copied();
     let mut facts: Vec<MoneyMove> = of(true).collect();
     let (named, unnamed): (Vec<MoneyMove>, Vec<MoneyMove>) = of(false).partition(|m| m.pay.is_some());
-    let mut claims = Vec::new();
+    let (mut claims, mut excused) = (Vec::new(), false);
     for claim in named.into_iter().chain(unnamed) {
         match facts.iter().position(|m| m.amount == claim.amount && (m.pay == claim.pay || claim.pay.is_none())) {
             Some(i) => drop(facts.remove(i)),
@@ -104,9 +109,11 @@ fn unmatched(account: &Account, flow: Flow) -> (Vec<MoneyMove>, Vec<MoneyMove>) 
         }
     }
     if matches!(flow, Flow::Authorized | Flow::Voided) {
+        let known = facts.len();
         facts.retain(|m| !undone_unheard(account, m));
+        excused = facts.len() < known;
     }
-    (facts, claims)
+    (facts, claims, excused)
 }
 
 /// The authorization came and went without the target's ever having announced it.

@@ -9,7 +9,7 @@ use crate::model::{Money, OrderNo};
 pub(super) const ABOUT: Invariant = Invariant {
     name: "REFUND_EXACT",
     summary: "refunded is exactly what the returned units were worth",
-    definition: "At rest refunded = value of the units given back: n units of a line of q units for t are worth `round_half_up(t*n/q)`, and units k+1..n the difference of two such values, so parts always sum to the whole. An exchange refunds only what the new goods that left were cheaper (policy `exchange = net`; else orders with an exchange are not judged); shipping is kept. What was captured beyond the goods that left may be paid back besides.",
+    definition: "At rest refunded = value of the units given back: n units of a line of q units for t are worth `round_half_up(t*n/q)`, and units k+1..n the difference of two such values, so parts always sum to the whole. An exchange refunds only what the new goods that left were cheaper (policy `exchange = net`; else orders with an exchange are not judged); shipping is kept. Under a policy `rounding` other than `cumulative` a cent a unit is open. What was captured beyond the goods that left may be paid back besides.",
     needs: "`node.inspected` facts; for `keep`, an accepted request.",
     traps: "returns that were refused or called off; an exchange under way (unknown); an order parked with an exception (not judged); where an exchange and a return share a line, one cent each is open.",
     facts_only: true,
@@ -45,6 +45,9 @@ impl Checker for RefundExact {
             return ctx.unknown();
         }
         let Owed { captured, refunded: due, slack } = owed(account);
+        // under another rounding each unit may be a cent off
+        let units = || account.returns.iter().flat_map(|ret| ret.units().iter()).map(|q| i64::from(q.qty)).sum::<i64>();
+        let slack = if ctx.header.fixture.policies.rounding == "cumulative" { slack } else { slack + units() };
         let beyond = (account.sum(Flow::Captured, true) - captured).max(0);
         if (refunded - due).abs() > slack && (refunded - due - beyond).abs() > slack {
             let what = format!("{} refunded to {order}, {} was due", Money(refunded), Money(due));
@@ -89,6 +92,9 @@ mod tests {
     #[test]
     fn rejects_refunds_that_round_each_unit() {
         returned(3333, 3333).rejects("REFUND_EXACT", "66.66 refunded to O1, 66.67 was due");
+        let mut per_unit = returned(3333, 3333);
+        per_unit.header.fixture.policies.rounding = "per_unit".into();
+        per_unit.accepts("REFUND_EXACT");
         assert_eq!(returned(3333, 3333).cut_short().verdict_of("REFUND_EXACT"), Verdict::Unknown);
     }
 

@@ -92,7 +92,7 @@ impl Checker for ReplayEqual {
 mod tests {
     use crate::check::Verdict;
     use crate::check::testing::*;
-    use crate::model::{Code, Op, OrderNo, Outcome};
+    use crate::model::{Code, Message, Money, Op, OrderNo, Outcome};
     use crate::sim::Span;
 
     /// A plain order at rest, and its message sent once more a month later.
@@ -107,7 +107,8 @@ mod tests {
     fn accepts_silence_redelivered_events_and_the_same_states() {
         let mut h = replayed();
         let accepted = h.entries().iter().position(|e| e.msg.op == Op::OrderAccepted).unwrap();
-        h.again(accepted).state(1, Code::StateCompleted, 0).shelf_state(DC1, A, 9, 0).accepts("REPLAY_EQUAL");
+        let completed = |m: &mut Message| (m.code, m.amount) = (Code::StateCompleted, Money(4800));
+        h.again(accepted).answers(1, completed).shelf_state(DC1, A, 9, 0).accepts("REPLAY_EQUAL");
         assert_eq!(h.judge().verdict, Verdict::Pass, "{:#?}", h.judge().findings);
         assert_eq!(h.cut_short().verdict, Verdict::Unknown);
     }

@@ -1,12 +1,13 @@
 //! The assembler: which checkers there are, in the order in which their findings are shown. Can the record be relied on; safety by facts
 //! alone; claims; what is owed at rest. `EXPECTATION`, the scenario's own, comes last.
 
-use super::expectation::Expectation;
+use super::expectation::{self, Expectation};
 use super::{
     Checker, Invariant, accept_once, alloc_within_order, auth_once, backorder_fair, cancel_honest, capture_complete, capture_within_auth,
-    capture_within_shipped, event_gapless, event_stable, evidence, exception_class, feed_tracked, no_lost, no_oversell, paid_before_release,
-    partner_agreement, quiet_after_end, refund_exact, refund_within_captured, reject_inert, release_within_alloc, released_on_end, replay_equal,
-    restock_exact, routing, ship_once, stock_conserved,
+    capture_within_shipped, event_gapless, event_stable, evidence, exception_class, feed_tracked, no_lost, no_oversell, no_phantom,
+    paid_before_release, partner_agreement, precedence, progress, quiet_after_end, refund_exact, refund_within_captured, reject_inert,
+    release_within_alloc, released_on_end, replay_equal, reply_idempotent, restock_exact, routing, ship_once, state_agreement, stock_conserved,
+    traceable,
 };
 use crate::history::Header;
 use crate::scenario::Expect;
@@ -25,6 +26,10 @@ pub const INVARIANTS: &[&Invariant] = &[
     &refund_exact::ABOUT,
     &capture_complete::ABOUT,
     &accept_once::ABOUT,
+    &no_phantom::ABOUT,
+    &reply_idempotent::ABOUT,
+    &precedence::ABOUT,
+    &traceable::ABOUT,
     &reject_inert::ABOUT,
     &no_oversell::ABOUT,
     &alloc_within_order::ABOUT,
@@ -36,12 +41,19 @@ pub const INVARIANTS: &[&Invariant] = &[
     &exception_class::ABOUT,
     &restock_exact::ABOUT,
     &released_on_end::ABOUT,
+    &progress::ABOUT,
     &no_lost::ABOUT,
     &partner_agreement::ABOUT,
     &feed_tracked::ABOUT,
     &stock_conserved::ABOUT,
+    &state_agreement::ABOUT,
     &replay_equal::ABOUT,
 ];
+
+/// What a check of this name claims.
+pub fn invariant(name: &str) -> Option<&'static Invariant> {
+    INVARIANTS.iter().copied().chain([&expectation::ABOUT]).find(|about| about.name == name)
+}
 
 /// One checker for each, but `EVIDENCE`: that one sees entries before the books do.
 pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>> {
@@ -57,6 +69,10 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(refund_exact::RefundExact),
         Box::new(capture_complete::CaptureComplete),
         Box::new(accept_once::AcceptOnce),
+        Box::new(no_phantom::NoPhantom::default()),
+        Box::new(reply_idempotent::ReplyIdempotent::default()),
+        Box::new(precedence::Precedence::default()),
+        Box::new(traceable::Traceable::default()),
         Box::new(reject_inert::RejectInert::default()),
         Box::new(no_oversell::NoOversell::default()),
         Box::new(alloc_within_order::AllocWithinOrder::default()),
@@ -68,10 +84,12 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(exception_class::ExceptionClass::default()),
         Box::new(restock_exact::RestockExact::default()),
         Box::new(released_on_end::ReleasedOnEnd::default()),
+        Box::new(progress::Progress::default()),
         Box::new(no_lost::NoLost),
         Box::new(partner_agreement::PartnerAgreement),
         Box::new(feed_tracked::FeedTracked),
         Box::new(stock_conserved::StockConserved),
+        Box::new(state_agreement::StateAgreement),
         Box::new(replay_equal::ReplayEqual::default()),
         Box::new(Expectation::new(expect, header)),
     ]
@@ -80,7 +98,6 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::expectation;
     use crate::check::testing::*;
 
     #[test]

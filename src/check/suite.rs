@@ -29,6 +29,8 @@ pub struct Judgement {
     /// orders that were placed
     pub orders: u64,
     pub unknowns: u64,
+    /// outcomes that the scenario allows, with how many orders each came true for
+    pub outcomes: Vec<(Op, u64)>,
     /// why it is unknown or not exercised, if there is one reason for the whole
     pub reason: String,
     /// how late claims are heard, by the probe orders
@@ -107,6 +109,7 @@ pub struct Suite {
     /// how far a call has come along its route, for when a checker panics
     working: usize,
     broken: bool,
+    outcomes: Vec<(Op, u64)>,
     quiet: Span,
     /// orders that ended, by the time they were last seen to be quiet from
     ended: VecDeque<(Timestamp, OrderNo)>,
@@ -177,6 +180,7 @@ impl Suite {
             slots: checkers.into_iter().map(|checker| (checker, Tally::default())).collect(),
             working: 0,
             broken: false,
+            outcomes: Vec::new(),
             quiet: QUIET,
             ended: VecDeque::new(),
             settled: Settled::default(),
@@ -235,9 +239,10 @@ impl Suite {
                 let before = tally.findings.len();
                 let about = checker.about();
                 let Tally { activations, unknowns, excused, findings, .. } = tally;
-                let (header, ledger, covers) = (&self.header, &self.ledger, &self.coverage);
+                let (header, ledger, covers, outcomes) = (&self.header, &self.ledger, &self.coverage, &mut self.outcomes);
                 let probe = call.is_of_probe();
-                let mut ctx = Context { about, header, ledger, covers, at_rest, suspended, probe, activations, unknowns, excused, findings };
+                let mut ctx =
+                    Context { about, header, ledger, covers, at_rest, suspended, probe, activations, unknowns, excused, findings, outcomes };
                 match call {
                     Call::Observe(entry) => checker.observe(entry, &mut ctx),
                     Call::Again(entry, arrival) => checker.again(entry, arrival, &mut ctx),
@@ -385,7 +390,18 @@ impl Suite {
         let lag = self.ledger.publish_lag();
         let findings_total = results.iter().map(|r| r.failures).sum();
         let unknowns = results.iter().map(|r| r.unknowns).sum();
-        Judgement { verdict, results, findings, findings_total, entries: self.entries, orders: self.orders, unknowns, reason, lag }
+        Judgement {
+            verdict,
+            results,
+            findings,
+            findings_total,
+            entries: self.entries,
+            orders: self.orders,
+            unknowns,
+            outcomes: self.outcomes,
+            reason,
+            lag,
+        }
     }
 }
 

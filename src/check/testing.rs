@@ -332,6 +332,26 @@ impl Story {
         self.write(Kind::Fault, Outcome::None, msg);
         self
     }
+    /// A call of the target as it reaches its partner.
+    pub fn call(&mut self, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> &mut Story {
+        let mut msg = Message::of_order(op, self.id(), OrderNo(order));
+        fill(&mut msg);
+        self.write(Kind::Call, Outcome::None, msg);
+        self
+    }
+    /// What a partner answers.
+    pub fn said(&mut self, order: u32, op: Op, code: Code) -> &mut Story {
+        let msg = Message { code, ..Message::of_order(op, self.id(), OrderNo(order)) };
+        self.write(Kind::Answer, Outcome::Ok, msg);
+        self
+    }
+    /// What the target answers to GetOrder.
+    pub fn answers(&mut self, order: u32, fill: impl FnOnce(&mut Message)) -> &mut Story {
+        let mut msg = Message::of_order(Op::GetOrder, Id::NONE, OrderNo(order));
+        fill(&mut msg);
+        self.write(Kind::State, Outcome::Ok, msg);
+        self
+    }
     pub fn state(&mut self, order: u32, code: Code, held: i32) -> &mut Story {
         let msg = Message { code, qty: held, ..Message::of_order(Op::GetOrder, Id::NONE, OrderNo(order)) };
         self.write(Kind::State, Outcome::Ok, msg);
@@ -355,7 +375,10 @@ impl Story {
         self.stock(DC1, A, 10).place(order, &[(1, A, 1)]).accept(order);
         self.reserve(order, DC1, &[(1, A, 1)], Id::NONE).authorize(order, pay, 4800).node_release(order, fid, DC1, &[(1, A, 1)]);
         self.movement(Op::StockShipped, DC1, A, -1, 2).ship(order, fid, DC1, &[(1, A, 1)]);
-        self.capture(order, pay, 4800).complete(order).state(order, Code::StateCompleted, 0).shelf_state(DC1, A, 9, 0)
+        self.capture(order, pay, 4800)
+            .complete(order)
+            .answers(order, |m| (m.code, m.amount) = (Code::StateCompleted, Money(4800)))
+            .shelf_state(DC1, A, 9, 0)
     }
 
     // judging

@@ -61,3 +61,17 @@ pub struct CheckResult {
     /// how many times it failed; findings beyond the first few are counted, not kept
     pub failures: u64,
 }
+
+impl CheckResult {
+    /// Counts the result of the same check in another history in: exercised in one is exercised.
+    pub fn add(&mut self, other: &CheckResult) {
+        self.verdict = match (self.verdict, other.verdict) {
+            (Verdict::NotExercised, verdict) | (verdict, Verdict::NotExercised) => verdict,
+            (a, b) => a.merge(b),
+        };
+        self.activations += other.activations;
+        self.unknowns += other.unknowns;
+        self.excused += other.excused;
+        self.failures += other.failures;
+    }
+}

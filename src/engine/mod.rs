@@ -535,6 +535,7 @@ impl<O: Observer> Loop<'_, O> {
         }
         let msg = Message {
             key: send.msg.key,
+            corr: send.msg.corr,
             ret: send.msg.ret,
             node: send.msg.node,
             sku: send.msg.sku,
@@ -595,7 +596,7 @@ impl<O: Observer> Loop<'_, O> {
         }
         if let Reply::Instead(outcome, retry_after) = fate.reply {
             let seconds = (retry_after.0 / 1_000_000_000) as i32;
-            let msg = Message { key: call.key, qty: seconds, ..Message::of_order(call.op, call.id, call.order) };
+            let msg = Message { key: call.key, corr: call.corr, qty: seconds, ..Message::of_order(call.op, call.id, call.order) };
             self.later_msg(link, 7, order, id, Flight::AnswerArrives { msg, outcome });
         }
     }

@@ -33,6 +33,9 @@ pub struct Header {
     /// names of the fault rules, in rule order: entry `seq` k of kind `fault` names rule k-1
     #[serde(default)]
     pub fault_rules: Vec<String>,
+    /// what each of them does to a message, in words
+    #[serde(default)]
+    pub fault_does: Vec<String>,
     /// from when on no fault acts any more, in nanoseconds
     #[serde(default)]
     pub calm_ns: u64,

@@ -72,45 +72,36 @@ pub struct Product {
 /// What the target declares about its own rules. A checker reads these; it assumes none of them. What a history leaves out was
 /// not declared: a word is then empty, and no rule that rests on it is judged.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default = "Policies::undeclared")]
 pub struct Policies {
     /// `on_ship`: capture when units leave (or are collected)
-    #[serde(default)]
     pub capture: String,
     /// `on_inspection`: refund when returned goods were inspected
-    #[serde(default)]
     pub refund: String,
     /// `net`: of an exchange only the difference moves: what the new goods cost more is captured with the first of their parcels,
     /// what they cost less is refunded on inspection
-    #[serde(default = "net")]
     pub exchange: String,
     /// `fifo`: who waits longest for a SKU is served first, whole lines only if `backorder_partial` is false
-    #[serde(default)]
     pub backorder: String,
     pub backorder_partial: bool,
-    /// `cumulative`: the n-th unit of a line is worth round(n/qty * line) - round((n-1)/qty * line)
+    /// `cumulative`: the n-th unit of a line is worth round(n/qty * line) - round((n-1)/qty * line); under any other a cent a unit is open
     pub rounding: String,
     pub pickup_hold_s: u64,
     pub node_accept_sla_s: u64,
     /// what `ok` to a whole CancelOrder promises: `done`, the order is cancelled; or `accepted`, it is being tried. `pending` is always the latter.
-    #[serde(default = "accepted")]
     pub cancel_ok: String,
     /// `fewest_nodes`: where one node can bring all that an order has shipped, no second one is asked; anything else promises nothing
-    #[serde(default)]
     pub split: String,
     /// `nearest`: of nodes that can bring everything, one in the shopper's region before any other; anything else promises nothing
-    #[serde(default)]
     pub region: String,
-}
-
-/// What a record promises whose header does not say what `ok` to a cancellation means: nothing.
-fn accepted() -> String {
-    "accepted".into()
-}
-
-// histories from before the policy was declared were all made under it
-fn net() -> String {
-    "net".into()
+    /// a new order is not released for so long
+    pub remorse_hold_s: u64,
+    /// the target's own work, in time (0: no promise): what is paid, screened and reserved goes to its node,
+    pub release_within_s: u64,
+    /// what left is captured,
+    pub capture_within_s: u64,
+    /// returned goods that were inspected are refunded. A quarter of an hour is several tries of a call; assumed.
+    pub refund_within_s: u64,
 }
 
 impl Default for Policies {
@@ -118,7 +109,7 @@ impl Default for Policies {
         Policies {
             capture: "on_ship".into(),
             refund: "on_inspection".into(),
-            exchange: net(),
+            exchange: "net".into(),
             backorder: "fifo".into(),
             backorder_partial: false,
             rounding: "cumulative".into(),
@@ -127,15 +118,32 @@ impl Default for Policies {
             cancel_ok: "done".into(),
             split: "fewest_nodes".into(),
             region: "nearest".into(),
+            remorse_hold_s: 0,
+            release_within_s: 900,
+            capture_within_s: 900,
+            refund_within_s: 900,
         }
     }
 }
 
 impl Policies {
-    /// What is known of a target that declares nothing.
+    /// What is known of a target that declares nothing: it promised nothing. Exchanges that net and cumulative rounding are taken for granted.
     fn undeclared() -> Policies {
         let none = String::new;
-        Policies { capture: none(), refund: none(), backorder: none(), ..Policies::default() }
+        Policies {
+            capture: none(),
+            refund: none(),
+            backorder: none(),
+            pickup_hold_s: 0,
+            node_accept_sla_s: 0,
+            cancel_ok: "accepted".into(),
+            split: none(),
+            region: none(),
+            release_within_s: 0,
+            capture_within_s: 0,
+            refund_within_s: 0,
+            ..Policies::default()
+        }
     }
 }
 

@@ -42,8 +42,10 @@ pub struct Message {
     pub seq: u32,
     /// version of the routing rules: those that `UpsertNode` brings, or by which a node was chosen; from 1, which the header describes
     pub rule_version: u32,
-    /// id of the message that caused this one
+    /// id of the message that caused this one; of what a timer does, the id of the event or call that started the timer
     pub cause: Id,
+    /// correlation: chosen by the client with the order, and carried by everything that is about it
+    pub corr: Id,
     /// it carries fields that the receiver does not know: a newer sender wrote it
     pub drift: bool,
     pub lines: Lines,
@@ -71,6 +73,7 @@ impl Message {
             rule_version: 0,
             cause: Id::NONE,
             drift: false,
+            corr: Id::NONE,
             lines: Lines::new(),
             body: None,
         }

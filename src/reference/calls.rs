@@ -63,7 +63,7 @@ impl Reference {
         if self.calls.contains_key(&key) {
             return;
         }
-        let mut msg = Message { key, order: oid.order(), ..Message::new(Op::NotificationSend, Id::NONE) };
+        let mut msg = Message { key, corr: self.correlation(oid), order: oid.order(), ..Message::new(Op::NotificationSend, Id::NONE) };
         fill(&mut msg);
         self.calls.insert(key, PendingCall { msg, attempt: 0, waiting: false });
         self.send_attempt(key);
@@ -87,6 +87,11 @@ impl Reference {
             m.code = template;
             m.ret = ret;
         });
+    }
+
+    /// The id of the latest attempt of a call that has no answer yet.
+    pub(super) fn attempt_of(&self, key: Id) -> Id {
+        self.calls.get(&key).map_or(Id::NONE, |call| call.msg.id)
     }
 
     fn send_attempt(&mut self, key: Id) {
@@ -145,6 +150,11 @@ impl Reference {
             }
             self.send_attempt(new_key);
             return;
+        }
+        if self.has(Defect::CorrelationLostOnRetry)
+            && let Some(call) = self.calls.get_mut(&key)
+        {
+            call.msg.corr = Id::NONE;
         }
         if self.has(Defect::ReleaseUnderNewId)
             && kind == Kind::Release as u8

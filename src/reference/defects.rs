@@ -72,7 +72,7 @@ defects! {
     RefusedCancelHappens = "refused-cancel-happens": "a cancellation is answered with an error and carried out all the same", caught by ["REJECT_INERT"], seen in "saleor #2897";
     RefundOnCancel = "refund-on-cancel": "a cancelled order is refunded what was only authorized, in place of a void", caught by ["REFUND_WITHIN_CAPTURED"], seen in "mollie/Shopware6 PR 1445";
     ShortPickCapturedInFull = "short-pick-captured-in-full": "a parcel that left with fewer units than were asked for is charged in full", caught by ["CAPTURE_WITHIN_SHIPPED"], seen in "invoices made from what was released";
-    CapturedBeforeShipped = "captured-before-shipped": "a capture is announced when it is asked for, ahead of the parcel that it is for", caught by ["PRECEDENCE", "EXPECTATION"], seen in "Shopify/shopify-app-js #603";
+    CapturedBeforeShipped = "captured-before-shipped": "the event of a capture is published, as of now, before that of the parcel it pays for", caught by ["PRECEDENCE"], seen in "shopify-app-js #603";
     CaptureAtRelease = "capture-at-release": "money is taken when a node is told to start, not when goods leave", caught by ["CAPTURE_WITHIN_SHIPPED"], seen in "capture on fulfillment where the policy is capture on shipment";
     DeclineIgnored = "decline-ignored": "an order whose authorization was declined goes on as if it were paid", caught by ["PAID_BEFORE_RELEASE"], seen in "any answer with status 200 taken for a yes";
     AuthorizeUnderNewKey = "authorize-under-new-key": "an authorization that is tried again goes out under a new idempotency key", caught by ["AUTH_ONCE"], seen in "x402-foundation/x402 #3438";
@@ -89,6 +89,15 @@ defects! {
     ZeroQuantityIgnored = "zero-quantity-ignored": "a level of 0 in a snapshot is taken for an empty field, and the old level stays", caught by ["FEED_TRACKED", "NO_OVERSELL", "STOCK_CONSERVED"], seen in "PrestaShop PR 3882, woocommerce #19574";
     FeedAtFirstNode = "feed-at-first-node": "an inventory delta is booked at the first node, whichever it names", caught by ["FEED_TRACKED", "NO_OVERSELL", "STOCK_CONSERVED"], seen in "milady-ai/milady PR 1841";
     CallbackMemoryExpires = "callback-memory-expires": "which callbacks were dealt with is forgotten after two weeks: an inspection told again refunds again", caught by ["REPLAY_EQUAL"], seen in "saleor/apps #2446, ps_checkout PR 331";
+    CorrelationLostOnRetry = "correlation-lost-on-retry": "a partner call that is tried again goes out without its correlation id", caught by ["TRACEABLE"], seen in "resilience4j #1900";
+    CauseOfAnotherOrder = "cause-of-another-order": "the context of a worker survives its order: every third order's captures name the message that placed another one", caught by ["TRACEABLE"], seen in "soluvas-web #36";
+    PhantomEvent = "phantom-event": "tracking news of every third order is published under a fulfillment of the order before it", caught by ["NO_PHANTOM"], seen in "shipperhq/module-shipping-tracker PR 9";
+    StateQueryStale = "state-query-stale": "what is answered to GetOrder misses refunds, though their events went out", caught by ["STATE_AGREEMENT"], seen in "saleor #17098";
+    SlowReleaseAfterHold = "slow-release-after-hold": "nothing wakes up at the end of a remorse hold: the order goes on when the next message of any order comes", caught by ["PROGRESS"], seen in "woocommerce #22206, #30682";
+    ReplyNotIdempotent = "reply-not-idempotent": "a request that was carried out is answered with a conflict when it comes again under its key", caught by ["REPLY_IDEMPOTENT"], seen in "medusa #1887";
+    CaptureAnnouncedTwice = "capture-announced-twice": "one capture is published as two events", caught by ["PARTNER_AGREEMENT"], seen in "pinelab-vendure-plugins #620";
+    LateNewsDowngrades = "late-news-downgrades": "news of a node that is overtaken by later news is published all the same", caught by ["PRECEDENCE"], seen in "nearmerch #214";
+    RefundAnnouncedInFull = "refund-announced-in-full": "the event of a partial refund states everything that was captured", caught by ["PARTNER_AGREEMENT"], seen in "SmartStoreNET #377";
 }
 
 impl Defect {

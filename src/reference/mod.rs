@@ -76,18 +76,19 @@ impl Default for Settings {
     }
 }
 
-/// After a restart others have so long to repeat what nobody heard: longer than senders wait between two attempts.
-const PATIENCE: Span = Span::from_mins(15);
+/// After a restart others have so long to repeat what nobody heard: longer than senders wait between two attempts, and shorter than
+/// the time in which what is due must be done (`release_within_s`).
+const PATIENCE: Span = Span::from_mins(10);
 
-/// Something due by itself. Ordered by content, so that simultaneous timers fire in one order.
+/// Something due by itself, with the event that set it where one did. Ordered by content, so that simultaneous timers fire in one order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
-    LateReserve(Oid),
-    LateRelease(Fid),
+    LateReserve(Oid, Id),
+    LateRelease(Fid, Id),
     RulesReload,
-    Remorse(Oid),
-    AcceptSla(Fid),
-    PickupHold(Fid),
+    Remorse(Oid, Id),
+    AcceptSla(Fid, Id),
+    PickupHold(Fid, Id),
     CallTimeout(Id, u32),
     CallRetry(Id, u32),
 }
@@ -122,6 +123,10 @@ pub struct Reference {
     next_id: u64,
     now: Timestamp,
     cause: Id,
+    /// the order placed last, and its message: only a defect looks at it
+    before: (OrderNo, Id),
+    /// holds that are over and that nobody saw to: only a defect leaves any here
+    overslept: Vec<(Oid, Id)>,
     out: Vec<Effect>,
 }
 
@@ -150,6 +155,8 @@ impl Reference {
             next_id: 0,
             now: Timestamp::ZERO,
             cause: Id::NONE,
+            before: (OrderNo::NONE, Id::NONE),
+            overslept: Vec::new(),
             out: Vec::new(),
         }
     }
@@ -159,8 +166,12 @@ impl Reference {
         self.now = now;
         match input {
             Input::Message(msg) => {
+                self.oversleep();
                 self.cause = msg.id;
                 self.on_message(&msg);
+                if msg.op == Op::PlaceOrder {
+                    self.before = (msg.order, msg.id);
+                }
             }
             Input::Answer { msg, outcome } => {
                 self.cause = msg.id;
@@ -178,21 +189,31 @@ impl Reference {
     /// Does everything that is due at `now`.
     pub fn wake(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.now = now;
-        self.cause = Id::NONE;
         while self.timers.next_at().is_some_and(|at| at <= now) {
             let Some((_, timer)) = self.timers.pop() else { break };
-            let deadline = matches!(timer, Timer::Remorse(_) | Timer::AcceptSla(_) | Timer::PickupHold(_));
+            let deadline = matches!(timer, Timer::Remorse(..) | Timer::AcceptSla(..) | Timer::PickupHold(..));
             if deadline && now < self.patient_until {
                 self.timers.push(self.patient_until, timer);
                 continue;
             }
+            // what a timer does names what started it: an event, or the attempt of a call
+            self.cause = match timer {
+                Timer::LateReserve(_, event)
+                | Timer::LateRelease(_, event)
+                | Timer::Remorse(_, event)
+                | Timer::AcceptSla(_, event)
+                | Timer::PickupHold(_, event) => event,
+                Timer::RulesReload => Id::NONE,
+                Timer::CallTimeout(key, _) | Timer::CallRetry(key, _) => self.attempt_of(key),
+            };
             match timer {
-                Timer::LateReserve(oid) => self.on_late_reserve(oid),
-                Timer::LateRelease(fid) => self.on_late_release(fid),
+                Timer::LateReserve(oid, _) => self.on_late_reserve(oid),
+                Timer::LateRelease(fid, allocated) => self.on_late_release(fid, allocated),
                 Timer::RulesReload => self.reload_rules(),
-                Timer::Remorse(oid) => self.on_remorse_over(oid),
-                Timer::AcceptSla(fid) => self.on_accept_overdue(fid),
-                Timer::PickupHold(fid) => self.on_pickup_overdue(fid),
+                Timer::Remorse(oid, event) if self.has(Defect::SlowReleaseAfterHold) => self.overslept.push((oid, event)),
+                Timer::Remorse(oid, _) => self.on_remorse_over(oid),
+                Timer::AcceptSla(fid, _) => self.on_accept_overdue(fid),
+                Timer::PickupHold(fid, _) => self.on_pickup_overdue(fid),
                 Timer::CallTimeout(key, attempt) => self.on_call_timeout(key, attempt),
                 Timer::CallRetry(key, attempt) => self.on_call_retry(key, attempt),
             }
@@ -220,6 +241,14 @@ impl Reference {
             self.reserve_again();
         }
         effects.append(&mut self.out);
+    }
+
+    /// What should have been done at the end of a hold, now that something else wakes us.
+    fn oversleep(&mut self) {
+        for (oid, event) in std::mem::take(&mut self.overslept) {
+            self.cause = event;
+            self.on_remorse_over(oid);
+        }
     }
 
     fn on_message(&mut self, msg: &Message) {
@@ -256,7 +285,8 @@ impl Reference {
         let (mut reserved, mut net) = (0, 0);
         for order in all {
             reserved += order.units_held();
-            net += order.captured.0 - order.refunded.0;
+            let refunded = if self.has(Defect::StateQueryStale) { 0 } else { order.refunded.0 };
+            net += order.captured.0 - refunded;
             if order.state_code() != Code::StateCompleted {
                 state = order.state_code();
             }
@@ -280,26 +310,41 @@ impl Reference {
         Id(self.next_id * 2 + 1)
     }
 
-    /// Publishes an event of an order; `fill` says what it is about.
-    fn event(&mut self, oid: Oid, op: Op, fill: impl FnOnce(&mut Message)) {
+    /// The client's correlation id of an order.
+    fn correlation(&self, oid: Oid) -> Id {
+        self.orders.get(&oid).map_or(Id::NONE, |order| order.corr)
+    }
+
+    /// Publishes an event of an order; `fill` says what it is about. Returns its id.
+    fn event(&mut self, oid: Oid, op: Op, fill: impl FnOnce(&mut Message)) -> Id {
         let order = oid.order();
         let seq = self.event_seq.entry(order).or_insert(0);
         *seq += 1;
         let seq = *seq;
-        let mut msg = Message { seq, cause: self.cause, ..Message::of_order(op, self.fresh_id(), order) };
+        let id = self.fresh_id();
+        let mut msg = Message { seq, cause: self.cause, corr: self.correlation(oid), ..Message::of_order(op, id, order) };
         fill(&mut msg);
+        if self.has(Defect::CauseOfAnotherOrder) && op == Op::PaymentCaptured && order.0.is_multiple_of(3) && self.before.0 != order {
+            msg.cause = self.before.1;
+        }
+        if self.has(Defect::CaptureAnnouncedTwice) && op == Op::PaymentCaptured {
+            let again = Message { seq: seq + 1, id: self.fresh_id(), ..msg.clone() };
+            self.event_seq.insert(order, seq + 1);
+            self.out.push(Effect::Event(again));
+        }
         if self.has(Defect::CapturedEventLost) && op == Op::PaymentCaptured && order.0 % 3 == 1 {
             // the transaction committed, the publish that followed it did not: nothing is sent, and the next event takes the number
             if let Some(seq) = self.event_seq.get_mut(&order) {
                 *seq -= 1;
             }
-            return;
+            return id;
         }
         if self.has(Defect::DeliveredEventLost) && op == Op::ShipmentDelivered {
             // here the number is used up: a gap is left
-            return;
+            return id;
         }
         self.out.push(Effect::Event(msg));
+        id
     }
 }
 

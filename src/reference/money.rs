@@ -157,6 +157,10 @@ impl Reference {
                 }
             };
             order.captures[at].asked = true;
+            if self.has(Defect::CapturedBeforeShipped) {
+                let (fid, ret, amount) = (due.fid, due.ret, due.amount);
+                self.event(oid, Op::PaymentCaptured, |m| (m.pay, m.amount, m.fulfillment, m.ret) = (pay, amount, fid, ret));
+            }
             self.call(oid, Kind::Capture, due.n, |m| {
                 m.op = Op::PaymentCapture;
                 m.pay = pay;
@@ -275,6 +279,7 @@ impl Reference {
     }
 
     pub(super) fn on_refunded(&mut self, oid: Oid, n: u32, ret_id: Id, pay: Id, amount: Money, yes: bool) {
+        let full = self.has(Defect::RefundAnnouncedInFull);
         let Some(order) = self.orders.get_mut(&oid) else { return };
         if !yes {
             order.exception = true;
@@ -285,7 +290,8 @@ impl Reference {
         if let Some(ret) = order.returns.iter_mut().find(|ret| ret.ret == ret_id) {
             ret.refund_done += amount;
         }
-        self.event(oid, Op::PaymentRefunded, |m| (m.pay, m.amount, m.ret) = (pay, amount, ret_id));
+        let stated = if full { order.captured } else { amount };
+        self.event(oid, Op::PaymentRefunded, |m| (m.pay, m.amount, m.ret) = (pay, stated, ret_id));
         self.notify(oid, n, Code::NoteRefunded, ret_id);
         if self.orders.get(&oid).is_some_and(|order| order.status != Status::Rejected) {
             self.advance(oid);

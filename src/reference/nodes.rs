@@ -30,6 +30,18 @@ impl Reference {
         if self.has(Defect::StatusDowngrade) && open && matches!(stage, Stage::Shipped | Stage::Delivered) && told < stage {
             return self.fall_back(oid, n, told);
         }
+        if self.has(Defect::LateNewsDowngrades) && stage <= Stage::Delivered {
+            let told = match msg.op {
+                Op::CbNodeAccepted => Some((Stage::Accepted, Op::FulfillmentAccepted)),
+                Op::CbNodePicked => Some((Stage::Picked, Op::FulfillmentPicked)),
+                Op::CbNodePacked => Some((Stage::Packed, Op::FulfillmentPacked)),
+                _ => None,
+            };
+            if let Some((_, op)) = told.filter(|(told, _)| *told < stage) {
+                self.fulfillment_event(oid, n, op);
+                return (Outcome::Ok, Code::None);
+            }
+        }
         match msg.op {
             Op::CbNodeAccepted if live => self.catch_up(oid, n, Stage::Accepted),
             Op::CbNodePicked if live => self.catch_up(oid, n, Stage::Picked),
@@ -101,9 +113,9 @@ impl Reference {
                 _ => return,
             };
             f.stage = next;
-            self.fulfillment_event(oid, n, op);
+            let event = self.fulfillment_event(oid, n, op);
             if next == Stage::Released && to == Stage::Released {
-                self.await_acceptance(oid, n);
+                self.await_acceptance(oid, n, event);
             }
         }
     }
@@ -115,13 +127,13 @@ impl Reference {
         }
     }
 
-    pub(super) fn await_acceptance(&mut self, oid: Oid, n: usize) {
+    pub(super) fn await_acceptance(&mut self, oid: Oid, n: usize, since: Id) {
         let Some(f) = self.fulfillment(oid, n) else { return };
         let (fid, due) = (f.fid, self.accept_by(f.node));
         if let Some(f) = self.fulfillment_mut(oid, n) {
             f.accept_by = due;
         }
-        self.timers.push(due, Timer::AcceptSla(fid));
+        self.timers.push(due, Timer::AcceptSla(fid, since));
     }
 
     /// When a node must have accepted: the agreed time, counted in its opening hours.
@@ -178,9 +190,9 @@ impl Reference {
         }
         f.stage = Stage::Ready;
         let fid = f.fid;
-        self.fulfillment_event(oid, n, Op::FulfillmentReady);
+        let ready = self.fulfillment_event(oid, n, Op::FulfillmentReady);
         self.notify(oid, n as u32, Code::NoteReady, Id::NONE);
-        self.timers.push(self.now + Span::from_secs(self.estate.policies.pickup_hold_s), Timer::PickupHold(fid));
+        self.timers.push(self.now + Span::from_secs(self.estate.policies.pickup_hold_s), Timer::PickupHold(fid, ready));
     }
 
     fn on_shipped(&mut self, oid: Oid, n: usize, left: &Lines) {

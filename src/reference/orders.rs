@@ -4,7 +4,7 @@ use super::calls::Kind;
 use super::sourcing::{Pick, Want};
 use super::state::{Fulfillment, LineState, Oid, OrderState, Screen, Stage, Status, Units};
 use super::{Defect, Reference, Timer};
-use crate::model::{Code, Fid, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, NodeId, Op, Order, OrderLine, Outcome, SkuId};
+use crate::model::{Code, Fid, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, NodeId, Op, Order, OrderLine, OrderNo, Outcome, SkuId};
 use crate::sim::Span;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Reference {
             };
             if !forgotten {
                 let Some(first) = self.orders.get(&Oid::new(msg.order, 0)) else { return (Outcome::Error, Code::None) };
-                if *first.order != *body {
+                if *first.order != *body || self.has(Defect::ReplyNotIdempotent) {
                     if self.has(Defect::KeyConflictOverwrites) {
                         return self.overwrite(Oid::new(msg.order, 0), &body);
                     }
@@ -73,6 +73,7 @@ impl Reference {
         let ships = lines.iter().any(|line| line.fulfil == Fulfil::Ship);
         let total = body.total();
         let order = OrderState {
+            corr: msg.corr,
             cancels: SmallVec::new(),
             accepted_at: self.now,
             status: Status::Open,
@@ -115,11 +116,11 @@ impl Reference {
             return (Outcome::Rejected, Code::OutOfStock);
         }
         self.orders.insert(oid, order);
-        self.event(oid, Op::OrderAccepted, |m| m.amount = total);
-        self.promise(oid, &wants, &picks);
+        let accepted = self.event(oid, Op::OrderAccepted, |m| m.amount = total);
+        self.promise(oid, &wants, &picks, accepted);
         if let Some(hold) = self.settings.remorse_hold {
-            self.event(oid, Op::OrderHeld, |m| m.code = Code::HoldRemorse);
-            self.timers.push(self.now + hold, Timer::Remorse(oid));
+            let held = self.event(oid, Op::OrderHeld, |m| m.code = Code::HoldRemorse);
+            self.timers.push(self.now + hold, Timer::Remorse(oid, held));
         }
         if total > Money::ZERO {
             self.authorize(oid, total);
@@ -145,7 +146,7 @@ impl Reference {
             }
         }
         let picks = self.source_new(body.ship_to, &wants);
-        self.promise(oid, &wants, &picks);
+        self.promise(oid, &wants, &picks, Id::NONE);
         self.advance(oid);
         (Outcome::Ok, Code::None)
     }
@@ -169,12 +170,12 @@ impl Reference {
         }
     }
 
-    fn placed_since(&self, order: crate::model::OrderNo) -> usize {
+    fn placed_since(&self, order: OrderNo) -> usize {
         let Some(known) = self.orders.get(&Oid::new(order, 0)) else { return 0 };
         self.orders.values().filter(|other| other.accepted_at > known.accepted_at).count()
     }
 
-    fn is_old(&self, order: crate::model::OrderNo) -> bool {
+    fn is_old(&self, order: OrderNo) -> bool {
         self.orders.get(&Oid::new(order, 0)).is_some_and(|known| self.now.since(known.accepted_at) > Span::from_hours(1))
     }
 
@@ -183,11 +184,11 @@ impl Reference {
         self.source(region, wants, &|_, sku| self.backlog.is_waited_for(sku))
     }
 
-    /// Reserves what was picked and puts the rest on the backlog.
-    pub(super) fn promise(&mut self, oid: Oid, wants: &[Want], picks: &[Pick]) {
+    /// Reserves what was picked and puts the rest on the backlog. `taken_on` is the event that began it.
+    pub(super) fn promise(&mut self, oid: Oid, wants: &[Want], picks: &[Pick], taken_on: Id) {
         if self.has(Defect::CheckThenReserve) && !picks.is_empty() {
             // the look was taken; the write comes a moment later
-            self.timers.push(self.now + LATE_RESERVE, Timer::LateReserve(oid));
+            self.timers.push(self.now + LATE_RESERVE, Timer::LateReserve(oid, taken_on));
             self.late_picks.entry(oid).or_default().extend_from_slice(picks);
         } else {
             self.commit_picks(oid, picks);
@@ -335,27 +336,27 @@ impl Reference {
             }
         }
         for n in made {
-            self.fulfillment_event(oid, n, Op::FulfillmentAllocated);
+            let allocated = self.fulfillment_event(oid, n, Op::FulfillmentAllocated);
             if self.has(Defect::NoPerOrderLock) {
-                self.timers.push(self.now + LATE_RELEASE, Timer::LateRelease(oid.fulfillment(n)));
+                self.timers.push(self.now + LATE_RELEASE, Timer::LateRelease(oid.fulfillment(n), allocated));
             } else {
-                self.release(oid, n);
+                self.release(oid, n, allocated);
             }
         }
     }
 
     /// The node hears of the fulfillment now, whatever became of the order meanwhile.
-    pub(super) fn on_late_release(&mut self, fid: Fid) {
+    pub(super) fn on_late_release(&mut self, fid: Fid, allocated: Id) {
         let (oid, n) = Oid::of(fid);
-        self.release(oid, n);
+        self.release(oid, n, allocated);
     }
 
-    fn release(&mut self, oid: Oid, n: usize) {
+    fn release(&mut self, oid: Oid, n: usize, allocated: Id) {
         let Some(f) = self.fulfillment_mut(oid, n) else { return };
         f.release_sent = true;
         let (fid, node, ret) = (f.fid, f.node, f.ret);
         // a release that is never confirmed does not wait for ever either
-        self.await_acceptance(oid, n);
+        self.await_acceptance(oid, n, allocated);
         let Some(f) = self.fulfillment(oid, n) else { return };
         let mut lines = fulfillment_lines(f);
         if self.has(Defect::SplitReleasesWholeLine) {
@@ -383,15 +384,18 @@ impl Reference {
         self.orders.get_mut(&oid)?.fulfillments.get_mut(n)
     }
 
-    pub(super) fn fulfillment_event(&mut self, oid: Oid, n: usize, op: Op) {
-        let Some(f) = self.fulfillment(oid, n) else { return };
-        let (fid, node, ret, lines) = (f.fid, f.node, f.ret, fulfillment_lines(f));
+    pub(super) fn fulfillment_event(&mut self, oid: Oid, n: usize, op: Op) -> Id {
+        let Some(f) = self.fulfillment(oid, n) else { return Id::NONE };
+        let (mut fid, node, ret, lines) = (f.fid, f.node, f.ret, fulfillment_lines(f));
+        if self.has(Defect::PhantomEvent) && op == Op::ShipmentInTransit && oid.order().0.is_multiple_of(3) {
+            fid = Oid::new(OrderNo(oid.order().0 - 1), 0).fulfillment(n);
+        }
         self.event(oid, op, |m| {
             m.fulfillment = fid;
             m.node = node;
             m.ret = ret;
             m.lines = lines;
-        });
+        })
     }
 
     /// Gives promised units of some lines back: to the backlog first, then to anybody.

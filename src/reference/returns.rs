@@ -121,9 +121,9 @@ impl Reference {
                 ret.paid = difference <= Money::ZERO;
             }
         }
-        self.event(oid, Op::ExchangeCreated, |m| (m.ret, m.amount, m.lines) = (msg.ret, difference, lines));
+        let created = self.event(oid, Op::ExchangeCreated, |m| (m.ret, m.amount, m.lines) = (msg.ret, difference, lines));
         self.event(oid, Op::ReturnAuthorized, |m| (m.ret, m.lines) = (msg.ret, msg.lines.clone()));
-        self.promise(oid, &wants, &picks);
+        self.promise(oid, &wants, &picks, created);
         if msg.code == Code::Advance {
             self.pay_difference(oid, msg.ret);
         }

@@ -183,6 +183,7 @@ pub enum Status {
 #[derive(Clone, Debug)]
 pub struct OrderState {
     pub order: Arc<Order>,
+    pub corr: Id,
     /// idempotency keys of cancellations that were dealt with, and whether they were refused
     pub cancels: SmallVec<[(Id, bool); 1]>,
     pub accepted_at: Timestamp,

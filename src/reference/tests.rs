@@ -302,5 +302,5 @@ fn after_a_restart_a_deadline_of_others_has_patience() {
         }
         reference.now.0 / Span::from_mins(1).0
     };
-    assert_eq!((ends(None), ends(Some(5)), ends(Some(120))), (30, 30, 135));
+    assert_eq!((ends(None), ends(Some(5)), ends(Some(120))), (30, 30, 130));
 }

@@ -18,6 +18,12 @@ pub struct RunReport {
     /// stopped before its end: what was recorded is judged and kept
     pub partial: bool,
     pub cases: Vec<CaseReport>,
+    /// every check over all cases: how often it judged, could not, passed only thanks to an excuse, failed
+    #[serde(default)]
+    pub checks: Vec<CheckResult>,
+    /// checks that never had anything to judge, and outcomes that a scenario allows and that never came true
+    #[serde(default)]
+    pub never_exercised: Vec<String>,
     /// over all cases
     pub totals: Measures,
     /// real seconds the run took
@@ -67,6 +73,9 @@ pub struct CaseReport {
     pub findings_total: u64,
     /// how late claims of the target are heard, and what the judge makes of it
     pub publish_lag: LagReport,
+    /// outcomes that the scenario allows, with how many orders each came true for
+    #[serde(default)]
+    pub outcomes: std::collections::BTreeMap<String, u64>,
     /// how often each fault rule acted
     pub faults_fired: std::collections::BTreeMap<String, u64>,
     pub entries: u64,
@@ -82,6 +91,10 @@ pub struct CaseReport {
 }
 
 impl CaseReport {
+    /// Checks that passed only thanks to an excuse.
+    pub fn excused(&self) -> u64 {
+        self.checks.iter().map(|check| check.excused).sum()
+    }
     /// Orders that were really placed: none where the case makes no sense.
     pub fn orders_run(&self) -> u64 {
         if self.verdict == Verdict::NotApplicable { 0 } else { u64::from(self.orders) * u64::from(self.seeds) }
@@ -127,7 +140,7 @@ impl LagReport {
 }
 
 /// A finding with the story that proves it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FindingReport {
     pub check: String,
     /// `O17`, or empty
@@ -136,9 +149,24 @@ pub struct FindingReport {
     pub expected: String,
     /// the entries that prove it, in order
     pub evidence: Vec<TimelineRow>,
-    /// the fault rules that acted on this order
+    /// the fault rules that acted on this order: on what, when, and what they did
     pub faults: Vec<String>,
+    /// what partners' books and shelves have for the order against what the target says
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub books: Vec<BookRow>,
+    /// the whole story of the order; with the first finding of an order, for the first few orders of a case
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub story: Vec<TimelineRow>,
     pub reproduce: String,
+}
+
+/// One sum of an order on both sides.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BookRow {
+    /// `captured`, `shipped units`, ..
+    pub what: String,
+    pub facts: String,
+    pub claims: String,
 }
 
 /// One line of a timeline: facts on one side, claims on the other, faults inline.

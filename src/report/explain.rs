@@ -1,8 +1,8 @@
 //! The story of an order: what really happened on one side, what the target said on the other, and the faults between.
 
-use super::TimelineRow;
+use super::{BookRow, TimelineRow};
 use crate::history::{Entry, ForeignNames, Header, Kind};
-use crate::model::{Class, Code, Id, LineQty, Op, OrderNo, Outcome};
+use crate::model::{Class, Code, Id, LineQty, Money, Op, OrderNo, Outcome};
 use crate::sim::{Span, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt::Write as _;
@@ -50,16 +50,59 @@ impl<'a> Lens<'a> {
         }
     }
 
-    /// Names of the rules that acted on an order, each once, in the order of acting.
-    pub fn faults_of(&self, entries: &[Entry], order: OrderNo) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for entry in of_order(entries, order).filter(|entry| entry.kind == Kind::Fault) {
-            let name = self.rule(entry);
-            if !names.contains(&name) {
-                names.push(name);
-            }
+    /// What fault rules did to an order, in the order of acting: on what, when, and what became of it. Where there were many, those
+    /// nearest to what is marked.
+    pub fn faults_of(&self, entries: &[Entry], order: OrderNo, marked: &[u64]) -> Vec<String> {
+        const MOST: usize = 6;
+        let mut acts: Vec<&Entry> = of_order(entries, order).filter(|entry| entry.kind == Kind::Fault).collect();
+        let all = acts.len();
+        acts.sort_by_key(|act| (marked.iter().map(|n| n.abs_diff(act.n)).min(), act.n));
+        acts.truncate(MOST);
+        acts.sort_by_key(|act| act.n);
+        let one = |entry: &&Entry| {
+            let did = self.did(entry).map_or(String::new(), |did| format!(": {did}"));
+            format!("`{}` on {} at {} (entry {}){did}", self.rule(entry), entry.msg.op, entry.at, entry.n)
+        };
+        let mut told: Vec<String> = acts.iter().map(one).collect();
+        if all > MOST {
+            told.push(format!("{} more", all - MOST));
         }
-        names
+        told
+    }
+
+    /// What the rule of a fault entry makes of a message.
+    fn did(&self, entry: &Entry) -> Option<&str> {
+        self.header.fault_does.get((entry.msg.seq as usize).wrapping_sub(1)).map(String::as_str)
+    }
+
+    /// What partners' books and shelves have for an order against what the target says; what is nothing on both sides is left out.
+    pub fn books(&self, entries: &[Entry], order: OrderNo) -> Vec<BookRow> {
+        const MONEY: [(&str, Op, &[Op]); 4] = [
+            ("authorized", Op::PaymentAuthorize, &[Op::PaymentAuthorized, Op::PaymentReauthorized]),
+            ("captured", Op::PaymentCapture, &[Op::PaymentCaptured]),
+            ("voided", Op::PaymentVoid, &[Op::PaymentVoided]),
+            ("refunded", Op::PaymentRefund, &[Op::PaymentRefunded]),
+        ];
+        const UNITS: [(&str, &[Op], &[Op]); 3] = [
+            ("units released to nodes", &[Op::NodeRelease], &[Op::FulfillmentReleased]),
+            ("units shipped", &[Op::CbNodeShipped, Op::CbNodeCollected], &[Op::ShipmentShipped, Op::FulfillmentPickedUp]),
+            ("units returned", &[Op::CbNodeInspected], &[Op::ReturnInspected]),
+        ];
+        let mut heard: FxHashSet<Id> = FxHashSet::default();
+        let facts: Vec<&Entry> = entries.iter().filter(|e| e.msg.order == order && e.kind == Kind::Fact).collect();
+        let claims = entries.iter().filter(|e| e.msg.order == order && e.kind == Kind::Event && (e.msg.id.is_none() || heard.insert(e.msg.id)));
+        let claims: Vec<&Entry> = claims.collect();
+        let money = |of: &[&Entry], ops: &[Op]| -> i64 { of.iter().filter(|e| ops.contains(&e.msg.op)).map(|e| e.msg.amount.0).sum() };
+        let units = |of: &[&Entry], ops: &[Op]| -> i64 {
+            of.iter().filter(|e| ops.contains(&e.msg.op)).flat_map(|e| e.msg.lines.iter()).map(|q| i64::from(q.qty)).sum()
+        };
+        let row = |what: &str, facts: String, claims: String| BookRow { what: what.into(), facts, claims };
+        let sums = MONEY.iter().map(|(what, fact, ops)| {
+            let (facts, claims) = (Money(money(&facts, &[*fact])), Money(money(&claims, ops)));
+            row(what, facts.to_string(), claims.to_string())
+        });
+        let counts = UNITS.iter().map(|(what, fact, ops)| row(what, units(&facts, fact).to_string(), units(&claims, ops).to_string()));
+        sums.chain(counts).filter(|row| [&row.facts, &row.claims].into_iter().any(|sum| sum != "0" && sum != "0.00")).collect()
     }
 
     fn rule(&self, entry: &Entry) -> String {
@@ -145,7 +188,8 @@ impl<'a> Lens<'a> {
                 let on = if entry.msg.cause.is_some() { entry.msg.cause } else { entry.msg.key };
                 let message = if on.is_some() { format!(" message {}", self.id(on)) } else { String::new() };
                 let op = if op.class() == Class::Mark { "" } else { op.name() };
-                format!("fault `{}` acted on {op}{message}", self.rule(entry))
+                let did = self.did(entry).map_or(String::new(), |did| format!(": {did}"));
+                format!("fault `{}` acted on {op}{message}{did}", self.rule(entry))
             }
             (_, Op::MarkCalm) => "calm: no fault acts any more".into(),
             (_, Op::MarkRest) => "rest: nothing is pending".into(),
@@ -249,15 +293,20 @@ fn of_order(entries: &[Entry], order: OrderNo) -> impl Iterator<Item = &Entry> {
     })
 }
 
-/// Keeps what is marked, then faults, then what stands nearest to something marked; says what was left out.
+/// Keeps what is marked, then faults and others that stand nearest to something marked; says what was left out.
 fn shorten(rows: Vec<TimelineRow>, most: usize) -> Vec<TimelineRow> {
     if rows.len() <= most {
         return rows;
     }
     let places: Vec<usize> = rows.iter().enumerate().filter(|(_, row)| row.marked).map(|(i, _)| i).collect();
-    let distance = |i: usize| places.iter().map(|place| place.abs_diff(i)).min().unwrap_or(i);
+    // a fault tells more than another row at the same distance; but one far from what is marked explains nothing
+    const FAULTS_COUNT_AS_NEARER: usize = 4;
+    let distance = |i: usize| {
+        let rows_between = places.iter().map(|place| place.abs_diff(i)).min().unwrap_or(i);
+        if rows[i].side == "fault" { rows_between / FAULTS_COUNT_AS_NEARER } else { rows_between }
+    };
     let mut ranked: Vec<usize> = (0..rows.len()).collect();
-    ranked.sort_by_key(|&i| (!rows[i].marked, rows[i].side != "fault", distance(i), i));
+    ranked.sort_by_key(|&i| (!rows[i].marked, distance(i), i));
     let keep: FxHashSet<usize> = ranked.into_iter().take(most).collect();
     let mut out: Vec<TimelineRow> = Vec::with_capacity(most * 2);
     let mut skipped = 0;
@@ -285,7 +334,7 @@ fn left_out(near: &TimelineRow, count: usize) -> TimelineRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{LineNo, Message, Money, NodeId, SkuId};
+    use crate::model::{LineNo, Message, NodeId, SkuId};
     use crate::scenario::standard_fixture;
 
     fn header() -> Header {
@@ -332,7 +381,29 @@ mod tests {
                 ("claim", "shipment.shipped 2 A (line 1) #3 (delivered again)", false),
             ]
         );
-        assert_eq!(Lens::new(&header).faults_of(&story(), OrderNo(1)), ["lose-capture-reply"]);
+    }
+
+    #[test]
+    fn faults_say_what_they_did_and_when() {
+        let header = Header { fault_does: vec!["done, answer lost".into()], ..header() };
+        let lens = Lens::new(&header);
+        assert_eq!(
+            lens.faults_of(&story(), OrderNo(1), &[4]),
+            ["`lose-capture-reply` on payment.capture at 00:00:00.500 (entry 2): done, answer lost"]
+        );
+        assert!(lens.timeline(&story(), OrderNo(1), &[])[1].text.ends_with("message 5: done, answer lost"));
+    }
+
+    #[test]
+    fn books_stand_against_claims_and_a_redelivered_claim_counts_once() {
+        let header = header();
+        let mut entries = story();
+        let fact = Message { amount: Money(4800), ..Message::of_order(Op::PaymentCapture, Id(70), OrderNo(1)) };
+        entries.push(entry(8, Kind::Fact, Outcome::None, fact));
+        let books = Lens::new(&header).books(&entries, OrderNo(1));
+        let row = |what: &str| books.iter().find(|row| row.what == what).map(|row| (row.facts.as_str(), row.claims.as_str()));
+        assert_eq!(row("captured"), Some(("48.00", "0.00")));
+        assert_eq!(row("units shipped"), Some(("0", "2")));
     }
 
     #[test]

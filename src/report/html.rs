@@ -2,8 +2,8 @@
 
 use super::grid::{Counts, Grid, kpi_rows, meaning, reasons, seconds, stages_in_order, thousands};
 use super::plots::{Ground, plots};
-use super::{CaseReport, LagReport, RunReport};
-use crate::check::Verdict;
+use super::{BookRow, CaseReport, LagReport, RunReport, TimelineRow};
+use crate::check::{CheckResult, Verdict, invariant};
 use minijinja::value::Serde;
 use minijinja::{Environment, context};
 use serde::Serialize;
@@ -52,9 +52,15 @@ struct FindingView<'a> {
     order: &'a str,
     what: &'a str,
     expected: &'a str,
+    /// what the check claims, in a sentence, and in full
+    rule: &'static str,
+    definition: &'static str,
     faults: String,
+    books: &'a [BookRow],
     rows: Vec<TimelineView<'a>>,
     more_rows: usize,
+    /// the whole story of the order
+    story: Vec<TimelineView<'a>>,
     reproduce: &'a str,
 }
 
@@ -83,6 +89,8 @@ struct CaseView<'a> {
     checks: String,
     /// checks that are not a pass, in words
     troubles: Vec<String>,
+    /// checks that pass only thanks to excuses
+    excused: String,
     findings_href: String,
     findings: String,
     digest: String,
@@ -107,6 +115,18 @@ struct CheckView<'a> {
     faults: String,
     /// the first finding of it that is drawn
     href: String,
+}
+
+#[derive(Serialize)]
+struct TotalView<'a> {
+    name: &'a str,
+    class: &'static str,
+    letter: &'static str,
+    summary: &'static str,
+    judged: String,
+    unknown: String,
+    excused: String,
+    failed: String,
 }
 
 #[derive(Serialize)]
@@ -190,6 +210,9 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             any_hidden => all_findings > findings.len() as u64,
             reasons => Serde(&reasons(&report.cases)),
             groups => Serde(&groups(report, &anchors)),
+            check_totals => Serde(&check_totals(report)),
+            only_thanks => thousands(report.cases.iter().filter(|case| case.verdict == Verdict::Pass && case.excused() > 0).count() as u64),
+            never => Serde(&report.never_exercised),
             latency => Serde(&latency(report)),
             kpis => Serde(&kpis),
             throughput => format!("{:.3}", report.totals.throughput_per_s),
@@ -247,19 +270,6 @@ fn findings(report: &RunReport) -> (Vec<FindingView<'_>>, BTreeMap<usize, String
     for (number, (index, case, finding)) in rounds.take(MOST_FINDINGS).enumerate() {
         let anchor = format!("finding-{}", number + 1);
         anchors.entry(index).or_insert_with(|| anchor.clone());
-        let row = |row: &'_ crate::report::TimelineRow| if row.n == 0 { String::new() } else { row.n.to_string() };
-        let rows = finding.evidence.iter().take(MOST_ROWS).map(|r| TimelineView {
-            n: row(r),
-            at: &r.at,
-            side: &r.side,
-            from: match r.side.as_str() {
-                "sent" => "to target",
-                "call" => "to partner",
-                _ => "",
-            },
-            text: &r.text,
-            marked: r.marked,
-        });
         let view = FindingView {
             anchor,
             case: &case.name,
@@ -268,8 +278,12 @@ fn findings(report: &RunReport) -> (Vec<FindingView<'_>>, BTreeMap<usize, String
             order: &finding.order,
             what: &finding.what,
             expected: &finding.expected,
-            faults: finding.faults.join(", "),
-            rows: rows.collect(),
+            rule: invariant(&finding.check).map_or("", |about| about.summary),
+            definition: invariant(&finding.check).map_or("", |about| about.definition),
+            faults: finding.faults.join("; "),
+            books: &finding.books,
+            rows: story(&finding.evidence[..finding.evidence.len().min(MOST_ROWS)]),
+            story: story(&finding.story),
             more_rows: finding.evidence.len().saturating_sub(MOST_ROWS),
             reproduce: &finding.reproduce,
         };
@@ -278,6 +292,20 @@ fn findings(report: &RunReport) -> (Vec<FindingView<'_>>, BTreeMap<usize, String
     // read by case, though chosen by turns
     views.sort_by_key(|(index, _)| *index);
     (views.into_iter().map(|(_, view)| view).collect(), anchors)
+}
+
+fn story(rows: &[TimelineRow]) -> Vec<TimelineView<'_>> {
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        let from = match row.side.as_str() {
+            "sent" => "to target",
+            "call" => "to partner",
+            _ => "",
+        };
+        let n = if row.n == 0 { String::new() } else { row.n.to_string() };
+        views.push(TimelineView { n, at: &row.at, side: &row.side, from, text: &row.text, marked: row.marked });
+    }
+    views
 }
 
 fn matrix(grid: &Grid, report: &RunReport, anchors: &BTreeMap<usize, String>) -> Vec<RowView> {
@@ -336,6 +364,8 @@ fn case_view<'a>(index: usize, case: &'a CaseReport, anchor: Option<&String>) ->
         Verdict::Unknown => Some(format!("{}: {} undecided", check.name, thousands(check.unknowns))),
         _ => None,
     });
+    let excused: Vec<String> =
+        case.checks.iter().filter(|check| check.excused > 0).map(|check| format!("{} {}", check.name, thousands(check.excused))).collect();
     let faults: Vec<String> = case.faults_fired.iter().map(|(rule, times)| format!("{rule} {}", thousands(*times))).collect();
     CaseView {
         anchor: format!("case-{}", index + 1),
@@ -350,6 +380,7 @@ fn case_view<'a>(index: usize, case: &'a CaseReport, anchor: Option<&String>) ->
         faults: faults.join(", "),
         checks: checks.join(", "),
         troubles: troubles.collect(),
+        excused: excused.join(", "),
         findings_href: anchor.map(|anchor| format!("#{anchor}")).unwrap_or_default(),
         findings: thousands(case.findings_total.max(case.findings.len() as u64)),
         digest: case.digest.clone(),
@@ -357,6 +388,22 @@ fn case_view<'a>(index: usize, case: &'a CaseReport, anchor: Option<&String>) ->
         histories: &case.histories,
         reproduce: &case.reproduce,
     }
+}
+
+fn check_totals(report: &RunReport) -> Vec<TotalView<'_>> {
+    fn view(check: &CheckResult) -> TotalView<'_> {
+        TotalView {
+            name: &check.name,
+            class: class(check.verdict),
+            letter: letter(check.verdict),
+            summary: invariant(&check.name).map_or("", |about| about.summary),
+            judged: thousands(check.activations),
+            unknown: thousands(check.unknowns),
+            excused: thousands(check.excused),
+            failed: thousands(check.failures),
+        }
+    }
+    report.checks.iter().map(view).collect()
 }
 
 fn latency(report: &RunReport) -> Vec<LatencyView> {

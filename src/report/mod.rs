@@ -1,6 +1,7 @@
 //! The report: cases, verdicts, findings, measures and how to reproduce them, as plain data, and the formats that draw it.
 
 mod data;
+mod exercise;
 mod explain;
 mod grid;
 mod html;
@@ -12,7 +13,8 @@ mod proof;
 mod terminal;
 mod write;
 
-pub use data::{CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+pub use data::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+pub use exercise::{checks_over, never_exercised};
 pub use explain::Lens;
 pub use html::to_html;
 pub use json::{run_digest, summary_schema, to_json};

@@ -65,7 +65,7 @@ pub struct Cell {
 
 impl Cell {
     pub fn percent(&self) -> u32 {
-        if self.runs == 0 { 0 } else { (self.failed * 100 + self.runs / 2) / self.runs }
+        (self.failed * 100 + self.runs / 2).checked_div(self.runs).unwrap_or(0)
     }
 }
 

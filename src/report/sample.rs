@@ -1,6 +1,6 @@
 //! A plausible run for tests and for looking at: some six hundred cases, several findings, awkward texts.
 
-use super::{CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+use super::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
 use crate::check::{CheckResult, Verdict};
 use crate::measure::{Kpis, Measures, Quantiles, SeriesPoint};
 use std::collections::BTreeMap;
@@ -66,7 +66,9 @@ fn finding(case: &str, kind: usize) -> FindingReport {
                 row(44, "06:12:51.300", "claim", "payment.captured 48.00 F2 auth 77 #9", false),
                 row(60, "1d+00:00:00.000", "mark", "rest: nothing is pending", false),
             ],
-            faults: vec!["lose-capture-reply".into()],
+            faults: vec!["`lose-capture-reply` on payment.capture at 06:12:40.700 (entry 38): done, answer lost".into()],
+            books: vec![BookRow { what: "captured".into(), facts: "96.00".into(), claims: "48.00".into() }],
+            story: vec![row(11, "00:00:05.000", "sent", "PlaceOrder 2 A, 1 B for 148.00 by web key 1f -> ok after 350ms", false)],
             reproduce,
         },
         1 => FindingReport {
@@ -81,6 +83,7 @@ fn finding(case: &str, kind: usize) -> FindingReport {
             ],
             faults: vec!["reorder-feeds".into(), "duplicate-commands".into()],
             reproduce,
+            ..FindingReport::default()
         },
         _ => FindingReport {
             check: "EXPECTATION".into(),
@@ -93,6 +96,7 @@ fn finding(case: &str, kind: usize) -> FindingReport {
             ],
             faults: vec![],
             reproduce,
+            ..FindingReport::default()
         },
     }
 }
@@ -189,6 +193,8 @@ pub(super) fn run() -> RunReport {
         verdict: cases.iter().map(|case| case.verdict).reduce(Verdict::merge).unwrap_or(Verdict::Unknown),
         partial: false,
         totals: totals(orders),
+        checks: super::checks_over(&cases),
+        never_exercised: super::never_exercised(&cases),
         cases,
         wall_s: 14.7,
     }
@@ -240,6 +246,7 @@ fn case(number: usize, scenario: &str, variant: &str, fault: &str, channel: &str
         checks: checks.collect(),
         findings_total: findings.len() as u64 * 3,
         publish_lag: if ran { LagReport { probes: 3, claims: 30, worst_ms: 40.0, grace_ms: 500.0 } } else { LagReport::default() },
+        outcomes: BTreeMap::from([("order.cancelled".into(), 0), ("order.completed".into(), u64::from(orders))]),
         faults_fired: if ran && fault != "none" { BTreeMap::from([(format!("{fault}-events"), number as u64 % 9 + 1)]) } else { BTreeMap::new() },
         entries: if ran { u64::from(orders) * 61 } else { 0 },
         virtual_s: if ran { 190_000.0 + number as f64 } else { 0.0 },

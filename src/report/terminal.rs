@@ -2,8 +2,8 @@
 
 use super::grid::{Counts, Grid, kpi_rows, reasons, seconds, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
-use super::{CaseReport, FindingReport, LagReport, RunReport, TimelineRow};
-use crate::check::Verdict;
+use super::{BookRow, CaseReport, FindingReport, LagReport, RunReport, TimelineRow};
+use crate::check::{Verdict, invariant};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -20,7 +20,7 @@ pub struct View {
 
 impl Default for View {
     fn default() -> View {
-        View { width: 100, color: false, findings: 8, evidence: 14 }
+        View { width: 100, color: false, findings: 8, evidence: 26 }
     }
 }
 
@@ -41,6 +41,7 @@ pub fn summary(report: &RunReport, view: View) -> String {
     page.findings(report);
     page.undecided(report);
     page.not_applicable(report);
+    page.checks(report);
     page.measures(report);
     page.verdict(report);
     page.out
@@ -136,7 +137,10 @@ impl Page {
         let head = self.paint.verdict(Verdict::Fail, &clean(&finding.check));
         self.line(&format!("\n  {head} {}{order}", clean(case)));
         let width = self.view.width.saturating_sub(16);
-        for (word, text) in [("what", finding.what.clone()), ("expected", finding.expected.clone()), ("faults", finding.faults.join(", "))] {
+        let rule = invariant(&finding.check).map_or("", |about| about.summary);
+        let parts =
+            [("rule", rule.into()), ("what", finding.what.clone()), ("expected", finding.expected.clone()), ("faults", finding.faults.join("; "))];
+        for (word, text) in parts {
             if text.is_empty() {
                 continue;
             }
@@ -151,8 +155,57 @@ impl Page {
         if rows.len() < finding.evidence.len() {
             self.line(&format!("    .. {} more rows", finding.evidence.len() - rows.len()));
         }
+        self.books(&finding.books);
         let label = self.paint.text(DIM, "reproduce");
         self.line(&format!("    {label} {}", clean(&finding.reproduce)));
+    }
+
+    /// Both sides of an order's books; where they differ stands out.
+    fn books(&mut self, books: &[BookRow]) {
+        if books.is_empty() {
+            return;
+        }
+        let head = self.paint.text(DIM, &format!("    {:<24}{:>12}  {:>12}", "books", "facts", "claims"));
+        self.line(&head);
+        for row in books {
+            let text = format!("    {:<24}{:>12}  {:>12}", clean(&row.what), clean(&row.facts), clean(&row.claims));
+            let text = if row.facts == row.claims { text } else { self.paint.text(MARKED, &format!("{text}  differ")) };
+            self.line(&text);
+        }
+    }
+
+    /// How often each check judged, and what was never put to the test.
+    fn checks(&mut self, report: &RunReport) {
+        if report.checks.is_empty() {
+            return;
+        }
+        self.heading("Checks over all cases");
+        let head = self.paint.text(DIM, &format!("  {:<24}{:>12}{:>10}{:>10}{:>10}", "check", "judged", "unknown", "excused", "failed"));
+        self.line(&head);
+        for check in &report.checks {
+            let counts = [check.activations, check.unknowns, check.excused, check.failures].map(thousands);
+            let name = self.paint.verdict(check.verdict, &format!("{:<24}", clean(&check.name)));
+            self.line(&format!("  {name}{:>12}{:>10}{:>10}{:>10}", counts[0], counts[1], counts[2], counts[3]));
+        }
+        let only_thanks: Vec<&CaseReport> = report.cases.iter().filter(|case| case.verdict == Verdict::Pass && case.excused() > 0).collect();
+        if let Some(first) = only_thanks.iter().max_by_key(|case| (case.excused(), std::cmp::Reverse(&case.name))) {
+            self.line(&format!(
+                "  {} cases pass only thanks to excuses (a fault stood in the way); the most, {}, in {}",
+                thousands(only_thanks.len() as u64),
+                thousands(first.excused()),
+                clean(&first.name)
+            ));
+        }
+        const MOST: usize = 12;
+        if !report.never_exercised.is_empty() {
+            self.heading(&format!("Never exercised ({})", report.never_exercised.len()));
+            for text in report.never_exercised.iter().take(MOST) {
+                self.line(&format!("  {}", clean(text)));
+            }
+            if report.never_exercised.len() > MOST {
+                self.line(&format!("  .. {} more: see report.html or summary.json", report.never_exercised.len() - MOST));
+            }
+        }
     }
 
     fn timeline(&mut self, rows: &[TimelineRow], indent: &str) {

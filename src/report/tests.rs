@@ -100,6 +100,8 @@ fn an_empty_run_draws() {
         verdict: Verdict::Unknown,
         partial: true,
         cases: Vec::new(),
+        checks: Vec::new(),
+        never_exercised: Vec::new(),
         totals: Default::default(),
         wall_s: 0.0,
     };

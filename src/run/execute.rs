@@ -53,6 +53,7 @@ pub fn header(setup: &Setup, case: &Case, part: &Partition) -> Header {
         target: setup.target.clone(),
         defect: setup.defect.map_or(String::new(), |defect| defect.to_string()),
         fault_rules: case.fault.rules.iter().map(|rule| rule.name.clone()).collect(),
+        fault_does: case.fault.rules.iter().map(|rule| rule.action.words().into()).collect(),
         calm_ns: part.calm.0,
         horizon_ns: part.horizon.0,
         replay: case.fault.replays(),
@@ -176,21 +177,29 @@ fn tell(setup: &Setup, case: &Case, part: &Partition, header: &Header, judgement
     stories(&Lens::new(header), findings, &witnesses.kept[..kept], &reproduce(setup, &case.name))
 }
 
-/// Findings with the entries that prove them, drawn from `entries`.
+/// Findings with the entries that prove them, drawn from `entries`. The first few orders have their whole story with their first finding.
 pub fn stories(lens: &Lens<'_>, findings: &[Finding], entries: &[Entry], reproduce: &str) -> Vec<FindingReport> {
     const MOST_ROWS: usize = 12;
-    findings
-        .iter()
-        .map(|finding| FindingReport {
+    const MOST_STORIES: usize = 3;
+    const LONGEST_STORY: usize = 250;
+    let mut told: Vec<OrderNo> = Vec::new();
+    let one = |finding: &Finding| {
+        let order = finding.order;
+        let first = order.filter(|order| told.len() < MOST_STORIES && !told.contains(order));
+        told.extend(first);
+        FindingReport {
             check: finding.check.clone(),
-            order: finding.order.map_or(String::new(), |order| lens.order(order)),
+            order: order.map_or(String::new(), |order| lens.order(order)),
             what: lens.retell(&finding.what),
             expected: lens.retell(&finding.expected),
-            evidence: lens.excerpt(entries, finding.order, &finding.evidence, MOST_ROWS),
-            faults: finding.order.map_or(Vec::new(), |order| lens.faults_of(entries, order)),
+            evidence: lens.excerpt(entries, order, &finding.evidence, MOST_ROWS),
+            faults: order.map_or(Vec::new(), |order| lens.faults_of(entries, order, &finding.evidence)),
+            books: order.map_or(Vec::new(), |order| lens.books(entries, order)),
+            story: first.map_or(Vec::new(), |_| lens.excerpt(entries, order, &finding.evidence, LONGEST_STORY)),
             reproduce: reproduce.into(),
-        })
-        .collect()
+        }
+    };
+    findings.iter().map(one).collect()
 }
 
 /// Does `work` for 0..count on `jobs` threads and hands the results to `take` in order, on this thread, as they come. What was not

@@ -278,6 +278,8 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         manifest: manifest(&setup, &chosen, args.matrix.case.as_deref()),
         verdict,
         partial,
+        checks: report::checks_over(&reports),
+        never_exercised: report::never_exercised(&reports),
         cases: reports,
         totals: totals.measures(),
         wall_s: watch.seconds(),
@@ -333,11 +335,10 @@ impl Rows {
                     *row.faults_fired.entry(rule).or_default() += fired;
                 }
                 for (mine, more) in row.checks.iter_mut().zip(&case.checks) {
-                    mine.activations += more.activations;
-                    mine.unknowns += more.unknowns;
-                    if mine.verdict == Verdict::NotExercised {
-                        mine.verdict = more.verdict;
-                    }
+                    mine.add(more);
+                }
+                for (outcome, times) in case.outcomes {
+                    *row.outcomes.entry(outcome).or_default() += times;
                 }
                 row.digest = combined_hex(&row.digest, &case.digest);
             }
@@ -376,7 +377,7 @@ fn case_report(
     let mut checks: Vec<CheckResult> = Vec::new();
     let mut findings = Vec::new();
     let mut lag: Option<PublishLag> = None;
-    let mut fired: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut fired, mut outcomes): (BTreeMap<String, u64>, BTreeMap<String, u64>) = Default::default();
     let mut verdict = Verdict::NotApplicable;
     let (mut entries, mut findings_total, mut ended) = (0, 0, 0.0f64);
     for (_, part) in parts {
@@ -389,19 +390,13 @@ fn case_report(
         for (at, rule) in case.fault.rules.iter().enumerate() {
             *fired.entry(rule.name.clone()).or_default() += part.ran.fired.get(at).copied().unwrap_or(0);
         }
+        for (op, times) in &part.judgement.outcomes {
+            *outcomes.entry(op.to_string()).or_default() += times;
+        }
         for result in &part.judgement.results {
             match checks.iter_mut().find(|check| check.name == result.name) {
                 None => checks.push(result.clone()),
-                Some(check) => {
-                    // exercised in one partition is exercised
-                    check.verdict = match (check.verdict, result.verdict) {
-                        (Verdict::NotExercised, other) | (other, Verdict::NotExercised) => other,
-                        (a, b) => a.merge(b),
-                    };
-                    check.activations += result.activations;
-                    check.unknowns += result.unknowns;
-                    check.failures += result.failures;
-                }
+                Some(check) => check.add(result),
             }
         }
     }
@@ -439,6 +434,7 @@ fn case_report(
         findings,
         findings_total,
         publish_lag: lag.map(LagReport::of).unwrap_or_default(),
+        outcomes,
         faults_fired: fired,
         entries,
         virtual_s: ended,

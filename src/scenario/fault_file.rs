@@ -166,6 +166,30 @@ pub enum FaultAction {
     Replay,
 }
 
+impl FaultAction {
+    /// What became of the message.
+    pub fn words(self) -> &'static str {
+        match self {
+            FaultAction::Duplicate => "delivered again",
+            FaultAction::Drop => "lost, and sent again later",
+            FaultAction::Delay => "delayed",
+            FaultAction::Reorder => "overtaken by others",
+            FaultAction::Refuse => "connection refused, not done",
+            FaultAction::Blackhole => "no answer, not done",
+            FaultAction::Unavailable => "answered 503, not done",
+            FaultAction::Error => "answered 500, not done",
+            FaultAction::Throttle => "answered 429, not done",
+            FaultAction::LoseReply => "done, answer lost",
+            FaultAction::EffectLate => "no answer, done later",
+            FaultAction::Lose => "lost for good",
+            FaultAction::Mutate => "followed by another under its key",
+            FaultAction::ExtraField => "with fields that nobody knows",
+            FaultAction::Crash => "killed",
+            FaultAction::Replay => "sent once more at the end",
+        }
+    }
+}
+
 /// A storm, checked.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct FaultSet {

@@ -128,7 +128,7 @@ pub(super) fn resolve(file: &ScenarioFile, variant: &str, about: &str, origin: &
         title: file.title.clone(),
         about: about.to_string(),
         matrix,
-        remorse_hold: file.policy.remorse_hold.as_ref().map(|text| check.span("policy.remorse_hold", text)),
+        remorse_hold: (fixture.policies.remorse_hold_s > 0).then(|| Span::from_secs(fixture.policies.remorse_hold_s)),
         fixture,
         stock,
         phantom,
@@ -301,6 +301,7 @@ fn fixture(file: &ScenarioFile, check: &mut Check<'_>) -> Fixture {
             *into = check.span(&format!("policy.{key}"), text).0 / 1_000_000_000;
         }
     };
+    seconds("remorse_hold", &file.policy.remorse_hold, &mut policies.remorse_hold_s);
     seconds("pickup_hold", &file.policy.pickup_hold, &mut policies.pickup_hold_s);
     seconds("node_accept_sla", &file.policy.node_accept_sla, &mut policies.node_accept_sla_s);
     policies.backorder_partial = file.policy.backorder_partial.unwrap_or(policies.backorder_partial);

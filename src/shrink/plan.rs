@@ -53,8 +53,11 @@ pub fn materialise(case: &Case, part: &Partition, faults: Vec<FaultRuleFile>) ->
     if !per_order {
         let estate = &part.plan.estate;
         let key = |node: NodeId, sku: SkuId| format!("{}@{}", estate.sku_name(sku), estate.node_name(node));
-        file.stock = part.plan.opening.iter().map(|item| (key(item.node, item.sku), item.book)).collect();
-        file.phantom = part.plan.opening.iter().filter(|item| item.phantom > 0).map(|item| (key(item.node, item.sku), item.phantom)).collect();
+        // every run brings its probe orders, with their goods
+        let of_probes = |sku: SkuId| part.plan.probes.as_ref().is_some_and(|probes| probes.sku == sku);
+        let opening = || part.plan.opening.iter().filter(|item| !of_probes(item.sku));
+        file.stock = opening().map(|item| (key(item.node, item.sku), item.book)).collect();
+        file.phantom = opening().filter(|item| item.phantom > 0).map(|item| (key(item.node, item.sku), item.phantom)).collect();
         for (step, planned) in file.step.iter_mut().filter(|step| !step.action.is_of_order()).zip(&part.plan.stock_steps) {
             step.after = Some(since_open(planned.at).exact());
             step.qty = step.qty.map(|_| planned.qty);

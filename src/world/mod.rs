@@ -184,6 +184,7 @@ impl World {
             key: call.key,
             order: call.order,
             cause: call.id,
+            corr: call.corr,
             fulfillment: call.fulfillment,
             ret: call.ret,
             ..Message::new(call.op, call.id)
@@ -271,7 +272,8 @@ impl World {
     /// The PlaceOrder of one order.
     pub fn place_order(&mut self, order: OrderNo, body: Arc<crate::model::Order>, due: Timestamp) -> Send {
         let id = self.fresh_id();
-        let msg = Message { key: Id(u64::from(order.0) << 8 | 1), body: Some(body.clone()), ..Message::of_order(Op::PlaceOrder, id, order) };
+        let key = Id(u64::from(order.0) << 8 | 1);
+        let msg = Message { key, corr: correlation(order), body: Some(body.clone()), ..Message::of_order(Op::PlaceOrder, id, order) };
         self.shopper.placed(order, body);
         Send { link: Link::Commands, msg, due, after: Span::ZERO }
     }
@@ -284,7 +286,7 @@ impl World {
 
     fn callback(&mut self, op: Op, order: OrderNo, fill: impl FnOnce(&mut Message)) -> Send {
         let id = self.fresh_id();
-        let mut msg = Message { key: id, ..Message::of_order(op, id, order) };
+        let mut msg = Message { key: id, corr: correlation(order), ..Message::of_order(op, id, order) };
         fill(&mut msg);
         Send { link: Link::Callbacks, msg, due: self.now, after: Span::ZERO }
     }
@@ -311,6 +313,11 @@ impl World {
         let fits = |b: &&Behaviour| b.at == point && (b.node.is_none() || b.node == node) && b.nth.is_none_or(|n| n == nth);
         self.kind(order).partner.iter().find(fits).copied().filter(|b| b.answer != PartnerAnswer::Ok || b.after.is_some())
     }
+}
+
+/// What the client calls everything that is about one order: not its number, and not the key of any request.
+fn correlation(order: OrderNo) -> Id {
+    if order.is_some() { Id(u64::from(order.0) << 8 | 2) } else { Id::NONE }
 }
 
 const ANSWER_TIME: Purpose = Purpose(300);

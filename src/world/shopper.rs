@@ -101,7 +101,7 @@ impl World {
             }
             _ => return_id(order, at),
         };
-        let mut msg = Message { key, ..Message::of_order(Op::CancelOrder, id, order) };
+        let mut msg = Message { key, corr: super::correlation(order), ..Message::of_order(Op::CancelOrder, id, order) };
         match step.action {
             Action::Cancel => {
                 msg.code = Code::Customer;

@@ -46,7 +46,7 @@ fn the_example_of_the_page_passes() {
     let folder = Folder::new("foreign-example");
     let ended = check(&folder, &example(), &["--format", "json"]).exits(0);
     let verdicts = verdicts(&ended);
-    for rule in ["SHIP_ONCE", "CAPTURE_WITHIN_AUTH", "MONEY_CONSERVED", "ACCEPT_ONCE", "NO_LOST", "PARTNER_AGREEMENT", "STOCK_CONSERVED"] {
+    for rule in ["SHIP_ONCE", "CAPTURE_WITHIN_AUTH", "CAPTURE_COMPLETE", "ACCEPT_ONCE", "NO_LOST", "PARTNER_AGREEMENT", "STOCK_CONSERVED"] {
         assert_eq!(verdicts[rule], "pass", "{rule}");
     }
     assert_eq!(findings(&ended), []);
@@ -69,7 +69,21 @@ fn a_right_history_passes_in_its_own_words() {
     let history = written("two-parcels", same);
     let ended = check(&folder, &history, &["--format", "json"]).exits(0);
     let not_exercised: Vec<String> = verdicts(&ended).into_iter().filter(|(_, verdict)| verdict != "pass").map(|(name, _)| name).collect();
-    assert_eq!(not_exercised, ["BACKORDER_FAIR", "EXPECTATION"]);
+    let nothing_to_judge = [
+        "BACKORDER_FAIR",
+        "CANCEL_HONEST",
+        "EXCEPTION_CLASS",
+        "EXPECTATION",
+        "FEED_TRACKED",
+        "PROGRESS",
+        "QUIET_AFTER_END",
+        "REJECT_INERT",
+        "REPLAY_EQUAL",
+        "REPLY_IDEMPOTENT",
+        "RESTOCK_EXACT",
+        "TRACEABLE",
+    ];
+    assert_eq!(not_exercised, nothing_to_judge);
     check(&folder, &history, &[]).exits(0).says(&[
         "two parcels, one cup back",
         "1 orders; 4 messages sent, 15 facts, 15 events, 3 answers",
@@ -85,7 +99,8 @@ fn the_last_unit_sold_twice_and_a_capture_under_a_new_key_are_found() {
     let ended = check(&folder, &written("last-pot-sold-twice", same), &["--format", "json"]).exits(1);
     let expected = [
         finding("CAPTURE_WITHIN_AUTH", "4711", &[7, 16, 18]),
-        finding("MONEY_CONSERVED", "4711", &[14, 16, 18, 19]),
+        finding("CAPTURE_WITHIN_SHIPPED", "4711", &[14, 16, 18]),
+        finding("CAPTURE_COMPLETE", "4711", &[14, 16, 18, 19]),
         finding("NO_OVERSELL", "4712", &[2, 8, 13]),
         finding("PARTNER_AGREEMENT", "4711", &[18]),
     ];
@@ -103,7 +118,10 @@ fn the_last_unit_sold_twice_and_a_capture_under_a_new_key_are_found() {
 fn books_and_shelves_alone_are_judged_and_the_silent_target_is_not() {
     let folder = Folder::new("foreign-books");
     let ended = check(&folder, &written("books-only", same), &["--format", "json"]).exits(1);
-    assert_eq!(findings(&ended), [finding("SHIP_ONCE", "Bestellung 12", &[2, 6, 12]), finding("REFUND_EXACT", "Bestellung 13", &[11, 14, 15])]);
+    assert_eq!(
+        findings(&ended),
+        [finding("SHIP_ONCE", "Bestellung 12", &[2, 6, 12]), finding("REFUND_WITHIN_CAPTURED", "Bestellung 13", &[11, 14, 15])]
+    );
     let clean = check(&folder, &written("books-only-clean", same), &["--format", "json"]).exits(0);
     for verdicts in [verdicts(&ended), verdicts(&clean)] {
         for claims in ["EVENT_GAPLESS", "ACCEPT_ONCE", "NO_OVERSELL", "BACKORDER_FAIR", "RELEASED_ON_END", "NO_LOST", "PARTNER_AGREEMENT"] {

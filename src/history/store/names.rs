@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 /// give the same number to the same text.
 const FOREIGN: u64 = 3 << 62;
 const FOREIGN_ORDER: u32 = 1 << 31;
-/// No run of ours has more orders: a greater number in the form `O17` is another program's name, for our numbers are dense and may
+/// No run of ours has more orders, probes aside: a greater number in the form `O17` is another program's name, for our numbers are dense and may
 /// be kept in tables.
 const MOST_ORDERS: u32 = 100_000_000;
 
@@ -136,7 +136,7 @@ fn canonical_hex(text: &str) -> Option<u64> {
 }
 
 fn own_order(text: &str) -> Option<u32> {
-    text.strip_prefix('O').and_then(canonical_decimal).filter(|number| *number <= MOST_ORDERS)
+    text.strip_prefix('O').and_then(canonical_decimal).filter(|number| *number <= MOST_ORDERS || OrderNo(*number).is_probe())
 }
 
 fn canonical_decimal(text: &str) -> Option<u32> {

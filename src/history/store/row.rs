@@ -56,6 +56,8 @@ pub(super) struct Row<'a> {
     #[serde(default)]
     drift: bool,
     #[serde(borrow, default)]
+    corr: Cow<'a, str>,
+    #[serde(borrow, default)]
     lines: Vec<LineRow<'a>>,
     #[serde(borrow)]
     body: Option<BodyRow<'a>>,
@@ -222,6 +224,7 @@ impl Row<'_> {
             rule_version: self.rule_version,
             cause: names.id(&self.cause),
             drift: self.drift,
+            corr: names.id(&self.corr),
             lines,
             body,
         };

@@ -73,7 +73,8 @@ pub fn history_schema() -> String {
             "code": {"enum": codes},
             "seq": whole("number within its order, or within its node and SKU; of a fault the rule's number"),
             "rule_version": whole("version of the routing rules that it brings, or by which it chose a node"),
-            "cause": text("id of the message that caused this one"),
+            "cause": text("id of the message that caused this one; of what a timer does, the event or call that started it"),
+            "corr": text("correlation id: the client's for the order, on everything that is about it"),
             "drift": {"const": true, "description": "the message carried fields that its receiver does not know"},
             "lines": {"type": "array", "items": line},
             "body": body,
@@ -122,11 +123,19 @@ pub fn history_schema() -> String {
         "properties": {
             "capture": text("`on_ship`"),
             "refund": text("`on_inspection`"),
+            "exchange": text("`net`, also where left out"),
             "backorder": text("`fifo`"),
             "backorder_partial": {"type": "boolean"},
             "rounding": text("`cumulative`, also where left out"),
             "pickup_hold_s": whole("seconds"),
             "node_accept_sla_s": whole("seconds"),
+            "cancel_ok": text("what `ok` to a cancellation promises: `done` or `accepted`"),
+            "split": text("`fewest_nodes`"),
+            "region": text("`nearest`"),
+            "remorse_hold_s": whole("seconds"),
+            "release_within_s": whole("seconds; 0 promises nothing"),
+            "capture_within_s": whole("seconds; 0 promises nothing"),
+            "refund_within_s": whole("seconds; 0 promises nothing"),
         }
     });
     let fixture = json!({

@@ -81,7 +81,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         Outcome::TimedOut,
     ];
     const KINDS: [Kind; 9] = [Kind::Sent, Kind::Reply, Kind::Call, Kind::Answer, Kind::Event, Kind::Fact, Kind::Fault, Kind::State, Kind::Mark];
-    let ids = prop::array::uniform6(prop_oneof![Just(0u64), any::<u64>(), 1u64..40]);
+    let ids = prop::array::uniform7(prop_oneof![Just(0u64), any::<u64>(), 1u64..40]);
     let lines = prop::collection::vec((any::<u16>(), 0u32..12, any::<i32>(), any::<u32>()), 0..4);
     let small = (0..=100_000_000u32, any::<u16>(), 0u16..9, 0u32..13, any::<i32>(), any::<i64>(), any::<u32>());
     let words = (0..OUTCOMES.len(), 0..KINDS.len(), 0..Op::ALL.len(), 0..Code::ALL.len());
@@ -110,6 +110,7 @@ fn entry() -> impl Strategy<Value = Entry> {
                 rule_version: seq % 3,
                 cause: Id(ids[5]),
                 drift: late,
+                corr: Id(ids[6]),
                 lines: lines.into_iter().map(|(line, sku, qty, seq)| LineQty { line: LineNo(line), sku: SkuId(sku), qty, seq }).collect(),
                 body: body.map(Arc::new),
             },

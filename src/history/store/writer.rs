@@ -192,6 +192,7 @@ impl<W: Write> HistoryWriter<W> {
         if msg.drift {
             out.extend_from_slice(b",\"drift\":true");
         }
+        push_id(out, "corr", msg.corr);
         push_lines(out, &self.skus, &msg.lines);
         if let Some(order) = &msg.body {
             push_body(out, &self.nodes, &self.skus, msg.op, order);

@@ -1,0 +1,69 @@
+//! By how much faults extend a deadline: an excuse in proportion, not a switch-off.
+
+use super::account::Account;
+use crate::history::{Entry, Header, Kind};
+use crate::model::Op;
+use crate::sim::{Span, Timestamp};
+
+/// When the target was down.
+#[derive(Debug, Default)]
+pub struct Downtime(Vec<(Timestamp, Timestamp)>);
+
+impl Downtime {
+    pub(super) fn observe(&mut self, e: &Entry) {
+        match (e.kind, e.msg.op) {
+            (Kind::Fault, Op::TargetCrashed) => self.0.push((e.at, Timestamp::NEVER)),
+            (Kind::Fault, Op::TargetRestarted) => {
+                if let Some((_, to)) = self.0.last_mut() {
+                    *to = e.at;
+                }
+            }
+            _ => {}
+        }
+    }
+    fn within(&self, from: Timestamp, to: Timestamp) -> Span {
+        let each = self.0.iter().map(|(down, up)| (*up).min(to).since((*down).max(from)).0);
+        Span(each.sum())
+    }
+}
+
+/// What extends the deadlines of one order.
+pub(super) struct Credit<'a> {
+    first_fault: Timestamp,
+    calm: Timestamp,
+    downtime: &'a Downtime,
+}
+
+impl Credit<'_> {
+    pub fn of<'a>(account: &Account, downtime: &'a Downtime, header: &Header) -> Credit<'a> {
+        let first_fault = if account.first_fault.is_set() { account.first_fault.at } else { Timestamp::NEVER };
+        Credit { first_fault, calm: Timestamp(header.calm_ns), downtime }
+    }
+    /// How much of the time from `from` to `to` faults could act on the order: from its first fault to the calm, or while the target was down.
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> Span {
+        let own = to.min(self.calm).since(from.max(self.first_fault));
+        own.max(self.downtime.within(from, to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::*;
+
+    #[test]
+    fn downtime_counts_as_far_as_it_overlaps_and_an_orders_own_fault_until_the_calm() {
+        let h = Story::new();
+        let header = Header { calm_ns: 1_000, ..h.header.clone() };
+        let downtime = Downtime(vec![(Timestamp(100), Timestamp(200)), (Timestamp(500), Timestamp::NEVER)]);
+        let mut account = Account::default();
+        let credit = Credit::of(&account, &downtime, &header);
+        assert_eq!(credit.between(Timestamp(0), Timestamp(50)).0, 0);
+        assert_eq!(credit.between(Timestamp(150), Timestamp(600)).0, 50 + 100);
+        account.first_fault.at = Timestamp(300);
+        account.first_fault.n = 7;
+        let credit = Credit::of(&account, &downtime, &header);
+        assert_eq!(credit.between(Timestamp(150), Timestamp(450)).0, 150);
+        assert_eq!(credit.between(Timestamp(2_000), Timestamp(1_500)).0, 0);
+    }
+}
