@@ -29,7 +29,6 @@ pub const INVARIANTS: &[&Invariant] = &[
     &no_phantom::ABOUT,
     &reply_idempotent::ABOUT,
     &precedence::ABOUT,
-    &traceable::ABOUT,
     &reject_inert::ABOUT,
     &no_oversell::ABOUT,
     &alloc_within_order::ABOUT,
@@ -47,6 +46,7 @@ pub const INVARIANTS: &[&Invariant] = &[
     &feed_tracked::ABOUT,
     &stock_conserved::ABOUT,
     &state_agreement::ABOUT,
+    &traceable::ABOUT,
     &replay_equal::ABOUT,
 ];
 
@@ -72,7 +72,6 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(no_phantom::NoPhantom::default()),
         Box::new(reply_idempotent::ReplyIdempotent::default()),
         Box::new(precedence::Precedence::default()),
-        Box::new(traceable::Traceable::default()),
         Box::new(reject_inert::RejectInert::default()),
         Box::new(no_oversell::NoOversell::default()),
         Box::new(alloc_within_order::AllocWithinOrder::default()),
@@ -90,6 +89,7 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(feed_tracked::FeedTracked),
         Box::new(stock_conserved::StockConserved),
         Box::new(state_agreement::StateAgreement),
+        Box::new(traceable::Traceable::default()),
         Box::new(replay_equal::ReplayEqual::default()),
         Box::new(Expectation::new(expect, header)),
     ]

@@ -122,7 +122,9 @@ impl Reference {
         if full && ret.is_none() {
             amount = order.order.total();
         }
-        if amount > Money::ZERO {
+        // the first capture completed the payment
+        let completed = self.defect == Some(Defect::LaterParcelsUncaptured) && ret.is_none() && !order.captures.is_empty();
+        if amount > Money::ZERO && !completed {
             let n = order.captures.len() as u32;
             order.captures.push(CaptureDue { n, fid, ret, amount, asked: false, done: false });
         }

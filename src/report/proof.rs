@@ -18,7 +18,7 @@ pub struct Proof {
     pub seed: u64,
     /// seeds for each cell of the matrix
     pub seeds: u32,
-    /// orders of one run, where the scenario does not fix them
+    /// orders of one run, where the scenario does not fix them or is about more
     pub orders: u32,
     /// columns of the matrix
     pub faults: Vec<String>,

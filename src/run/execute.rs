@@ -129,9 +129,10 @@ pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Pat
     Ok(Part { judgement, totals: meter.totals(), digest, ran, stories })
 }
 
-/// Runs and judges a case, and keeps nothing else.
-pub fn judged(setup: &Setup, case: &Case, stop: &Stop) -> Judgement {
-    let part = workload::partition(case, 0);
+/// Runs and judges a case, and keeps nothing else. `probes`: with the probe orders that every run has.
+pub fn judged(setup: &Setup, case: &Case, probes: bool, stop: &Stop) -> Judgement {
+    let mut part = workload::partition(case, 0);
+    part.plan.probes = part.plan.probes.filter(|_| probes);
     let mut suite = Suite::new(header(setup, case, &part), case.scenario.expect.clone());
     let ran = simulate(setup, case, &part, &mut VirtualClock::new(), stop, &mut suite);
     suite.finish(!ran.stopped)

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stimuli::{ONLY_UNDER, STIMULI};
 
-/// Orders of one run, where the scenario does not fix them.
+/// Orders of one run, where the scenario does not fix them or is about more.
 const ORDERS: u32 = 40;
 /// At most so many judged checks of clean runs may be unknown.
 const UNKNOWN_SHARE: f64 = 0.01;
@@ -39,6 +39,7 @@ struct Effort {
 enum For {
     /// defect, fault set
     Cell(usize, usize),
+    /// without probe orders: they are cancelled, and that may be the very stimulus
     Quiet(usize),
     /// fault set
     Clean(usize),
@@ -62,7 +63,7 @@ pub fn prove(args: &ProveArgs, stop: &Stop) -> Result<Ended, Trouble> {
         let job = &ground.jobs[at];
         let setup =
             Setup { seed: args.seed, target: "embedded".into(), defect: job.defect, service: ServiceModel::default(), arguments: String::new() };
-        let judgement = execute::judged(&setup, &job.case, stop);
+        let judgement = execute::judged(&setup, &job.case, !matches!(job.purpose, For::Quiet(_)), stop);
         bar.inc(1);
         judgement
     };
@@ -144,7 +145,9 @@ impl Ground {
     /// The runs of one scenario under one fault set, where that makes sense.
     fn add(&mut self, purpose: For, scenario: &Arc<Scenario>, fault: usize, seed: u64, seeds: u32, defect: Option<Defect>) {
         let channels = scenario.matrix.channels.iter().take(1).copied().collect();
-        let selection = Selection { orders: Some(ORDERS), channels, cover: Some(Cover::Full), seed: Seed(seed), seeds, ..Selection::default() };
+        // a scenario that is about a crowd keeps its crowd
+        let orders = scenario.matrix.orders.iter().copied().max().unwrap_or(0).max(ORDERS);
+        let selection = Selection { orders: Some(orders), channels, cover: Some(Cover::Full), seed: Seed(seed), seeds, ..Selection::default() };
         let cases = expand(std::slice::from_ref(scenario), &self.faults[fault..=fault], &selection).cases;
         let applicable = cases.into_iter().filter(|case| case.not_applicable.is_none());
         self.jobs.extend(applicable.map(|case| Job { purpose, case, defect }));
