@@ -9,7 +9,7 @@ pub(super) const ABOUT: Invariant = Invariant {
     summary: "the target believes what its feeds told it",
     definition: "Where `GetInventory` is answered during the run, on hand = the units that all acknowledged messages about that node and SKU come to, in the order of their movement numbers: snapshots, deltas, goods that left, goods restocked, counts set right. Asked only of a node and SKU that the feed message in `cause` told of.",
     needs: "`GetInventory` during the run with `cause`, feeds and callbacks with `seq` and their acknowledgements",
-    traps: "under a gap in the numbers, while a message is sent and not yet acknowledged, and within the grace (twice the worst publish lag of the probe orders) after the last acknowledgement nothing is concluded: an answer that differs then is counted as excused. A movement that was never told is not the target's to know. At rest STOCK_CONSERVED judges.",
+    traps: "under a gap in the numbers, while a message is sent and not yet acknowledged, while goods lie inspected whose return the target has not taken on, and within the grace (twice the worst publish lag of the probe orders) after the last acknowledgement nothing is concluded: an answer that differs then is counted as excused. A movement that was never told is not the target's to know. At rest STOCK_CONSERVED judges.",
     facts_only: false,
 };
 
@@ -83,6 +83,28 @@ mod tests {
         });
         let old = h.snapshot(DC1, &[(A, 5, 1)]);
         h.reply(shipped, Outcome::Ok).reply(old, Outcome::Ok).wait(Span::from_mins(1)).shelf_asked(DC1, A, 6, delta).accepts("FEED_TRACKED");
+    }
+
+    /// Nobody asked for the return of what came back: the target may book it when somebody does.
+    #[test]
+    fn goods_of_a_return_that_nobody_asked_for_may_wait_for_the_request() {
+        let unasked = |asked: bool| {
+            let (mut h, delta) = received();
+            h.place(1, &[(1, A, 1)]).movement(Op::StockRestocked, DC1, A, 1, 3);
+            let inspected = h.sent(1, Op::CbNodeInspected, |m| {
+                in_return(m, 900, &[(1, A, 1)]);
+                (m.node, m.code, m.lines[0].seq) = (DC1, crate::model::Code::Restock, 3);
+            });
+            h.reply(inspected, Outcome::Ok);
+            if asked {
+                let request = h.sent(1, Op::RequestReturn, |m| in_return(m, 900, &[(1, A, 1)]));
+                h.reply(request, Outcome::Ok);
+            }
+            h.wait(Span::from_mins(1)).shelf_asked(DC1, A, 8, delta);
+            h
+        };
+        assert_eq!(unasked(false).judge().verdict_of("FEED_TRACKED"), Verdict::NotExercised);
+        unasked(true).rejects("FEED_TRACKED", "it was told of 9");
     }
 
     /// Under a gap, while a message is under way, and just after it was acknowledged.

@@ -32,6 +32,8 @@ pub struct Ledger {
     told: bool,
     /// stock messages that were not acknowledged yet
     on_the_way: FxHashMap<Id, (NodeId, Movements)>,
+    /// goods that came back and were inspected before the target took the return on: it may let them lie until then
+    unasked: Vec<(OrderNo, Id, NodeId, Movements)>,
     /// messages to the target about no order, and when they were first sent
     feeds: FxHashMap<Id, Timestamp>,
     feed_order: VecDeque<(Timestamp, Id)>,
@@ -143,8 +145,24 @@ impl Ledger {
         self.shelves.entry((node, sku)).or_default()
     }
 
+    /// Has the target taken this return on?
+    fn knows_return(&self, order: OrderNo, ret: Id) -> bool {
+        self.order(order).and_then(|account| account.ret(ret)).is_some_and(|ret| ret.accepted || ret.authorized.is_set())
+    }
+
+    fn acknowledge(&mut self, at: Timestamp, node: NodeId, movements: Movements) {
+        for (sku, seq, told) in movements {
+            self.shelf_mut(node, sku).acknowledged(at, seq, told);
+        }
+    }
+
     fn stock(&mut self, e: &Entry) {
         let m = &e.msg;
+        if !self.unasked.is_empty() && m.ret.is_some() && self.knows_return(m.order, m.ret) {
+            let asked = |(order, ret, ..): &mut (OrderNo, Id, NodeId, Movements)| (*order, *ret) == (m.order, m.ret);
+            let taken_on: Vec<_> = self.unasked.extract_if(.., asked).collect();
+            taken_on.into_iter().for_each(|(_, _, node, movements)| self.acknowledge(e.at, node, movements));
+        }
         match e.kind {
             Kind::Fact if m.op.class() == Class::Stock => {
                 let taken = matches!(m.op, Op::StockShipped | Op::StockCollected);
@@ -162,8 +180,10 @@ impl Ledger {
             }
             Kind::Reply if matches!(e.outcome, Outcome::Ok | Outcome::Replayed) => {
                 if let Some((node, movements)) = self.on_the_way.remove(&m.id) {
-                    for (sku, seq, told) in movements {
-                        self.shelf_mut(node, sku).acknowledged(e.at, seq, told);
+                    if m.op == Op::CbNodeInspected && !self.knows_return(m.order, m.ret) {
+                        self.unasked.push((m.order, m.ret, node, movements));
+                    } else {
+                        self.acknowledge(e.at, node, movements);
                     }
                 }
             }

@@ -53,7 +53,7 @@ fn judged(
     let mut out = format!("{case}  {}\n", args.history.display());
     let (idle, judged): (Vec<_>, Vec<_>) = judgement.results.iter().partition(|r| header.is_foreign() && r.verdict == Verdict::NotExercised);
     for result in judged {
-        out += &format!("  {:<20} {:<14} {:>8} judged", result.name, result.verdict.name(), result.activations);
+        out += &format!("  {:<22} {:<14} {:>8} judged", result.name, result.verdict.name(), result.activations);
         out += &match (result.failures, result.unknowns) {
             (0, 0) => "\n".into(),
             (failures, unknowns) => format!(", {failures} failed, {unknowns} unknown\n"),

@@ -93,6 +93,22 @@ fn a_right_history_passes_in_its_own_words() {
     folder.orderstorm(&["explain", &file, "KS-2024/0417"]).exits(0).says(&["order KS-2024/0417", "auth pi_3Mx", "cap/P-1", "RMA 5"]);
 }
 
+/// Records of right orchestrators, ours or others', that were once accused.
+#[test]
+fn what_was_a_false_alarm_once_stays_none() {
+    let folder = Folder::new("foreign-false-alarms");
+    let mut names: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories/false-alarms"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    for name in names {
+        let history = read(&format!("tests/histories/false-alarms/{name}"));
+        assert_eq!(findings(&check(&folder, &history, &["--format", "json"]).exits(0)), [], "{name}");
+    }
+}
+
 #[test]
 fn the_last_unit_sold_twice_and_a_capture_under_a_new_key_are_found() {
     let folder = Folder::new("foreign-oversell");

@@ -101,7 +101,11 @@ stimuli! {
 }
 
 /// Invariants that only some fault sets can exercise, and those fault sets: the others have nothing for them to judge.
-pub const ONLY_UNDER: &[(&str, &[&str])] = &[("EVENT_STABLE", &["duplicate-event"])];
+pub const ONLY_UNDER: &[(&str, &[&str])] = &[
+    ("EVENT_STABLE", &["duplicate-event", "sink-reply-lost"]),
+    ("REPLY_IDEMPOTENT", &["duplicate", "duplicate-late", "key-conflict"]),
+    ("REPLAY_EQUAL", &["replay"]),
+];
 
 #[cfg(test)]
 mod tests {
