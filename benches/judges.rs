@@ -89,23 +89,33 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{entries:>12} {seconds:>10.2} {rate:>12.0} {each:>12.0} {:>10.1} {:>8}", held as f64 / (1 << 20) as f64, judgement.verdict.name());
         length *= 10;
     }
-    let length = longest.min(1_000_000);
-    println!("\nEach judge alone over {length} entries, less the books that all of them read");
+    let length = longest.min(300_000);
+    println!("\nEach judge alone over {length} entries, one after another, less the books that all of them read");
     println!("{:<24} {:>10} {:>14} {:>12}", "judge", "ns/entry", "entries/s", "judged");
     let (case, header, part) = history(length)?;
-    let names = Suite::judges(&header);
-    let alone = |name: Option<&str>| Timed::new(Suite::only(header.clone(), case.scenario.expect.clone(), name));
-    let mut suites: Vec<Timed> = std::iter::once(None).chain(names.iter().map(|name| Some(*name))).map(alone).collect();
-    let entries = run(&case, &part, &mut suites) as f64;
+    let mut entries: Vec<Entry> = Vec::new();
+    execute::simulate(&setup(), &case, &part, &mut VirtualClock::new(), &Stop::new(), &mut entries);
     let mut books = 0.0;
-    for (name, timed) in std::iter::once("(the books)").chain(names.iter().copied()).zip(suites) {
-        let (seconds, _, judgement) = timed.finish();
-        if name == "(the books)" {
+    for name in std::iter::once(None).chain(Suite::judges(&header).into_iter().map(Some)) {
+        // the least of three: what a busy machine adds is not the judge's
+        let once = || {
+            let mut timed = Timed::new(Suite::only(header.clone(), case.scenario.expect.clone(), name));
+            timed.take(&entries);
+            timed.finish()
+        };
+        let (mut seconds, _, judgement) = once();
+        for _ in 0..2 {
+            seconds = seconds.min(once().0);
+        }
+        if name.is_none() {
             books = seconds;
         }
-        let own = if name == "(the books)" { seconds } else { (seconds - books).max(0.0) };
+        let own = if name.is_none() { seconds } else { (seconds - books).max(0.0) };
+        let each = own * 1e9 / entries.len() as f64;
+        let rate = if each < 1.0 { "-".to_string() } else { format!("{:.0}", 1e9 / each) };
+        let name = name.unwrap_or("(the books)");
         let judged = judgement.results.iter().find(|result| result.name == name).map_or(0, |result| result.activations);
-        println!("{name:<24} {:>10.1} {:>14.0} {judged:>12}", own * 1e9 / entries, entries / seconds);
+        println!("{name:<24} {each:>10.1} {rate:>14} {judged:>12}");
     }
     Ok(())
 }

@@ -238,6 +238,9 @@ pub struct Account {
     /// numbers of the fault rules that acted on it, from 1
     pub fault_rules: SmallVec<[u32; 2]>,
     pub(super) heard: Vec<Heard>,
+    /// the greatest ids among those heard, and among those sent: whoever numbers upwards has said nothing twice that is greater
+    heard_top: Id,
+    inbound_top: Id,
     /// messages to the target about this order (and answers to its calls), and when they were first sent
     inbound: Vec<(Id, Timestamp, Op, u64)>,
     /// calls of the target that reached a partner
@@ -250,7 +253,9 @@ pub struct Account {
 
 impl Account {
     pub(super) fn new(no: OrderNo) -> Account {
-        Account { no, ..Account::default() }
+        // what a plain order comes to: most never grow
+        let (inbound, heard, calls, money) = (Vec::with_capacity(20), Vec::with_capacity(20), Vec::with_capacity(10), Vec::with_capacity(6));
+        Account { no, inbound, heard, calls, money, ..Account::default() }
     }
 
     pub fn happened(&self) -> Happened {
@@ -276,6 +281,7 @@ impl Account {
     }
     fn parcel_mut(&mut self, fid: Fid) -> &mut Parcel {
         let i = self.parcels.iter().position(|p| p.fid == fid).unwrap_or_else(|| {
+            self.parcels.reserve_exact(1);
             self.parcels.push(Parcel { fid, ..Parcel::default() });
             self.parcels.len() - 1
         });
@@ -286,6 +292,7 @@ impl Account {
     }
     fn ret_mut(&mut self, id: Id) -> &mut Return {
         let i = self.returns.iter().position(|r| r.id == id).unwrap_or_else(|| {
+            self.returns.reserve_exact(1);
             self.returns.push(Return { id, ..Return::default() });
             self.returns.len() - 1
         });
@@ -330,15 +337,11 @@ impl Account {
     }
     /// When the harness first sent the message, or the answer to the call, of this id.
     pub fn sent_at(&self, id: Id) -> Option<Timestamp> {
-        self.inbound.iter().find(|(known, ..)| *known == id).map(|(_, at, ..)| *at)
+        self.inbound.iter().rev().find(|(known, ..)| *known == id).map(|(_, at, ..)| *at)
     }
     /// What the message to the target of this id is about, and where it stands.
     pub fn inbound_op(&self, id: Id) -> Option<(Op, u64)> {
-        self.inbound.iter().find(|(known, ..)| *known == id).map(|(_, _, op, n)| (*op, *n))
-    }
-    /// Messages to the target about this order, and calls of its that were answered.
-    pub(super) fn inbound(&self) -> impl Iterator<Item = Id> {
-        self.inbound.iter().map(|(id, ..)| *id)
+        self.inbound.iter().rev().find(|(known, ..)| *known == id).map(|(_, _, op, n)| (*op, *n))
     }
     /// An event or a call of the target's own, as heard, seen, or held up by a fault.
     pub fn is_own(&self, id: Id) -> bool {
@@ -402,16 +405,19 @@ impl Account {
     fn hear(&mut self, e: &Entry) -> Arrival {
         let digest = digest(&e.msg);
         if e.msg.id.is_some()
+            && e.msg.id <= self.heard_top
             && let Some(first) = self.heard.iter().rev().find(|h| h.id == e.msg.id)
         {
             return if first.digest == digest { Arrival::Again } else { Arrival::Changed { n: first.n } };
         }
+        self.heard_top = self.heard_top.max(e.msg.id);
         self.heard.push(Heard { id: e.msg.id, seq: e.msg.seq, digest, n: e.n });
         Arrival::New
     }
 
     fn remember(&mut self, e: &Entry) {
-        if e.msg.id.is_some() && self.sent_at(e.msg.id).is_none() {
+        if e.msg.id.is_some() && (e.msg.id > self.inbound_top || self.sent_at(e.msg.id).is_none()) {
+            self.inbound_top = self.inbound_top.max(e.msg.id);
             self.inbound.push((e.msg.id, e.at, e.msg.op, e.n));
         }
     }
@@ -429,6 +435,7 @@ impl Account {
                 }
                 if let (None, Some(body)) = (&self.body, &m.body) {
                     self.body = Some(body.clone());
+                    self.lines.reserve_exact(body.lines.len());
                     for l in &body.lines {
                         let (line, sku, qty, total) = (l.line, l.sku, i64::from(l.qty), l.total());
                         self.lines.push(LineBook { line, sku, qty, total, fulfil: l.fulfil, node: l.node, ..LineBook::default() });

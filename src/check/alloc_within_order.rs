@@ -1,10 +1,10 @@
 //! ALLOC_WITHIN_ORDER: no line is promised more units than it ordered.
 
 use super::in_order::InOrder;
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{LineNo, Lines, Op, OrderNo, SkuId};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -42,7 +42,7 @@ struct State {
 
 #[derive(Default)]
 pub(super) struct AllocWithinOrder {
-    orders: FxHashMap<OrderNo, State>,
+    orders: PerOrder<State>,
 }
 
 impl Checker for AllocWithinOrder {
@@ -59,7 +59,8 @@ impl Checker for AllocWithinOrder {
         }
         let counts = matches!(e.msg.op, Op::InventoryReserved | Op::InventoryReleased | Op::LineCancelled);
         let step = counts.then(|| Step { op: e.msg.op, lines: e.msg.lines.clone(), n: e.n });
-        let state = self.orders.entry(e.msg.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let state = self.orders.entry(place);
         if e.msg.seq == 0 {
             state.unnumbered |= counts;
             return;
@@ -73,7 +74,7 @@ impl Checker for AllocWithinOrder {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(state) = self.orders.remove(&order).filter(|state| state.unnumbered) else { return };
+        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)).filter(|state| state.unnumbered) else { return };
         let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
         if state.tallies.is_empty() && account.lines.iter().any(|line| line.reserved > 0) {
             ctx.judged();

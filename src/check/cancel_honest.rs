@@ -1,9 +1,9 @@
 //! CANCEL_HONEST: what a shopper is told about a cancellation comes true.
 
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Id, Lines, Op, OrderNo, Outcome};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -32,7 +32,7 @@ struct State {
 
 #[derive(Default)]
 pub(super) struct CancelHonest {
-    orders: FxHashMap<OrderNo, State>,
+    orders: PerOrder<State>,
 }
 
 impl Checker for CancelHonest {
@@ -43,9 +43,10 @@ impl Checker for CancelHonest {
         matches!(kind, Kind::Sent | Kind::Reply) && op == Op::CancelOrder || kind == Kind::Event && op == Op::OrderCancelled
     }
 
-    fn observe(&mut self, e: &Entry, _ctx: &mut Context<'_>) {
+    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         let m = &e.msg;
-        let state = self.orders.entry(m.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let state = self.orders.entry(place);
         match e.kind {
             Kind::Sent => state.asked.push(Asked { id: m.id, key: m.key, lines: m.lines.clone(), n: e.n, answer: None }),
             Kind::Reply if matches!(e.outcome, Outcome::Ok | Outcome::Pending | Outcome::Rejected) => {
@@ -59,7 +60,7 @@ impl Checker for CancelHonest {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(state) = self.orders.remove(&order) else { return };
+        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
         let Some(account) = ctx.ledger.order(order) else { return };
         let left: Vec<u64> = account.parcels.iter().flat_map(|parcel| parcel.shipments.iter().copied()).collect();
         let done = |outcome: Outcome| outcome == Outcome::Ok && ctx.header.fixture.policies.cancel_ok == "done";

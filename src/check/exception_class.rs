@@ -1,9 +1,9 @@
 //! EXCEPTION_CLASS: an exception is filed where it belongs.
 
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Op, OrderNo, Outcome};
-use rustc_hash::FxHashMap;
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "EXCEPTION_CLASS",
@@ -54,7 +54,7 @@ fn classes_of(op: Op) -> Classes {
 #[derive(Default)]
 pub(super) struct ExceptionClass {
     /// what went wrong for each open order
-    troubles: FxHashMap<OrderNo, Classes>,
+    troubles: PerOrder<Classes>,
 }
 
 impl Checker for ExceptionClass {
@@ -75,6 +75,7 @@ impl Checker for ExceptionClass {
         if e.kind == Kind::Event {
             return self.raised(e, ctx);
         }
+        let Some(place) = ctx.place else { return };
         let technical = match e.kind {
             Kind::Fault => m.op.class() == crate::model::Class::Call,
             Kind::Answer => !matches!(e.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected),
@@ -82,12 +83,14 @@ impl Checker for ExceptionClass {
         };
         let turned_down = e.kind == Kind::Answer && e.outcome == Outcome::Rejected;
         if technical || turned_down || e.kind == Kind::Fact {
-            *self.troubles.entry(m.order).or_default() |= classes_of(m.op) | if technical { PARTNER } else { 0 };
+            *self.troubles.entry(place) |= classes_of(m.op) | if technical { PARTNER } else { 0 };
         }
     }
 
-    fn settle_order(&mut self, order: OrderNo, _ctx: &mut Context<'_>) {
-        self.troubles.remove(&order);
+    fn settle_order(&mut self, _: OrderNo, ctx: &mut Context<'_>) {
+        if let Some(place) = ctx.place {
+            self.troubles.remove(place);
+        }
     }
 }
 
@@ -96,7 +99,7 @@ impl ExceptionClass {
         let m = &e.msg;
         let Some((class, _)) = NAMES.into_iter().find(|(_, code)| *code == m.code) else { return };
         let Some(account) = ctx.ledger.order(m.order) else { return };
-        let trouble = self.troubles.get(&m.order).copied().unwrap_or(0);
+        let trouble = ctx.place.and_then(|place| self.troubles.get(place)).copied().unwrap_or(0);
         let names =
             |classes: Classes| NAMES.iter().filter(|(bit, _)| bit & classes != 0).map(|(_, code)| code.name()).collect::<Vec<_>>().join(" or ");
         if m.cause.is_none() {

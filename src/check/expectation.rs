@@ -4,12 +4,12 @@ use super::account::{Account, Flow, Happened};
 use super::chain::{Compiled, Progress, Wrong};
 use super::credit::Credit;
 use super::money::first_units;
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Header, Kind};
 use crate::model::{Fixture, Id, LineNo, Money, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::scenario::{Amount, Expect, Relation, Scope, Term};
 use crate::sim::Timestamp;
-use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -37,7 +37,7 @@ pub(super) struct Expectation {
     ops_of_outcomes: Vec<Op>,
     /// for how many orders each outcome came true
     came_true: Vec<u64>,
-    orders: FxHashMap<OrderNo, Box<State>>,
+    orders: PerOrder<State>,
     stock: Stock,
 }
 
@@ -116,7 +116,7 @@ impl Expectation {
         sets.extend(expect.outcomes.iter().map(|(op, outcome)| set(format!("outcome {op}: "), outcome)));
         let ops_of_outcomes: Vec<Op> = expect.outcomes.iter().map(|(op, _)| *op).collect();
         let came_true = vec![0; ops_of_outcomes.len()];
-        Expectation { base: expect, sets, ops_of_outcomes, came_true, orders: FxHashMap::default(), stock: Stock::default() }
+        Expectation { base: expect, sets, ops_of_outcomes, came_true, orders: PerOrder::default(), stock: Stock::default() }
     }
     fn is_empty(&self) -> bool {
         self.base == Expect::default()
@@ -133,14 +133,12 @@ impl Checker for Expectation {
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         // a probe is no order of the scenario
-        if e.msg.order.is_none() || e.msg.order.is_probe() || self.is_empty() {
-            return;
-        }
+        let Some(place) = ctx.place.filter(|_| !e.msg.order.is_probe() && !self.is_empty()) else { return };
         match e.kind {
             Kind::Event => {
                 let m = &e.msg;
                 let event = Event { seq: m.seq, op: m.op, fulfillment: m.fulfillment.0, ret: m.ret.0, at: e.at, n: e.n };
-                let state = self.orders.entry(m.order).or_default();
+                let state = self.orders.entry(place);
                 if event.seq > state.next + 1 {
                     state.waiting.push(event);
                     return;
@@ -154,26 +152,26 @@ impl Checker for Expectation {
                 }
             }
             Kind::Fact if !(e.msg.op == Op::PaymentVoid && e.msg.amount == Money::ZERO) => {
-                let state = self.orders.entry(e.msg.order).or_default();
+                let state = self.orders.entry(place);
                 count_effect(state, e.msg.op, e.n);
             }
             // these partners only look: their answer is the effect
             Kind::Answer if matches!(e.msg.op, Op::FraudScreen | Op::AddressValidate) && e.outcome != Outcome::Error => {
-                let state = self.orders.entry(e.msg.order).or_default();
+                let state = self.orders.entry(place);
                 if !state.answered.contains(&e.msg.key) {
                     state.answered.push(e.msg.key);
                     count_effect(state, e.msg.op, e.n);
                 }
             }
             Kind::Reply if e.msg.op == Op::PlaceOrder && e.outcome == Outcome::Rejected && e.msg.code != crate::model::Code::KeyReuse => {
-                self.orders.entry(e.msg.order).or_default().turned_down = e.n;
+                self.orders.entry(place).turned_down = e.n;
             }
             _ => {}
         }
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let state = self.orders.remove(&order).unwrap_or_default();
+        let state = ctx.place.and_then(|place| self.orders.remove(place)).unwrap_or_default();
         let Some(account) = ctx.ledger.order(order).filter(|account| account.placed.is_set()) else { return };
         if self.is_empty() || order.is_probe() {
             return;

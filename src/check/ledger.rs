@@ -3,6 +3,7 @@
 use super::account::{Account, Arrival};
 use super::credit::{Credit, Downtime};
 use super::lag::{LagMeter, PublishLag};
+use super::per_order::Place;
 use super::rules::Rules;
 use super::supply::{MEMORY, Shelf, Told};
 use crate::history::{Entry, Header, Kind};
@@ -14,19 +15,14 @@ use std::collections::VecDeque;
 
 type Movements = SmallVec<[(SkuId, u32, Told); 2]>;
 
-/// What an event or call of an order may name as its cause.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cause {
-    /// a message about the order, the answer to a call of its, an event or call of its own; or a feed
-    Own,
-    /// the same of another order
-    Other(OrderNo),
-    Unknown,
-}
-
 #[derive(Default)]
 pub struct Ledger {
-    accounts: FxHashMap<OrderNo, Box<Account>>,
+    /// accounts of open orders, each at its place; a place that was left is free for the next
+    accounts: Vec<Option<Box<Account>>>,
+    free: Vec<u32>,
+    places: FxHashMap<OrderNo, u32>,
+    /// the order that the entry at hand is about
+    current: Option<Place>,
     shelves: FxHashMap<(NodeId, SkuId), Shelf>,
     /// some snapshot was sent
     told: bool,
@@ -40,14 +36,44 @@ pub struct Ledger {
     rules: Rules,
     lag: LagMeter,
     downtime: Downtime,
-    /// messages to the target about orders that are not forgotten (and calls of theirs that were answered), by whom they are about
-    about: FxHashMap<Id, OrderNo>,
     pub now: Timestamp,
 }
 
 impl Ledger {
     pub fn order(&self, no: OrderNo) -> Option<&Account> {
-        self.accounts.get(&no).map(Box::as_ref)
+        self.accounts[self.place(no)?.at as usize].as_deref()
+    }
+    /// Where the account of an order is kept, while it is open.
+    pub fn place(&self, order: OrderNo) -> Option<Place> {
+        match self.current {
+            Some(place) if place.order == order => Some(place),
+            _ => self.places.get(&order).map(|at| Place { order, at: *at }),
+        }
+    }
+    /// What follows is about this order.
+    pub(super) fn turn_to(&mut self, order: OrderNo) -> Option<Place> {
+        self.current = self.place(order);
+        self.current
+    }
+    fn open(&mut self, order: OrderNo) -> Place {
+        if let Some(place) = self.turn_to(order) {
+            return place;
+        }
+        let account = Some(Box::new(Account::new(order)));
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.accounts[at as usize] = account;
+                at
+            }
+            None => {
+                self.accounts.push(account);
+                self.accounts.len() as u32 - 1
+            }
+        };
+        self.places.insert(order, at);
+        let place = Place { order, at };
+        self.current = Some(place);
+        place
     }
     pub fn shelf(&self, node: NodeId, sku: SkuId) -> Option<&Shelf> {
         self.shelves.get(&(node, sku))
@@ -77,13 +103,10 @@ impl Ledger {
         }
         self.order(order).and_then(|account| account.sent_at(id)).or_else(|| self.feeds.get(&id).copied())
     }
-    /// What the record knows of an id that an event or call of this order names as its cause.
-    pub fn cause_of(&self, order: OrderNo, id: Id) -> Cause {
-        let own = self.order(order).is_some_and(|account| account.sent_at(id).is_some() || account.is_own(id));
-        if own || self.feeds.contains_key(&id) {
-            return Cause::Own;
-        }
-        self.about.get(&id).map_or(Cause::Unknown, |other| Cause::Other(*other))
+    /// May an event or call of this order name this id as its cause? A message about it, the answer to a call of its, an event or call of
+    /// its own; or a feed.
+    pub fn can_cause(&self, order: OrderNo, id: Id) -> bool {
+        self.order(order).is_some_and(|account| account.sent_at(id).is_some() || account.is_own(id)) || self.feeds.contains_key(&id)
     }
     /// Nobody asked for what names this cause: it was a timer's.
     pub fn is_timers(&self, order: OrderNo, cause: Id) -> bool {
@@ -94,16 +117,16 @@ impl Ledger {
         Credit::of(account, &self.downtime, header)
     }
     pub(super) fn orders(&self) -> Vec<OrderNo> {
-        let mut all: Vec<_> = self.accounts.keys().copied().collect();
+        let mut all: Vec<_> = self.places.keys().copied().collect();
         all.sort_unstable();
         all
     }
     pub(super) fn forget(&mut self, no: OrderNo) {
-        if let Some(account) = self.accounts.remove(&no) {
-            for id in account.inbound() {
-                self.about.remove(&id);
-            }
+        if let Some(at) = self.places.remove(&no) {
+            self.accounts[at as usize] = None;
+            self.free.push(at);
         }
+        self.current = None;
     }
 
     pub(super) fn observe(&mut self, e: &Entry) -> Arrival {
@@ -111,10 +134,10 @@ impl Ledger {
         let mut arrival = Arrival::New;
         self.downtime.observe(e);
         if e.msg.order.is_some() {
-            if matches!(e.kind, Kind::Sent | Kind::Answer) && e.msg.id.is_some() {
-                self.about.insert(e.msg.id, e.msg.order);
+            let place = self.open(e.msg.order);
+            if let Some(account) = &mut self.accounts[place.at as usize] {
+                arrival = account.observe(e);
             }
-            arrival = self.accounts.entry(e.msg.order).or_insert_with(|| Box::new(Account::new(e.msg.order))).observe(e);
         } else if e.kind == Kind::Sent && e.msg.id.is_some() && !self.feeds.contains_key(&e.msg.id) {
             self.feeds.insert(e.msg.id, e.at);
             self.feed_order.push_back((e.at, e.msg.id));

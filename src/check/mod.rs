@@ -36,6 +36,7 @@ mod no_phantom;
 mod owed;
 mod paid_before_release;
 mod partner_agreement;
+mod per_order;
 mod precedence;
 mod progress;
 mod quiet_after_end;
@@ -64,6 +65,7 @@ pub use account::{Account, Arrival};
 pub use coverage::Coverage;
 pub use lag::PublishLag;
 pub use ledger::Ledger;
+pub use per_order::Place;
 pub use roster::{INVARIANTS, invariant};
 pub use suite::{FINDINGS_KEPT, Judgement, QUIET, Suite};
 pub use verdict::{CheckResult, Finding, Verdict};
@@ -140,6 +142,8 @@ pub struct Context<'a> {
     /// checks that passed only thanks to an excuse: they would have failed without a fault that stood in the way
     pub excused: &'a mut u64,
     pub findings: &'a mut Vec<Finding>,
+    /// where the books keep the order that this is about, if it is about one
+    pub place: Option<Place>,
     /// outcomes that the scenario allows, with how many orders each came true for
     pub outcomes: &'a mut Vec<(Op, u64)>,
 }

@@ -3,11 +3,11 @@
 use super::account::{Account, Flow, Spot};
 use super::money::first_units;
 use super::owed::{capturable, least, worth_of_request};
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Fid, Id, LineQty, Message, Money, Op, OrderNo, Outcome};
 use crate::sim::Span;
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -37,7 +37,7 @@ struct Said {
 
 #[derive(Default)]
 pub(super) struct PaidBeforeRelease {
-    said: FxHashMap<OrderNo, Said>,
+    said: PerOrder<Said>,
 }
 
 impl Checker for PaidBeforeRelease {
@@ -62,7 +62,8 @@ impl Checker for PaidBeforeRelease {
         if (e.kind, e.msg.op) == (Kind::Fact, Op::NodeRelease) {
             return self.released(e, ctx);
         }
-        let said = self.said.entry(e.msg.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let said = self.said.entry(place);
         let definite = matches!(e.outcome, Outcome::Ok | Outcome::Replayed);
         match (e.kind, e.msg.op) {
             (Kind::Call, Op::FraudScreen) if said.fraud_asked == 0 => said.fraud_asked = e.n,
@@ -84,8 +85,10 @@ impl Checker for PaidBeforeRelease {
         }
     }
 
-    fn settle_order(&mut self, order: OrderNo, _ctx: &mut Context<'_>) {
-        self.said.remove(&order);
+    fn settle_order(&mut self, _: OrderNo, ctx: &mut Context<'_>) {
+        if let Some(place) = ctx.place {
+            self.said.remove(place);
+        }
     }
 }
 
@@ -95,7 +98,7 @@ impl PaidBeforeRelease {
         ctx.judged();
         let (order, fid) = (account.no, e.msg.fulfillment);
         let nothing = Said::default();
-        let said = self.said.get(&order).unwrap_or(&nothing);
+        let said = ctx.place.and_then(|place| self.said.get(place)).unwrap_or(&nothing);
         let (paid, worth) = (secured(account, &e.msg), worth(account, &e.msg));
         if paid < worth {
             let late = |pay: Id| {

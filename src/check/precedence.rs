@@ -1,9 +1,9 @@
 //! PRECEDENCE: the life of an order goes one way, by the target's own numbering.
 
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Op, OrderNo};
-use rustc_hash::FxHashMap;
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "PRECEDENCE",
@@ -86,7 +86,7 @@ struct Life {
 
 #[derive(Default)]
 pub(super) struct Precedence {
-    orders: FxHashMap<OrderNo, Life>,
+    orders: PerOrder<Life>,
 }
 
 impl Checker for Precedence {
@@ -102,7 +102,8 @@ impl Checker for Precedence {
         if m.order.is_none() || m.seq == 0 {
             return;
         }
-        let life = self.orders.entry(m.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let life = self.orders.entry(place);
         life.waiting.push(Step { seq: m.seq, op: m.op, fulfillment: m.fulfillment.0, ret: m.ret.0, n: e.n });
         while let Some(at) = life.waiting.iter().position(|step| step.seq <= life.next + 1) {
             let step = life.waiting.swap_remove(at);
@@ -111,8 +112,8 @@ impl Checker for Precedence {
         }
     }
 
-    fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        if self.orders.remove(&order).is_some_and(|life| !life.waiting.is_empty()) {
+    fn settle_order(&mut self, _: OrderNo, ctx: &mut Context<'_>) {
+        if ctx.place.and_then(|place| self.orders.remove(place)).is_some_and(|life| !life.waiting.is_empty()) {
             ctx.unknown();
         }
     }

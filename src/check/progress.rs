@@ -2,11 +2,11 @@
 
 use super::account::Account;
 use super::owed::value_left;
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Fid, Fulfil, Id, Money, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::sim::{Span, Timestamp};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -45,7 +45,7 @@ struct Waits {
 
 #[derive(Default)]
 pub(super) struct Progress {
-    orders: FxHashMap<OrderNo, Waits>,
+    orders: PerOrder<Waits>,
 }
 
 /// A deadline that was met late, or is not met yet.
@@ -90,7 +90,8 @@ impl Checker for Progress {
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         let m = &e.msg;
         let Some(account) = ctx.ledger.order(m.order).filter(|account| account.placed.is_set()) else { return };
-        let waits = self.orders.entry(m.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let waits = self.orders.entry(place);
         let policies = &ctx.header.fixture.policies;
         let here = Since { at: e.at, n: e.n };
         match (e.kind, m.op) {
@@ -154,7 +155,7 @@ impl Checker for Progress {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(waits) = self.orders.remove(&order) else { return };
+        let Some(waits) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
         let Some(account) = ctx.ledger.order(order) else { return };
         let policies = &ctx.header.fixture.policies;
         // whose books are not in the record cannot show that something was not done

@@ -1,9 +1,9 @@
 //! QUIET_AFTER_END: after an order was called cancelled or rejected nothing more is done for it.
 
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Id, Op, OrderNo};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -27,7 +27,7 @@ struct State {
 
 #[derive(Default)]
 pub(super) struct QuietAfterEnd {
-    orders: FxHashMap<OrderNo, State>,
+    orders: PerOrder<State>,
 }
 
 /// An effect that an order that ended must not have any more.
@@ -65,7 +65,8 @@ impl Checker for QuietAfterEnd {
         if m.order.is_none() {
             return;
         }
-        let state = self.orders.entry(m.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let state = self.orders.entry(place);
         match e.kind {
             Kind::Call | Kind::Fault => {
                 if !state.asked.iter().any(|(key, _)| *key == m.key) {
@@ -103,8 +104,10 @@ impl Checker for QuietAfterEnd {
         ctx.fail(m.order, what, EXPECTED, vec![end_n, e.n]);
     }
 
-    fn settle_order(&mut self, order: OrderNo, _ctx: &mut Context<'_>) {
-        self.orders.remove(&order);
+    fn settle_order(&mut self, _: OrderNo, ctx: &mut Context<'_>) {
+        if let Some(place) = ctx.place {
+            self.orders.remove(place);
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! REJECT_INERT: a no is a no.
 
+use super::per_order::PerOrder;
 use super::{Account, Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Class, Code, Id, Op, OrderNo, Outcome};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -40,7 +40,7 @@ struct State {
 
 #[derive(Default)]
 pub(super) struct RejectInert {
-    orders: FxHashMap<OrderNo, State>,
+    orders: PerOrder<State>,
 }
 
 /// An event that says that something was done.
@@ -77,12 +77,13 @@ impl Checker for RejectInert {
         }
     }
 
-    fn observe(&mut self, e: &Entry, _ctx: &mut Context<'_>) {
+    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         let m = &e.msg;
         if m.order.is_none() {
             return;
         }
-        let state = self.orders.entry(m.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let state = self.orders.entry(place);
         match e.kind {
             Kind::Sent => {
                 if !state.commands.iter().any(|command| command.id == m.id) {
@@ -134,7 +135,7 @@ impl Checker for RejectInert {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(state) = self.orders.remove(&order) else { return };
+        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
         let Some(account) = ctx.ledger.order(order) else { return };
         let refused_order = state.placed_no != 0 && !state.placed_yes;
         let mut told = false;

@@ -1,9 +1,9 @@
 //! RELEASE_WITHIN_ALLOC: a node is told to ship what was allocated there, and no more.
 
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{LineNo, NodeId, Op, OrderNo, SkuId};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -28,7 +28,7 @@ struct Place {
 
 #[derive(Default)]
 pub(super) struct ReleaseWithinAlloc {
-    orders: FxHashMap<OrderNo, Vec<Place>>,
+    orders: PerOrder<Vec<Place>>,
 }
 
 impl Checker for ReleaseWithinAlloc {
@@ -43,8 +43,9 @@ impl Checker for ReleaseWithinAlloc {
         }
     }
 
-    fn observe(&mut self, e: &Entry, _ctx: &mut Context<'_>) {
-        let places = self.orders.entry(e.msg.order).or_default();
+    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+        let Some(place) = ctx.place else { return };
+        let places = self.orders.entry(place);
         for q in &e.msg.lines {
             let key = (q.line, q.sku, e.msg.node);
             let at = places.iter().position(|p| (p.line, p.sku, p.node) == key).unwrap_or_else(|| {
@@ -63,7 +64,7 @@ impl Checker for ReleaseWithinAlloc {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(places) = self.orders.remove(&order) else { return };
+        let Some(places) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
         let says = |of: fn(&Place) -> i64| places.iter().any(|place| of(place) > 0);
         let (reserves, allocates) = (says(|p| p.reserved), says(|p| p.allocated));
         if !says(|p| p.released) || !(reserves || allocates) {

@@ -1,9 +1,9 @@
 //! REPLY_IDEMPOTENT: the same request gets the same answer.
 
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Class, Id, Message, Op, OrderNo, Outcome};
-use rustc_hash::FxHashMap;
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "REPLY_IDEMPOTENT",
@@ -23,7 +23,7 @@ struct Asked {
 
 #[derive(Default)]
 pub(super) struct ReplyIdempotent {
-    orders: FxHashMap<OrderNo, Vec<Asked>>,
+    orders: PerOrder<Vec<Asked>>,
 }
 
 /// The request without what differs from one attempt to the next.
@@ -48,7 +48,8 @@ impl Checker for ReplyIdempotent {
         if m.order.is_none() || m.key.is_none() {
             return;
         }
-        let asked = self.orders.entry(m.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let asked = self.orders.entry(place);
         if e.kind == Kind::Sent {
             let what = request(m);
             match asked.iter_mut().find(|known| known.what == what) {
@@ -85,8 +86,10 @@ impl Checker for ReplyIdempotent {
         }
     }
 
-    fn settle_order(&mut self, order: OrderNo, _: &mut Context<'_>) {
-        self.orders.remove(&order);
+    fn settle_order(&mut self, _: OrderNo, ctx: &mut Context<'_>) {
+        if let Some(place) = ctx.place {
+            self.orders.remove(place);
+        }
     }
 }
 

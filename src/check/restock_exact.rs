@@ -1,9 +1,9 @@
 //! RESTOCK_EXACT: what comes back is put on the shelf once, where it is, or nowhere if it was scrapped.
 
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Id, Lines, NodeId, Op, OrderNo, SkuId};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -33,7 +33,7 @@ const SILENT_KEPT: usize = 8;
 
 #[derive(Default)]
 pub(super) struct RestockExact {
-    orders: FxHashMap<OrderNo, SmallVec<[Back; 1]>>,
+    orders: PerOrder<SmallVec<[Back; 1]>>,
     speaks: bool,
     silent: Vec<(OrderNo, Id, u64)>,
 }
@@ -50,9 +50,10 @@ impl Checker for RestockExact {
         }
     }
 
-    fn observe(&mut self, e: &Entry, _ctx: &mut Context<'_>) {
+    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         let m = &e.msg;
-        let backs = self.orders.entry(m.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let backs = self.orders.entry(place);
         let at = backs.iter().position(|back| back.ret == m.ret).unwrap_or_else(|| {
             backs.push(Back { ret: m.ret, ..Back::default() });
             backs.len() - 1
@@ -77,7 +78,7 @@ impl Checker for RestockExact {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        for back in self.orders.remove(&order).unwrap_or_default() {
+        for back in ctx.place.and_then(|place| self.orders.remove(place)).unwrap_or_default() {
             if back.spoken.is_empty() {
                 let silent = back.inspected != 0 && back.code == Code::Restock && ctx.at_rest && !ctx.suspended;
                 if silent && self.silent.len() < SILENT_KEPT {

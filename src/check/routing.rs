@@ -1,6 +1,7 @@
 //! ROUTING: orders go to nodes that may have them, by the rules that were in force.
 
 use super::account::Account;
+use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Fid, Fulfil, Id, Node, NodeId, NodeKind, Op, OrderNo, Outcome, RUN_BEGINS_AT_H, SkuId};
@@ -47,7 +48,7 @@ struct State {
 
 #[derive(Default)]
 pub(super) struct Routing {
-    orders: FxHashMap<OrderNo, State>,
+    orders: PerOrder<State>,
     promised: FxHashMap<(NodeId, u64), Promised>,
 }
 
@@ -74,7 +75,8 @@ impl Checker for Routing {
         if m.order.is_none() {
             return;
         }
-        let state = self.orders.entry(m.order).or_default();
+        let Some(place) = ctx.place else { return };
+        let state = self.orders.entry(place);
         match (e.kind, m.op) {
             (Kind::Event, _) => reserved(state, e, ctx),
             (Kind::Fact, _) => picked_up_elsewhere(e, "was to be picked up by", ctx),
@@ -96,7 +98,7 @@ impl Checker for Routing {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(state) = self.orders.remove(&order) else { return };
+        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
         let Some(account) = ctx.ledger.order(order) else { return };
         if ctx.suspended {
             if !state.decisions.is_empty() {

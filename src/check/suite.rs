@@ -137,12 +137,16 @@ enum Call<'a> {
 }
 
 impl Call<'_> {
+    fn order(self) -> Option<OrderNo> {
+        let order = match self {
+            Call::Observe(e) | Call::Again(e, _) => e.msg.order,
+            Call::SettleOrder(order) => order,
+            Call::Settle => OrderNo::NONE,
+        };
+        Some(order).filter(|order| order.is_some())
+    }
     fn is_of_probe(self) -> bool {
-        match self {
-            Call::Observe(e) | Call::Again(e, _) => e.msg.order.is_probe(),
-            Call::SettleOrder(order) => order.is_probe(),
-            Call::Settle => false,
-        }
+        self.order().is_some_and(OrderNo::is_probe)
     }
 }
 
@@ -241,8 +245,9 @@ impl Suite {
                 let Tally { activations, unknowns, excused, findings, .. } = tally;
                 let (header, ledger, covers, outcomes) = (&self.header, &self.ledger, &self.coverage, &mut self.outcomes);
                 let probe = call.is_of_probe();
+                let place = call.order().and_then(|order| ledger.place(order));
                 let mut ctx =
-                    Context { about, header, ledger, covers, at_rest, suspended, probe, activations, unknowns, excused, findings, outcomes };
+                    Context { about, header, ledger, covers, at_rest, suspended, probe, activations, unknowns, excused, findings, place, outcomes };
                 match call {
                     Call::Observe(entry) => checker.observe(entry, &mut ctx),
                     Call::Again(entry, arrival) => checker.again(entry, arrival, &mut ctx),
@@ -256,6 +261,7 @@ impl Suite {
     }
 
     fn settle_order(&mut self, order: OrderNo, at_rest: bool) {
+        self.ledger.turn_to(order);
         let suspended = self.ledger.order(order).is_some_and(|account| account.hole().is_some());
         self.call_all(Call::SettleOrder(order), at_rest, suspended);
         if let Some(account) = self.ledger.order(order) {
@@ -336,7 +342,7 @@ impl Suite {
         if self.replaying {
             return self.call_all(Call::Observe(e), false, false);
         }
-        if e.msg.order.is_some() {
+        if e.msg.order.is_some() && self.ledger.turn_to(e.msg.order).is_none() {
             let end = self.settled.get(e.msg.order);
             if end != 0 {
                 return self.late(e, end);

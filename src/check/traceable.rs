@@ -1,16 +1,15 @@
 //! TRACEABLE: whoever looks for an order finds all of it, and why each thing happened.
 
-use super::ledger::Cause;
+use super::per_order::PerOrder;
 use super::{Arrival, Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Id, Op, OrderNo};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "TRACEABLE",
     summary: "everything about an order carries its correlation, and names its cause",
-    definition: "Every event and every partner call of an order carries the `corr` that the client sent with PlaceOrder, on each attempt and each delivery. Every one names a `cause`: a message about this order, the answer to a call of its, a feed, or (what a timer does) an event or call of the order's own. A cause that concerns another order is right only for an order that waits for goods, which the other order may have set free. Each is demanded only of a target that sends such ids at all, and not in a record of another program, whose writer may have left them out.",
+    definition: "Every event and every partner call of an order carries the `corr` that the client sent with PlaceOrder, on each attempt and each delivery. Every one names a `cause`: a message about this order, the answer to a call of its, a feed, or (what a timer does) an event or call of the order's own. Any other cause is right only for an order that waits for goods, which another order may have set free. Each is demanded only of a target that sends such ids at all, and not in a record of another program, whose writer may have left them out.",
     needs: "`corr` of PlaceOrder; `corr` and `cause` of events and calls",
     traps: "an event may be heard before the one that it names, so an unknown cause is judged when the order is settled; a call that a fault kept from its partner is known by the fault; where an event is lost the cause may be that one: unknown",
     facts_only: false,
@@ -28,14 +27,14 @@ struct Use {
     missing: Vec<(OrderNo, Op, u64)>,
 }
 
-/// Causes that were not the order's own when they were heard: which, of what, in which entry, and whose they were.
-type Open = SmallVec<[(Id, Op, u64, Cause); 2]>;
+/// Causes that were not the order's own when they were heard: which, of what, in which entry.
+type Open = SmallVec<[(Id, Op, u64); 2]>;
 
 #[derive(Default)]
 pub(super) struct Traceable {
     corr: Use,
     cause: Use,
-    open: FxHashMap<OrderNo, Open>,
+    open: PerOrder<Open>,
 }
 
 const CORR: &str = "whatever is about an order carries the order's correlation id, a resend too";
@@ -99,12 +98,10 @@ impl Checker for Traceable {
         }
         ctx.judged();
         self.cause.there("cause", CAUSE, ctx);
-        let known = ctx.ledger.cause_of(m.order, m.cause);
-        if known != Cause::Own {
-            let open = self.open.entry(m.order).or_default();
-            if open.len() < OPEN_MAX && !open.iter().any(|(id, ..)| *id == m.cause) {
-                open.push((m.cause, m.op, e.n, known));
-            }
+        let Some(place) = ctx.place.filter(|_| !ctx.ledger.can_cause(m.order, m.cause)) else { return };
+        let open = self.open.entry(place);
+        if open.len() < OPEN_MAX && !open.iter().any(|(id, ..)| *id == m.cause) {
+            open.push((m.cause, m.op, e.n));
         }
     }
 
@@ -115,23 +112,20 @@ impl Checker for Traceable {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(open) = self.open.remove(&order) else { return };
+        let Some(open) = ctx.place.and_then(|place| self.open.remove(place)) else { return };
         let Some(account) = ctx.ledger.order(order) else { return };
         let waited = account.lines.iter().any(|line| line.backordered.is_set());
-        for (id, op, n, known) in open {
-            match (ctx.ledger.cause_of(order, id), known) {
-                (Cause::Own, _) => {}
-                (_, Cause::Other(_)) if waited => {}
-                (_, Cause::Other(other)) => {
-                    let what = format!("{op} of {order} (entry {n}) names as its cause {id}, which is about {other}");
-                    ctx.fail(order, what, CAUSE, vec![account.placed.n, n]);
-                }
-                _ if ctx.suspended || !ctx.at_rest => ctx.unknown(),
-                _ => {
-                    let what = format!("{op} of {order} (entry {n}) names as its cause {id}, which nobody ever sent");
-                    ctx.fail(order, what, CAUSE, vec![account.placed.n, n]);
-                }
+        for (id, op, n) in open {
+            // whoever waits for goods is served when another order gives them back
+            if waited || ctx.ledger.can_cause(order, id) {
+                continue;
             }
+            if ctx.suspended || !ctx.at_rest {
+                ctx.unknown();
+                continue;
+            }
+            let what = format!("{op} of {order} (entry {n}) names as its cause {id}, which is no message about it, and nothing that it did");
+            ctx.fail(order, what, CAUSE, vec![account.placed.n, n]);
         }
     }
 }
@@ -197,7 +191,7 @@ mod tests {
         let (mut h, place) = placed();
         h.event(1, Op::OrderAccepted, with(CORR, place));
         h.event(1, Op::RiskAssessed, with(CORR, Id(0xdead)));
-        h.rejects("TRACEABLE", "names as its cause dead, which nobody ever sent");
+        h.rejects("TRACEABLE", "names as its cause dead, which is no message about it");
         h.hold_event(1, Op::OrderHeld, |_| {});
         h.event(1, Op::AddressValidated, with(CORR, place));
         h.leaves_open("TRACEABLE");
@@ -209,7 +203,7 @@ mod tests {
         h.event(1, Op::OrderAccepted, with(CORR, place));
         let other = h.place(2, &[(1, D, 1)]).cancel(2);
         h.event(1, Op::InventoryReserved, with(CORR, other));
-        h.rejects("TRACEABLE", "which is about O2");
+        h.rejects("TRACEABLE", "which is no message about it");
         h.event(1, Op::LineBackordered, |m| {
             lines(m, &[(1, D, 1)]);
             (m.corr, m.cause) = (CORR, place);
