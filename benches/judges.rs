@@ -91,11 +91,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let length = longest.min(300_000);
     println!("\nEach judge alone over {length} entries, one after another, less the books that all of them read");
-    println!("{:<24} {:>10} {:>14} {:>12}", "judge", "ns/entry", "entries/s", "judged");
+    println!("{:<24} {:>10} {:>14} {:>12} {:>12}", "judge", "ns/entry", "entries/s", "bytes/order", "judged");
     let (case, header, part) = history(length)?;
     let mut entries: Vec<Entry> = Vec::new();
     execute::simulate(&setup(), &case, &part, &mut VirtualClock::new(), &Stop::new(), &mut entries);
-    let mut books = 0.0;
+    let (mut books, mut of_books) = (0.0, 0);
     for name in std::iter::once(None).chain(Suite::judges(&header).into_iter().map(Some)) {
         // the least of three: what a busy machine adds is not the judge's
         let once = || {
@@ -103,19 +103,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             timed.take(&entries);
             timed.finish()
         };
-        let (mut seconds, _, judgement) = once();
+        let (mut seconds, most, judgement) = once();
         for _ in 0..2 {
             seconds = seconds.min(once().0);
         }
         if name.is_none() {
-            books = seconds;
+            (books, of_books) = (seconds, most);
         }
         let own = if name.is_none() { seconds } else { (seconds - books).max(0.0) };
         let each = own * 1e9 / entries.len() as f64;
         let rate = if each < 1.0 { "-".to_string() } else { format!("{:.0}", 1e9 / each) };
         let name = name.unwrap_or("(the books)");
         let judged = judgement.results.iter().find(|result| result.name == name).map_or(0, |result| result.activations);
-        println!("{name:<24} {each:>10.1} {rate:>14} {judged:>12}");
+        let held = (if of_books == most { most } else { most - of_books }) / judgement.orders.max(1) as i64;
+        println!("{name:<24} {each:>10.1} {rate:>14} {held:>12} {judged:>12}");
     }
     Ok(())
 }

@@ -185,7 +185,7 @@ fn fits(action: FaultAction, link: Link, op: Op) -> bool {
         // it repeats everything
         FaultAction::Replay => false,
         // it says nothing that could be said otherwise
-        FaultAction::Mutate if op == Op::CancelReturn => false,
+        FaultAction::Mutate if matches!(op, Op::CancelReturn | Op::UpsertNode) => false,
         _ => action.fits(link),
     }
 }
