@@ -621,6 +621,20 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_is_no_order_of_the_scenario() {
+        let mut h = told(CHAIN, &[Op::OrderAccepted, RISK, Op::PaymentAuthorized, Op::FulfillmentReleased]);
+        h.probe(None).accepts("EXPECTATION");
+    }
+
+    #[test]
+    fn a_deadline_that_faults_extended_beyond_the_end_is_open() {
+        let mut h = expecting(r#"within = { "shipment.shipped > payment.captured" = "1h" }"#);
+        h.header.calm_ns = Span::from_hours(5).0;
+        h.place(1, &[(1, A, 1)]).claim(1, Op::ShipmentShipped, |_| {}).fault(1, crate::model::Id(7));
+        h.wait(Span::from_mins(90)).place(2, &[(1, A, 1)]).leaves_open("EXPECTATION");
+    }
+
+    #[test]
     fn never_at_all_after_and_before() {
         let never = r#"never = ["payment.refunded", "shipment.shipped after order.completed", "payment.captured before shipment.shipped"]"#;
         told(never, &[Op::ShipmentShipped, Op::PaymentCaptured, Op::OrderCompleted]).accepts("EXPECTATION");

@@ -471,6 +471,7 @@ mod tests {
         // 10 o'clock is hour 0; S1 is open from 9 to 21
         let two = Span::from_hours(2);
         assert_eq!(deadline(store, h(1), two), h(3));
+        assert_eq!(deadline(store, h(9), two), h(11), "just before it closes");
         assert_eq!(deadline(store, h(10), two), h(24), "one hour in the evening, one in the morning");
         assert_eq!(deadline(store, h(14), two), h(25), "closed when it came");
         assert_eq!(deadline(store, h(1), Span::from_hours(14)), h(27), "a day and two hours");
