@@ -360,6 +360,17 @@ mod tests {
     }
 
     #[test]
+    fn one_node_has_to_bring_all_units_of_a_sku_that_several_lines_ask_for() {
+        let story = |first, second| {
+            let mut story = estate();
+            routed(&mut story, 1, 1, &[((1, A, first), DC1), ((2, A, second), DC2)]);
+            story
+        };
+        story(50, 10).accepts("ROUTING");
+        story(40, 10).rejects("ROUTING", "though DC1 certainly had everything");
+    }
+
+    #[test]
     fn a_split_is_no_failure_where_anybody_may_have_had_the_units() {
         let mut story = estate();
         routed(&mut story, 1, 1, &[((1, A, 1), DC1), ((2, B, 1), DC2)]);

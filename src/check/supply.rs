@@ -295,6 +295,16 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_is_a_rise_by_what_it_says_beyond_the_rises_before_it() {
+        let mut shelf = opened(5);
+        shelf.sent(9, 2, Told::Change(3));
+        shelf.sent(9, 3, Told::Level(8));
+        assert_eq!(shelf.most(s(10), GRACE), 8);
+        shelf.sent(9, 4, Told::Level(9));
+        assert_eq!(shelf.most(s(10), GRACE), 9);
+    }
+
+    #[test]
     fn the_least_is_what_was_known_less_all_that_fell_or_was_reserved() {
         let mut shelf = opened(5);
         shelf.fact(2, 2, -2, false, false);
