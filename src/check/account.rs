@@ -369,7 +369,7 @@ impl Account {
     /// Units of a line given back in returns that count.
     pub fn returned(&self, line: &LineBook) -> i64 {
         let lines = self.returns.iter().filter(|r| !r.is_off()).flat_map(|r| r.units().iter());
-        lines.filter(|q| q.line == line.line || (q.line.is_none() && q.sku == line.sku)).map(|q| i64::from(q.qty)).sum()
+        lines.filter(|q| self.line(q.line, q.sku).is_some_and(|of| of.line == line.line)).map(|q| i64::from(q.qty)).sum()
     }
 
     pub(super) fn observe(&mut self, e: &Entry) -> Arrival {
@@ -387,7 +387,7 @@ impl Account {
             Kind::Sent => self.sent(e),
             Kind::Reply => self.reply(e),
             Kind::Answer => self.remember(e),
-            Kind::Call if e.msg.id.is_some() => self.calls.push(e.msg.id),
+            Kind::Call => self.calls.push(e.msg.id),
             Kind::Event => self.claim(e),
             Kind::Fact => self.fact(e),
             Kind::Fault => self.fault(e),
@@ -543,10 +543,10 @@ impl Account {
         if m.ret.is_some() {
             parcel.ret = m.ret;
         }
-        if m.node.is_some() && parcel.node.is_none() {
+        if m.node.is_some() {
             parcel.node = m.node;
         }
-        let node = if m.node.is_some() { m.node } else { parcel.node };
+        let node = parcel.node;
         match m.op {
             Op::FulfillmentAllocated => parcel.allocated.set_first(e),
             Op::FulfillmentReleased => parcel.released_claims.push(e.n),

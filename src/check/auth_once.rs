@@ -104,6 +104,13 @@ mod tests {
     }
 
     #[test]
+    fn an_authorization_that_was_voided_is_none_of_those_that_live() {
+        let mut h = authorized();
+        h.void(1, 50, 4800).authorize(1, 51, 4800).authorize(1, 52, 4800);
+        h.rejects("AUTH_ONCE", "by 2 live authorizations");
+    }
+
+    #[test]
     fn rejects_an_authorization_for_what_was_captured_already() {
         let mut h = authorized();
         h.ship(1, 1, DC1, &[(1, A, 1)]).capture(1, 50, 4800).authorize(1, 51, 4800);

@@ -164,6 +164,7 @@ mod tests {
     use crate::check::Verdict;
     use crate::check::testing::*;
     use crate::model::{Id, Op};
+    use crate::sim::Span;
 
     fn two_wait() -> Story {
         let mut h = Story::new();
@@ -222,6 +223,17 @@ mod tests {
         let second = h.delta(DC1, D, 2, 2);
         h.reserve(2, DC1, &[(1, D, 2)], second).deliver(late);
         h.accepts("BACKORDER_FAIR");
+    }
+
+    #[test]
+    fn reservations_without_a_cause_count_as_made_together_within_a_minute() {
+        let story = |apart: u64| {
+            let mut h = two_wait();
+            h.reserve(2, DC1, &[(1, D, 2)], Id::NONE).wait(Span::from_secs(apart)).reserve(1, DC1, &[(1, D, 2)], Id::NONE);
+            h
+        };
+        story(59).accepts("BACKORDER_FAIR");
+        story(60).rejects("BACKORDER_FAIR", "served only later, by another cause");
     }
 
     #[test]

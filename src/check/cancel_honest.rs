@@ -190,6 +190,11 @@ mod tests {
     }
 
     #[test]
+    fn whether_an_end_without_a_reason_breaks_too_late_is_open() {
+        cancelled(&mut asked(Outcome::Rejected, Code::TooLate), Code::None).leaves_open("CANCEL_HONEST");
+    }
+
+    #[test]
     fn a_part_that_is_done_does_not_leave() {
         let story = |shipped| {
             let mut h = Story::new();

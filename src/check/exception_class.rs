@@ -181,8 +181,10 @@ mod tests {
         story(Op::CarrierLabel, Code::ExcPartner).accepts("EXCEPTION_CLASS");
         story(Op::CarrierLabel, Code::ExcCarrier).accepts("EXCEPTION_CLASS");
         story(Op::CarrierLabel, Code::ExcFraud).rejects("EXCEPTION_CLASS", "of exc_carrier or exc_partner");
+        let (mut h, _) = refused();
+        raised(&mut h, Code::ExcFraud, Id::NONE).rejects("EXCEPTION_CLASS", "of exc_inventory");
         let mut h = Story::new();
-        h.place(1, &[(1, A, 1)]).accept(1);
+        h.place(1, &[(1, A, 1)]).accept(1).answer(1, Op::PaymentCapture, Id(40), Outcome::Ok);
         raised(&mut h, Code::ExcFraud, Id::NONE).leaves_open("EXCEPTION_CLASS");
     }
 

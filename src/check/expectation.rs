@@ -84,6 +84,9 @@ struct State {
     /// fulfillments that were allocated, and those that were rejected, cancelled or expired
     allocated: Vec<u64>,
     ended: Vec<u64>,
+    /// returns and exchanges that were taken on, and those that were called off
+    taken_on: Vec<u64>,
+    called_off: Vec<u64>,
     effects: Vec<(Op, u32, u64)>,
     answered: Vec<Id>,
     turned_down: u64,
@@ -283,6 +286,8 @@ fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
     match op {
         Op::FulfillmentAllocated => state.allocated.push(event.fulfillment),
         Op::FulfillmentRejected | Op::FulfillmentCancelled | Op::FulfillmentExpired => state.ended.push(event.fulfillment),
+        Op::ReturnAuthorized | Op::ExchangeCreated if !state.taken_on.contains(&event.ret) => state.taken_on.push(event.ret),
+        Op::ReturnRejected | Op::ReturnCancelled => state.called_off.push(event.ret),
         _ => {}
     }
     for (s, set) in sets.iter().enumerate() {
@@ -358,10 +363,11 @@ fn chain_step(state: &mut State, (set, chain): (usize, usize), compiled: &Compil
     }
     // every object that is there by now must have done its step
     let first = compiled.chain.parts[0].steps();
-    let objects: Vec<u64> = match compiled.chain.scope {
-        Scope::EachFulfillment => state.allocated.iter().copied().filter(|fid| !state.ended.contains(fid)).collect(),
-        _ => state.instances.iter().filter(|i| (i.set, i.chain) == (set, chain) && i.object != 0).map(|i| i.object).collect(),
+    let (begun, over) = match compiled.chain.scope {
+        Scope::EachReturn => (&state.taken_on, &state.called_off),
+        _ => (&state.allocated, &state.ended),
     };
+    let objects: Vec<u64> = begun.iter().copied().filter(|object| !over.contains(object)).collect();
     let lacking = objects.iter().filter(|object| {
         let progress = state.instances.iter().find(|i| (i.set, i.chain, i.object) == (set, chain, **object)).map(|i| &i.progress);
         progress.is_none_or(|progress| !compiled.begun(progress))
@@ -619,6 +625,20 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_is_no_order_of_the_scenario() {
+        let mut h = told(CHAIN, &[Op::OrderAccepted, RISK, Op::PaymentAuthorized, Op::FulfillmentReleased]);
+        h.probe(None).accepts("EXPECTATION");
+    }
+
+    #[test]
+    fn a_deadline_that_faults_extended_beyond_the_end_is_open() {
+        let mut h = expecting(r#"within = { "shipment.shipped > payment.captured" = "1h" }"#);
+        h.header.calm_ns = Span::from_hours(5).0;
+        h.place(1, &[(1, A, 1)]).claim(1, Op::ShipmentShipped, |_| {}).fault(1, crate::model::Id(7));
+        h.wait(Span::from_mins(90)).place(2, &[(1, A, 1)]).leaves_open("EXPECTATION");
+    }
+
+    #[test]
     fn never_at_all_after_and_before() {
         let never = r#"never = ["payment.refunded", "shipment.shipped after order.completed", "payment.captured before shipment.shipped"]"#;
         told(never, &[Op::ShipmentShipped, Op::PaymentCaptured, Op::OrderCompleted]).accepts("EXPECTATION");
@@ -665,6 +685,24 @@ mod tests {
         with(4000, -1).rejects("EXPECTATION", "8.00 authorized and open");
         with(4800, -2).rejects("EXPECTATION", "stock of A at DC1 moved by -2 over 1 orders");
         with(4800, -1).capture(1, 50, 0).rejects("EXPECTATION", "payment.capture took effect 2 times");
+    }
+
+    #[test]
+    fn all_waits_for_every_return_that_was_taken_on_and_not_called_off() {
+        let with = |ops: &[(Op, u64)]| {
+            let mut h = expecting(r#"flow = ["all return.received > order.completed"]"#);
+            h.place(1, &[(1, A, 1)]);
+            for (op, ret) in ops {
+                h.event(1, *op, |m| in_return(m, *ret, &[]));
+            }
+            h.complete(1);
+            h
+        };
+        let (authorized, received, cancelled) = (Op::ReturnAuthorized, Op::ReturnReceived, Op::ReturnCancelled);
+        with(&[(authorized, 1), (authorized, 2), (received, 2), (received, 1)]).accepts("EXPECTATION");
+        with(&[(authorized, 1), (authorized, 2), (received, 2), (cancelled, 1)]).accepts("EXPECTATION");
+        with(&[(authorized, 1), (authorized, 2), (received, 2)])
+            .rejects("EXPECTATION", "order.completed came while 1 of 2 had not done return.received");
     }
 
     const OUTCOMES: &str = r#"

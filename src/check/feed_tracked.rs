@@ -48,7 +48,8 @@ impl Checker for FeedTracked {
 mod tests {
     use crate::check::Verdict;
     use crate::check::testing::*;
-    use crate::model::{Id, Op, Outcome};
+    use crate::history::Kind;
+    use crate::model::{Code, Id, Message, Op, Outcome};
     use crate::sim::Span;
 
     /// Five units, and a receipt of three that the target has taken.
@@ -93,7 +94,7 @@ mod tests {
             h.place(1, &[(1, A, 1)]).movement(Op::StockRestocked, DC1, A, 1, 3);
             let inspected = h.sent(1, Op::CbNodeInspected, |m| {
                 in_return(m, 900, &[(1, A, 1)]);
-                (m.node, m.code, m.lines[0].seq) = (DC1, crate::model::Code::Restock, 3);
+                (m.node, m.code, m.lines[0].seq) = (DC1, Code::Restock, 3);
             });
             h.reply(inspected, Outcome::Ok);
             if asked {
@@ -105,6 +106,25 @@ mod tests {
         };
         assert_eq!(unasked(false).judge().verdict_of("FEED_TRACKED"), Verdict::NotExercised);
         unasked(true).rejects("FEED_TRACKED", "it was told of 9");
+    }
+
+    #[test]
+    fn a_count_set_right_by_a_node_that_came_up_short_is_news_like_any_other() {
+        for (code, left) in [(Code::NotInStock, 0), (Code::Mismatch, 7), (Code::DamagedGoods, 7)] {
+            let (mut h, delta) = received();
+            let short = h.sent(1, Op::CbNodeShortPicked, |m| {
+                at_node(m, DC1, &[(1, A, 1)]);
+                (m.code, m.lines[0].seq) = (code, 3);
+            });
+            h.reply(short, Outcome::Ok).wait(Span::from_mins(1)).shelf_asked(DC1, A, left, delta).accepts("FEED_TRACKED");
+        }
+    }
+
+    #[test]
+    fn a_movement_with_a_cause_is_no_answer() {
+        let (mut h, delta) = received();
+        h.put(Kind::Fact, Outcome::None, Message { node: DC1, sku: A, qty: 3, cause: delta, ..Message::new(Op::StockReceipt, Id::NONE) });
+        assert_eq!(h.judge().verdict_of("FEED_TRACKED"), Verdict::NotExercised);
     }
 
     /// Under a gap, while a message is under way, and just after it was acknowledged.

@@ -210,6 +210,7 @@ mod tests {
         silent.place(1, &[(1, A, 1)]).accept(1).state(1, Code::StateException, 0);
         silent.rejects("NO_LOST", "no exception was ever raised");
         h.event(1, Op::ExceptionRaised, |m| m.code = Code::ExcPayment);
+        h.accepts("NO_LOST");
         h.state(1, Code::StateException, 0).accepts("NO_LOST");
     }
 
@@ -224,6 +225,9 @@ mod tests {
         };
         waiting(1).accepts("NO_LOST");
         waiting(2).rejects("NO_LOST", "still open");
+        let mut out_of_routing = waiting(2);
+        out_of_routing.sent(0, Op::UpsertNode, |m| (m.node, m.rule_version, m.code) = (DC1, 2, Code::NodeDisabled));
+        out_of_routing.accepts("NO_LOST");
     }
 
     #[test]
@@ -247,5 +251,14 @@ mod tests {
         h.place(1, &[(1, A, 1)]).accept(1).ship(1, 1, DC1, &[(1, A, 1)]).complete(1);
         h.request_return(1, 900, &[(1, A, 1)]).give_back(1, 900, &[(1, A, 1)]);
         h.rejects("NO_LOST", "return 384 of O1 never completed");
+    }
+
+    #[test]
+    fn an_exchange_hangs_unless_its_new_goods_wait_in_vain() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).ship(1, 1, DC1, &[(1, A, 1)]).complete(1).exchange(1, 900, &[(1, A, 1)], &[(2, D, 1, 4000)]);
+        h.claim(1, Op::ExchangeCreated, |m| in_return(m, 900, &[(2, D, 1)])).give_back(1, 900, &[(1, A, 1)]);
+        h.rejects("NO_LOST", "exchange 384 of O1 never completed");
+        h.claim(1, Op::LineBackordered, |m| lines(m, &[(2, D, 1)])).accepts("NO_LOST");
     }
 }

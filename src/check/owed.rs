@@ -101,10 +101,11 @@ mod tests {
 
     #[test]
     fn any_units_of_a_line_are_worth_at_least_the_least() {
-        let value = |from, to| (first_units(Money(1000), 3, to) - first_units(Money(1000), 3, from)).0;
-        for (from, to) in [(0, 1), (1, 2), (2, 3), (0, 2), (1, 3)] {
-            let (least, value) = (least(Money(1000), 3, to - from), value(from, to));
-            assert!(least <= value && value <= least + 2, "{from}..{to}: {least} {value}");
+        for (total, qty) in [(Money(1000), 3), (Money(1001), 2)] {
+            for (from, to) in [(0, 1), (1, 2), (qty - 1, qty), (0, 2), (qty - 2, qty)] {
+                let (least, value) = (least(total, qty, to - from), (first_units(total, qty, to) - first_units(total, qty, from)).0);
+                assert!(least <= value && value <= least + 2, "{total}, {from}..{to} of {qty}: {least} {value}");
+            }
         }
         assert_eq!(least(Money(1000), 0, 1), 0);
     }

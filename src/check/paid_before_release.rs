@@ -211,6 +211,22 @@ mod tests {
     }
 
     #[test]
+    fn money_for_goods_that_left_pays_for_nothing_more() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 2)]).accept(1).authorize(1, 50, 4800).node_release(1, 1, DC1, &[(1, A, 1)]);
+        h.ship(1, 1, DC1, &[(1, A, 1)]).capture(1, 50, 4800).node_release(1, 2, DC1, &[(1, A, 1)]);
+        h.rejects("PAID_BEFORE_RELEASE", "but only 0.00 was secured");
+    }
+
+    #[test]
+    fn a_refund_for_what_came_back_takes_nothing_from_what_is_still_to_leave() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 2)]).accept(1).authorize(1, 50, 8800).capture(1, 50, 8800).node_release(1, 1, DC1, &[(1, A, 1)]);
+        h.ship(1, 1, DC1, &[(1, A, 1)]).request_return(1, 900, &[(1, A, 1)]).give_back(1, 900, &[(1, A, 1)]).refund(1, 50, 900, 4000);
+        h.node_release(1, 2, DC1, &[(1, A, 1)]).accepts("PAID_BEFORE_RELEASE");
+    }
+
+    #[test]
     fn rejects_a_release_that_nobody_pays_for() {
         let mut h = placed();
         h.node_release(1, 1, DC1, &[(1, A, 1)]).authorize(1, 50, 4800);
@@ -246,6 +262,13 @@ mod tests {
         untold.wait(Span::from_hours(1)).node_release(1, 1, DC1, &[(1, A, 1)]);
         untold.accepts("PAID_BEFORE_RELEASE");
         assert_eq!(excused(&untold), Some(1));
+
+        let mut told_of_another = placed();
+        told_of_another.authorize(1, 50, 4800);
+        expired(&mut told_of_another);
+        let other = told_of_another.sent(1, Op::CbPaymentExpired, |m| pays(m, 51, 100));
+        told_of_another.reply(other, Outcome::Ok).wait(Span::from_hours(1)).node_release(1, 1, DC1, &[(1, A, 1)]);
+        assert_eq!(excused(&told_of_another), Some(1));
 
         let mut held_up = placed();
         held_up.authorize(1, 50, 4800);

@@ -183,6 +183,16 @@ mod tests {
     }
 
     #[test]
+    fn rejects_a_live_authorization_and_the_end_of_an_announced_one_that_were_kept_quiet() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).fact(1, Op::PaymentAuthorize, |m| pays(m, 50, 4800));
+        h.rejects("PARTNER_AGREEMENT", "in the partner's books but never announced: 48.00");
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).authorize(1, 50, 4800).fact(1, Op::PaymentVoid, |m| pays(m, 50, 4800));
+        h.rejects("PARTNER_AGREEMENT", "in the partner's books but never announced: 48.00");
+    }
+
+    #[test]
     fn a_lost_event_makes_it_unknown() {
         let mut h = shipped();
         h.fact(1, Op::PaymentCapture, |m| pays(m, 50, 4800));

@@ -233,7 +233,7 @@ fn owed(rule: &str, lacks: &str, since: Since, limit_s: u64, account: &Account, 
 mod tests {
     use crate::check::Verdict;
     use crate::check::testing::*;
-    use crate::model::{Code, Id, Op};
+    use crate::model::{Code, Id, Op, Outcome};
     use crate::sim::Span;
 
     fn cleared() -> Story {
@@ -308,6 +308,23 @@ mod tests {
         returned().refund(1, 50, 0x900, 4000).accepts("PROGRESS");
         returned().wait(hours(2)).refund(1, 50, 0x900, 4000).rejects("PROGRESS", "refunded, but that took 2h");
         returned().wait(hours(2)).place(2, &[(1, A, 1)]).rejects("PROGRESS", "is not refunded for return 900");
+    }
+
+    #[test]
+    fn a_parcel_of_an_exchange_and_goods_that_cost_nothing_owe_no_money() {
+        let mut h = shipped();
+        h.capture(1, 50, 4800).complete(1).exchange(1, 0x900, &[(1, A, 1)], &[(2, B, 1, 4000)]);
+        h.claim(1, Op::ExchangeCreated, |m| in_return(m, 0x900, &[(2, B, 1)])).fact(1, Op::CbNodeShipped, |m| {
+            parcel(m, 2);
+            in_return(m, 0x900, &[(2, B, 1)]);
+        });
+        h.wait(hours(2)).place(2, &[(1, A, 1)]).accepts("PROGRESS");
+        let mut h = Story::new();
+        let mut body = crate::model::Order::clone(&h.body(&[(1, A, 1), (2, B, 1)]));
+        body.lines[1].unit_price = crate::model::Money::ZERO;
+        h.place_with(1, body.into(), Outcome::Ok).accept(1).ship(1, 1, DC1, &[(1, A, 1), (2, B, 1)]).capture(1, 50, 4800).complete(1);
+        h.request_return(1, 0x900, &[(2, B, 1)]).give_back(1, 0x900, &[(2, B, 1)]);
+        h.wait(hours(2)).place(2, &[(1, A, 1)]).accepts("PROGRESS");
     }
 
     #[test]

@@ -137,6 +137,7 @@ mod tests {
             .node_release(1, 1, DC1, &[(1, A, 1)])
             .rejects("QUIET_AFTER_END", "O1 had ended with order.cancelled, then a node took on a release");
         cancelled().ship(1, 1, DC1, &[(1, A, 1)]).rejects("QUIET_AFTER_END", "a parcel of it left");
+        cancelled().fact(1, Op::CbNodeCollected, |m| parcel(m, 1)).rejects("QUIET_AFTER_END", "a pickup of it was handed over");
         cancelled().capture(1, 50, 4800).rejects("QUIET_AFTER_END", "money was captured");
         cancelled().reserve(1, DC1, &[(1, A, 1)], Id::NONE).rejects("QUIET_AFTER_END", "units were reserved for it (event 6)");
     }
@@ -166,6 +167,25 @@ mod tests {
         });
         h.accepts("QUIET_AFTER_END");
         assert_eq!(h.judge().results.iter().find(|r| r.name == "QUIET_AFTER_END").map(|r| r.excused), Some(1));
+    }
+
+    #[test]
+    fn another_capture_asked_for_before_and_one_asked_for_between_two_ends_excuse_nothing() {
+        let capture = |h: &mut Story, key: u64| {
+            h.fact(1, Op::PaymentCapture, |m| {
+                pays(m, 50, 4800);
+                m.key = Id(key);
+            });
+        };
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).authorize(1, 50, 4800).entry(Kind::Fault, 1, Op::PaymentCapture, |m| m.key = Id(77));
+        h.claim(1, Op::OrderCancelled, |_| {});
+        capture(&mut h, 78);
+        h.rejects("QUIET_AFTER_END", "money was captured");
+        let mut h = cancelled();
+        h.call(1, Op::PaymentCapture, |m| m.key = Id(77)).claim(1, Op::OrderCancelled, |_| {});
+        capture(&mut h, 77);
+        h.rejects("QUIET_AFTER_END", "money was captured");
     }
 
     #[test]

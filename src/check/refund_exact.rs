@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn rejects_refunds_that_round_each_unit() {
-        returned(3333, 3333).rejects("REFUND_EXACT", "66.66 refunded to O1, 66.67 was due");
+        let finding = returned(3333, 3333).rejects("REFUND_EXACT", "66.66 refunded to O1, 66.67 was due");
+        assert!(finding.expected.ends_with("; line 1: 2 of 3 units of 100.00"), "{}", finding.expected);
         let mut per_unit = returned(3333, 3333);
         per_unit.header.fixture.policies.rounding = "per_unit".into();
         per_unit.accepts("REFUND_EXACT");
@@ -113,6 +114,16 @@ mod tests {
         h.event(1, Op::ReturnRejected, |m| in_return(m, 900, &[]));
         h.refund(1, 50, 900, 4000);
         h.rejects("REFUND_EXACT", "40.00 refunded to O1, 0.00 was due");
+    }
+
+    #[test]
+    fn goods_of_a_return_that_was_called_off_are_owed_nothing() {
+        for end in [Op::ReturnRejected, Op::ReturnCancelled] {
+            let mut h = Story::new();
+            h.place(1, &[(1, A, 1)]).accept(1).authorize(1, 50, 4800).ship(1, 1, DC1, &[(1, A, 1)]).capture(1, 50, 4800);
+            h.request_return(1, 900, &[(1, A, 1)]).claim(1, end, |m| in_return(m, 900, &[])).give_back(1, 900, &[(1, A, 1)]);
+            h.refund(1, 50, 900, 4000).rejects("REFUND_EXACT", "40.00 refunded to O1, 0.00 was due");
+        }
     }
 
     /// One A (40.00) exchanged for one B at `price`.

@@ -247,6 +247,14 @@ mod tests {
     }
 
     #[test]
+    fn rejects_a_cancellation_that_is_refused_and_gives_back_units() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).reserve(1, DC1, &[(1, A, 1)], Id::NONE);
+        let id = h.cancel_answered(1, &[], Outcome::Rejected, Code::TooLate);
+        h.release(1, DC1, &[(1, A, 1)], id).rejects("REJECT_INERT", "had an effect: inventory.released");
+    }
+
+    #[test]
     fn a_call_counts_by_what_became_of_it() {
         let story = |stopped: bool| {
             let mut h = Story::new();

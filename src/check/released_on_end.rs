@@ -146,6 +146,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_shelf_says_to_be_reserved_is_what_its_open_orders_hold() {
+        let says = |reserved| {
+            let mut h = Story::new();
+            h.stock(DC1, A, 5);
+            for order in [1, 2] {
+                h.place(order, &[(1, A, 1)]).accept(order).reserve(order, DC1, &[(1, A, 1)], Id::NONE);
+            }
+            h.shelf_state(DC1, A, 5, reserved);
+            h
+        };
+        says(2).accepts("RELEASED_ON_END");
+        says(1).rejects("RELEASED_ON_END", "1 of A are reserved at DC1, but its open orders hold 2");
+    }
+
+    #[test]
     fn rejects_a_cancelled_order_whose_parcel_left() {
         let mut h = Story::new();
         h.plain_order(1);

@@ -130,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn a_request_sent_again_under_another_correlation_is_the_same_request() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 3)]);
+        for (corr, outcome) in [(1, Outcome::Ok), (2, Outcome::Rejected)] {
+            let id = h.sent(1, Op::CancelOrder, |m| (m.key, m.corr) = (Id(7), Id(corr)));
+            h.reply(id, outcome);
+        }
+        h.rejects("REPLY_IDEMPOTENT", "was done (entry 4) and, sent again, rejected");
+    }
+
+    #[test]
     fn another_request_under_the_same_key_is_rejected() {
         cancels(&[(Outcome::Ok, 1), (Outcome::Rejected, 2)]).accepts("REPLY_IDEMPOTENT");
         cancels(&[(Outcome::Ok, 1), (Outcome::Ok, 2)]).rejects("REPLY_IDEMPOTENT", "two different things");

@@ -184,8 +184,15 @@ mod tests {
     #[test]
     fn silence_is_a_failure_only_of_a_target_that_speaks_of_restocking() {
         assert_eq!(back(Code::Restock).judge().verdict_of("RESTOCK_EXACT"), Verdict::NotExercised);
-        let mut h = back(Code::Restock);
-        h.place(2, &[(1, A, 1)]).claim(2, Op::ReturnScrapped, |m| in_return(m, 901, &[(1, A, 1)]));
+        let beside_one_that_speaks = |code| {
+            let mut h = back(code);
+            h.place(2, &[(1, A, 1)]).claim(2, Op::ReturnScrapped, |m| in_return(m, 901, &[(1, A, 1)]));
+            h
+        };
+        let mut h = beside_one_that_speaks(Code::Restock);
         h.rejects("RESTOCK_EXACT", "return 384 of O1 was inspected for the shelf and never restocked");
+        h.hold_event(1, Op::ReturnRestocked, |_| {});
+        h.claim(1, Op::ReturnCompleted, |m| in_return(m, 900, &[])).accepts("RESTOCK_EXACT");
+        beside_one_that_speaks(Code::Scrap).accepts("RESTOCK_EXACT");
     }
 }

@@ -362,6 +362,17 @@ mod tests {
     }
 
     #[test]
+    fn one_node_has_to_bring_all_units_of_a_sku_that_several_lines_ask_for() {
+        let story = |first, second| {
+            let mut story = estate();
+            routed(&mut story, 1, 1, &[((1, A, first), DC1), ((2, A, second), DC2)]);
+            story
+        };
+        story(50, 10).accepts("ROUTING");
+        story(40, 10).rejects("ROUTING", "though DC1 certainly had everything");
+    }
+
+    #[test]
     fn a_split_is_no_failure_where_anybody_may_have_had_the_units() {
         let mut story = estate();
         routed(&mut story, 1, 1, &[((1, A, 1), DC1), ((2, B, 1), DC2)]);
@@ -473,6 +484,7 @@ mod tests {
         // 10 o'clock is hour 0; S1 is open from 9 to 21
         let two = Span::from_hours(2);
         assert_eq!(deadline(store, h(1), two), h(3));
+        assert_eq!(deadline(store, h(9), two), h(11), "just before it closes");
         assert_eq!(deadline(store, h(10), two), h(24), "one hour in the evening, one in the morning");
         assert_eq!(deadline(store, h(14), two), h(25), "closed when it came");
         assert_eq!(deadline(store, h(1), Span::from_hours(14)), h(27), "a day and two hours");

@@ -426,6 +426,7 @@ mod tests {
     use super::*;
     use crate::check::Invariant;
     use crate::check::testing::*;
+    use crate::model::Outcome;
 
     #[test]
     fn a_plain_order_passes_and_what_it_cannot_touch_is_not_exercised() {
@@ -438,7 +439,12 @@ mod tests {
 
     #[test]
     fn a_history_without_an_order_is_not_exercised() {
-        assert_eq!(Story::new().judge().verdict, Verdict::NotExercised);
+        let nothing = Story::new().judge();
+        assert_eq!((nothing.verdict, nothing.reason.as_str()), (Verdict::NotExercised, "no order was placed"));
+        let mut h = Story::new();
+        let body = h.body(&[(1, A, 1)]);
+        let shed = h.place_with(1, body, Outcome::Backpressure).judge();
+        assert_eq!((shed.verdict, shed.reason.as_str()), (Verdict::NotExercised, "no order was taken on"));
     }
 
     #[test]

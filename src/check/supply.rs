@@ -25,7 +25,8 @@ pub enum Told {
 struct Prefix {
     seq: u32,
     gross: i64,
-    ahead: BTreeMap<u32, Told>,
+    /// behind a gap: what each movement changes
+    ahead: BTreeMap<u32, i64>,
 }
 
 /// One state of knowledge: from `at` on gross was known to be `gross`; `rises` sums what rose on the way to it.
@@ -86,21 +87,19 @@ impl Prefix {
         if seq <= self.seq {
             return;
         }
-        if let Told::Level(q) = told {
+        match told {
             // a level says all about what came before it, gap or not
-            self.seq = seq;
-            self.gross = q + taken_by(seq);
-            self.ahead = self.ahead.split_off(&(seq + 1));
-        } else {
-            self.ahead.insert(seq, told);
-        }
-        while let Some(told) = self.ahead.remove(&(self.seq + 1)) {
-            self.seq += 1;
-            match told {
-                Told::Change(d) => self.gross += d,
-                Told::Taken => {}
-                Told::Level(q) => self.gross = q + taken_by(self.seq),
+            Told::Level(q) => {
+                self.seq = seq;
+                self.gross = q + taken_by(seq);
+                self.ahead = self.ahead.split_off(&(seq + 1));
             }
+            Told::Change(d) => drop(self.ahead.insert(seq, d)),
+            Told::Taken => drop(self.ahead.insert(seq, 0)),
+        }
+        while let Some(change) = self.ahead.remove(&(self.seq + 1)) {
+            self.seq += 1;
+            self.gross += change;
         }
     }
 }
@@ -284,6 +283,36 @@ mod tests {
         assert_eq!((shelf.most(s(30), GRACE), shelf.book()), (5, Some(3)));
         shelf.sent(9, 1, Told::Level(50));
         assert_eq!(shelf.most(s(40), GRACE), 5);
+    }
+
+    #[test]
+    fn a_rise_without_a_number_counts_from_its_sending_too() {
+        let mut shelf = opened(5);
+        shelf.sent(9, 0, Told::Change(3));
+        assert_eq!(shelf.most(s(10), GRACE), 8);
+        shelf.acknowledged(s(11), 0, Told::Change(3));
+        assert_eq!(shelf.most(s(20), GRACE), 8);
+    }
+
+    #[test]
+    fn a_snapshot_is_a_rise_by_what_it_says_beyond_the_rises_before_it() {
+        let mut shelf = opened(5);
+        shelf.sent(9, 2, Told::Change(3));
+        shelf.sent(9, 3, Told::Level(8));
+        assert_eq!(shelf.most(s(10), GRACE), 8);
+        shelf.sent(9, 4, Told::Level(9));
+        assert_eq!(shelf.most(s(10), GRACE), 9);
+    }
+
+    #[test]
+    fn the_least_is_what_was_known_less_all_that_fell_or_was_reserved() {
+        let mut shelf = opened(5);
+        shelf.fact(2, 2, -2, false, false);
+        shelf.fact(3, 3, -1, false, true);
+        shelf.fact(4, 4, 3, false, false);
+        shelf.reserved_ever = 1;
+        assert_eq!(shelf.least(s(10), GRACE), 2);
+        assert_eq!(shelf.least(s(1), GRACE), -1, "within the grace");
     }
 
     #[test]

@@ -75,3 +75,18 @@ impl CheckResult {
         self.failures += other.failures;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_histories_add_up_and_exercised_in_one_is_exercised() {
+        let result = |verdict, n| CheckResult { name: "X".into(), verdict, activations: n, unknowns: n + 1, excused: n + 2, failures: n + 3 };
+        let mut sum = result(Verdict::NotExercised, 10);
+        sum.add(&result(Verdict::Pass, 20));
+        assert_eq!(sum, CheckResult { name: "X".into(), verdict: Verdict::Pass, activations: 30, unknowns: 32, excused: 34, failures: 36 });
+        sum.add(&result(Verdict::Fail, 0));
+        assert_eq!(sum.verdict, Verdict::Fail);
+    }
+}

@@ -39,7 +39,8 @@ pub enum Scope {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Chain {
     pub scope: Scope,
-    /// `all shipment.a > b`: every fulfillment that was ever allocated and not cancelled must have done a before b.
+    /// `all shipment.a > b`: every fulfillment that was ever allocated and not cancelled must have done a before b;
+    /// with `return` or `exchange`, every one that was taken on and not called off.
     /// The scope is that of `a`; what follows is of the order.
     pub all: bool,
     pub parts: Vec<StepTree>,
