@@ -58,12 +58,15 @@ impl Checker for AllocWithinOrder {
             return;
         }
         let counts = matches!(e.msg.op, Op::InventoryReserved | Op::InventoryReleased | Op::LineCancelled);
-        let step = counts.then(|| Step { op: e.msg.op, lines: e.msg.lines.clone(), n: e.n });
         let Some(place) = ctx.place else { return };
         let state = self.orders.entry(place);
         if e.msg.seq == 0 {
             state.unnumbered |= counts;
             return;
+        }
+        let step = counts.then(|| Step { op: e.msg.op, lines: e.msg.lines.clone(), n: e.n });
+        if state.queue.passes(e.msg.seq) {
+            return step.iter().for_each(|step| take(&mut state.tallies, e.msg.order, step, ctx));
         }
         state.queue.push(e.msg.seq, step);
         while let Some(step) = state.queue.pop() {

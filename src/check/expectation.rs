@@ -31,7 +31,8 @@ pub(super) const ABOUT: Invariant = Invariant {
 /// missing, only what is certain before the hole is judged. An order that was never taken on owes nothing; one that was
 /// turned down for a business reason counts as `order.rejected`.
 pub(super) struct Expectation {
-    base: Expect,
+    /// it expects nothing
+    empty: bool,
     /// what holds always, then each outcome
     sets: Vec<Set>,
     ops_of_outcomes: Vec<Op>,
@@ -46,6 +47,30 @@ struct Set {
     prefix: String,
     expect: Expect,
     chains: Vec<Compiled>,
+    /// by operation: which of its sentences an event of it concerns
+    concerned: Vec<Concerned>,
+}
+
+/// Places in `never`, `flow` and `within`.
+#[derive(Clone, Default)]
+struct Concerned {
+    nevers: Vec<usize>,
+    chains: Vec<usize>,
+    deadlines: Vec<usize>,
+}
+
+impl Set {
+    fn new(prefix: String, expect: &Expect) -> Set {
+        let chains: Vec<Compiled> = expect.flow.iter().map(Compiled::new).collect();
+        let places = |count: usize, concerns: &dyn Fn(usize) -> bool| (0..count).filter(|i| concerns(*i)).collect::<Vec<usize>>();
+        let of = |op: Op| Concerned {
+            nevers: places(expect.never.len(), &|i| expect.never[i].op == op),
+            chains: places(chains.len(), &|i| chains[i].ops().any(|step| step == op)),
+            deadlines: places(expect.within.len(), &|i| expect.within[i].from == op || expect.within[i].to.contains(&op)),
+        };
+        let concerned = Op::ALL.iter().map(|op| of(*op)).collect();
+        Set { prefix, expect: expect.clone(), chains, concerned }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -114,15 +139,14 @@ struct Stock {
 
 impl Expectation {
     pub(super) fn new(expect: Expect, _header: &Header) -> Expectation {
-        let set = |prefix: String, expect: &Expect| Set { prefix, expect: expect.clone(), chains: expect.flow.iter().map(Compiled::new).collect() };
-        let mut sets = vec![set(String::new(), &expect)];
-        sets.extend(expect.outcomes.iter().map(|(op, outcome)| set(format!("outcome {op}: "), outcome)));
+        let mut sets = vec![Set::new(String::new(), &expect)];
+        sets.extend(expect.outcomes.iter().map(|(op, outcome)| Set::new(format!("outcome {op}: "), outcome)));
         let ops_of_outcomes: Vec<Op> = expect.outcomes.iter().map(|(op, _)| *op).collect();
         let came_true = vec![0; ops_of_outcomes.len()];
-        Expectation { base: expect, sets, ops_of_outcomes, came_true, orders: PerOrder::default(), stock: Stock::default() }
+        Expectation { empty: expect == Expect::default(), sets, ops_of_outcomes, came_true, orders: PerOrder::default(), stock: Stock::default() }
     }
     fn is_empty(&self) -> bool {
-        self.base == Expect::default()
+        self.empty
     }
 }
 
@@ -291,13 +315,13 @@ fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
         _ => {}
     }
     for (s, set) in sets.iter().enumerate() {
-        for never in set.expect.never.iter() {
+        let concerned = &set.concerned[op as usize];
+        for never in concerned.nevers.iter().map(|i| &set.expect.never[*i]) {
             let clash = match never.relation {
-                Relation::AtAll if never.op == op => Some(0),
-                Relation::After(other) if never.op == op => state.came(other).map(|(_, first)| first),
+                Relation::AtAll => Some(0),
+                Relation::After(other) => state.came(other).map(|(_, first)| first),
                 // before the first of them, that is: a later one may follow
-                Relation::Before(other) if never.op == op && state.came(other).is_none() => Some(n),
-                _ => None,
+                Relation::Before(other) => state.came(other).is_none().then_some(n),
             };
             if let Some(earlier) = clash {
                 let what = match never.relation {
@@ -308,12 +332,11 @@ fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
                 state.wrong.push((s, format!("never {}", never.text), Wrong { what, evidence: vec![earlier, n] }));
             }
         }
-        for (c, compiled) in set.chains.iter().enumerate() {
-            if compiled.ops().any(|step| step == op) {
-                chain_step(state, (s, c), compiled, &event);
-            }
+        for c in &concerned.chains {
+            chain_step(state, (s, *c), &set.chains[*c], &event);
         }
-        for (d, deadline) in set.expect.within.iter().enumerate() {
+        for d in concerned.deadlines.iter().copied() {
+            let deadline = &set.expect.within[d];
             let Some(object) = object(deadline.scope, &event) else { continue };
             if deadline.to.contains(&op) {
                 let (due, rest): (Vec<_>, Vec<_>) =
@@ -377,7 +400,7 @@ fn chain_step(state: &mut State, (set, chain): (usize, usize), compiled: &Compil
     if lacking > 0 && progress.wrong.is_none() {
         let steps: Vec<&str> = first.iter().map(|step| step.op.name()).collect();
         let what = format!("{} came while {lacking} of {} had not done {}", event.op, objects.len(), steps.join(", "));
-        progress.wrong = Some(Wrong { what, evidence: vec![event.n] });
+        progress.wrong = Some(Box::new(Wrong { what, evidence: vec![event.n] }));
     }
 }
 
@@ -410,7 +433,7 @@ impl Expectation {
 
     /// What should be there by now and is not, and what the books say.
     fn owed(&self, set: usize, account: &Account, state: &State, ctx: &mut Context<'_>) {
-        let (order, Set { prefix, expect, chains }) = (account.no, &self.sets[set]);
+        let (order, Set { prefix, expect, chains, .. }) = (account.no, &self.sets[set]);
         let last = account.last_claim.map_or(0, |(_, n)| n);
         for (c, compiled) in chains.iter().enumerate() {
             let mine = state.instances.iter().filter(|i| (i.set, i.chain) == (set, c));

@@ -20,6 +20,12 @@ impl<T> InOrder<T> {
     pub fn push(&mut self, seq: u32, item: T) {
         self.ahead.insert(seq, item);
     }
+    /// Is it this number's turn, with nothing waiting? Then it counts as given out, and need not be put in.
+    pub fn passes(&mut self, seq: u32) -> bool {
+        let next = seq == self.given + 1 && self.ahead.is_empty();
+        self.given += u32::from(next);
+        next
+    }
     /// The next item, unless one before it is missing.
     pub fn pop(&mut self) -> Option<T> {
         let (seq, _) = self.ahead.first_key_value()?;
@@ -35,6 +41,16 @@ impl<T> InOrder<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_on_time_passes_and_only_that() {
+        let mut queue: InOrder<u32> = InOrder::default();
+        assert_eq!([queue.passes(1), queue.passes(1), queue.passes(3), queue.passes(2)], [true, false, false, true]);
+        queue.push(4, 4);
+        assert!(!queue.passes(3) && queue.pop().is_none());
+        queue.push(3, 3);
+        assert_eq!((queue.pop(), queue.pop(), queue.passes(5)), (Some(3), Some(4), true));
+    }
 
     #[test]
     fn items_wait_for_those_before_them() {

@@ -104,7 +104,12 @@ impl Checker for Precedence {
         }
         let Some(place) = ctx.place else { return };
         let life = self.orders.entry(place);
-        life.waiting.push(Step { seq: m.seq, op: m.op, fulfillment: m.fulfillment.0, ret: m.ret.0, n: e.n });
+        let step = Step { seq: m.seq, op: m.op, fulfillment: m.fulfillment.0, ret: m.ret.0, n: e.n };
+        if step.seq == life.next + 1 && life.waiting.is_empty() {
+            life.next = step.seq;
+            return take(life, step, m.order, ctx);
+        }
+        life.waiting.push(step);
         while let Some(at) = life.waiting.iter().position(|step| step.seq <= life.next + 1) {
             let step = life.waiting.swap_remove(at);
             life.next = life.next.max(step.seq);

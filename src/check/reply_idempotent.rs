@@ -54,7 +54,10 @@ impl Checker for ReplyIdempotent {
             let what = request(m);
             match asked.iter_mut().find(|known| known.what == what) {
                 Some(known) => known.ids.push(m.id),
-                None => asked.push(Asked { what, ids: vec![m.id], answer: None }),
+                None => {
+                    asked.reserve_exact(1);
+                    asked.push(Asked { what, ids: vec![m.id], answer: None });
+                }
             }
             return;
         }
