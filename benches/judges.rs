@@ -9,8 +9,8 @@ use orderstorm::check::{Judgement, Suite, Verdict};
 use orderstorm::history::{Entry, Header, Observer};
 use orderstorm::run::Stop;
 use orderstorm::run::execute::{self, Setup};
-use orderstorm::scenario::{Case, Library, Selection, expand};
-use orderstorm::sim::{Seed, Stopwatch, VirtualClock};
+use orderstorm::scenario::{Arrival, Case, Library, LoadProfile, Selection, expand};
+use orderstorm::sim::{Seed, Span, Stopwatch, VirtualClock};
 use orderstorm::target::ServiceModel;
 use orderstorm::workload;
 use peak_alloc::PeakAlloc;
@@ -20,7 +20,7 @@ static ALLOCATED: PeakAlloc = PeakAlloc;
 
 /// Entries of one batch: enough that the clock costs nothing, few enough to stay in the cache.
 const BATCH: usize = 1_024;
-/// Entries of an order of the mix, roughly: how many orders make a history of a given length.
+/// Entries of an order, roughly: how many orders make a history of a given length.
 const ENTRIES_AN_ORDER: u64 = 70;
 
 /// One suite, with the time it took and what it holds.
@@ -75,24 +75,28 @@ impl Observer for Batches<'_> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let longest: u64 = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(10_000_000);
-    println!("All judges, by length of the history (one core; `held` is the most that the judges held at a time)");
-    println!("{:>12} {:>10} {:>12} {:>12} {:>10} {:>8}", "entries", "seconds", "entries/s", "ns/entry", "held MiB", "verdict");
-    let mut length = 100_000;
-    while length <= longest {
-        let (case, header, part) = history(length)?;
+    println!("All judges, by length of the history (one core). An order is open until nothing was heard of it for 40 days, so `held`, the most");
+    println!("that the judges held at a time, grows until the history is longer than that.");
+    let gaps = [Span::from_mins(60), Span::from_mins(1)];
+    let lengths = std::iter::successors(Some(100_000), |length| Some(length * 10)).take_while(|length| *length <= longest);
+    let columns = ["an order every", "entries", "seconds", "entries/s", "ns/entry", "held MiB", "verdict"];
+    println!("{:>15} {:>12} {:>10} {:>12} {:>12} {:>10} {:>8}", columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]);
+    for (gap, length) in gaps.into_iter().flat_map(|gap| lengths.clone().map(move |length| (gap, length))) {
+        let (case, header, part) = history(length, gap)?;
         let mut suites = [Timed::new(Suite::new(header, case.scenario.expect.clone()))];
         let entries = run(&case, &part, &mut suites);
         let [timed] = suites;
         let (seconds, held, judgement) = timed.finish();
         assert!(judgement.verdict == Verdict::Pass, "the correct reference must pass: {:?}", judgement.findings);
         let (rate, each) = (entries as f64 / seconds, seconds * 1e9 / entries as f64);
-        println!("{entries:>12} {seconds:>10.2} {rate:>12.0} {each:>12.0} {:>10.1} {:>8}", held as f64 / (1 << 20) as f64, judgement.verdict.name());
-        length *= 10;
+        let held = held as f64 / (1 << 20) as f64;
+        let gap = gap.to_string();
+        println!("{gap:>15} {entries:>12} {seconds:>10.2} {rate:>12.0} {each:>12.0} {held:>10.1} {:>8}", judgement.verdict.name());
     }
     let length = longest.min(300_000);
     println!("\nEach judge alone over {length} entries, one after another, less the books that all of them read");
     println!("{:<24} {:>10} {:>14} {:>12} {:>12}", "judge", "ns/entry", "entries/s", "bytes/order", "judged");
-    let (case, header, part) = history(length)?;
+    let (case, header, part) = history(length, Span::from_mins(1))?;
     let mut entries: Vec<Entry> = Vec::new();
     execute::simulate(&setup(), &case, &part, &mut VirtualClock::new(), &Stop::new(), &mut entries);
     let (mut books, mut of_books) = (0.0, 0);
@@ -121,12 +125,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A mix of all sorts of orders as one history of about `entries`.
-fn history(entries: u64) -> Result<(Case, Header, workload::Partition), Box<dyn std::error::Error>> {
+/// Orders of which each is returned in part, as one history of about `entries`.
+fn history(entries: u64, gap: Span) -> Result<(Case, Header, workload::Partition), Box<dyn std::error::Error>> {
     let mut library = Library::shipped()?;
     let scenarios = library.scenarios(&["S07.base".to_string()])?;
     let faults = library.fault_sets(&["none".to_string()])?;
-    let selection = Selection { orders: Some((entries / ENTRIES_AN_ORDER) as u32), seed: Seed(1), ..Selection::default() };
+    let orders = (entries / ENTRIES_AN_ORDER) as u32;
+    let profile = LoadProfile { name: "bench".into(), title: String::new(), about: String::new(), arrival: Arrival::Poisson, gap, orders };
+    let selection = Selection { profile: Some(profile), seed: Seed(1), ..Selection::default() };
     let case = expand(&scenarios, &faults, &selection).cases.swap_remove(0);
     let part = workload::whole(&case);
     let header = execute::header(&setup(), &case, &part);

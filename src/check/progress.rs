@@ -18,6 +18,32 @@ pub(super) const ABOUT: Invariant = Invariant {
     facts_only: false,
 };
 
+/// What begins a deadline or ends it, and what changes whether an order can be released.
+const FACTS: &[Op] = &[
+    Op::NodeRelease,
+    Op::CbNodeShipped,
+    Op::CbNodeCollected,
+    Op::CbNodeRejected,
+    Op::CbNodeShortPicked,
+    Op::CbNodeInspected,
+    Op::PaymentAuthorize,
+    Op::PaymentCapture,
+    Op::PaymentVoid,
+    Op::PaymentRefund,
+    Op::CbPaymentExpired,
+];
+const EVENTS: &[Op] = &[
+    Op::InventoryReserved,
+    Op::InventoryReleased,
+    Op::LineBackordered,
+    Op::LineCancelled,
+    Op::ExchangeCreated,
+    Op::ExceptionRaised,
+    Op::OrderCancelled,
+    Op::OrderRejected,
+    Op::OrderCompleted,
+];
+
 #[derive(Clone, Copy)]
 struct Since {
     at: Timestamp,
@@ -79,10 +105,10 @@ impl Checker for Progress {
     }
     fn hears(&self, kind: Kind, op: Op) -> bool {
         match kind {
-            Kind::Fact => op.class() != crate::model::Class::Stock && op != Op::NotificationSend,
+            Kind::Fact => FACTS.contains(&op),
             Kind::Call | Kind::Answer => matches!(op, Op::FraudScreen | Op::AddressValidate),
             Kind::Sent => matches!(op, Op::CbFraudDecided | Op::CancelOrder | Op::RequestReturn | Op::RequestExchange),
-            Kind::Event => op.class() == crate::model::Class::Event,
+            Kind::Event => EVENTS.contains(&op),
             _ => false,
         }
     }
