@@ -352,6 +352,10 @@ impl Account {
     pub fn faulted_at(&self, id: Id) -> Option<Timestamp> {
         self.faulted.iter().find(|(known, _)| *known == id).map(|(_, at)| *at)
     }
+    /// How many events with a number were heard.
+    pub fn numbered(&self) -> u64 {
+        self.heard.iter().filter(|h| h.seq != 0).count() as u64
+    }
     /// The first number that is missing among the events heard, with the entry that follows it.
     pub fn hole(&self) -> Option<(u32, u64)> {
         let mut seqs: Vec<(u32, u64)> = self.heard.iter().filter(|h| h.seq != 0).map(|h| (h.seq, h.n)).collect();

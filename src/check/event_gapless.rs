@@ -22,16 +22,14 @@ impl Checker for EventGapless {
     fn about(&self) -> &'static Invariant {
         &ABOUT
     }
-    fn hears(&self, kind: Kind, _: Op) -> bool {
-        kind == Kind::Event
+    fn hears(&self, _: Kind, _: Op) -> bool {
+        false
     }
-    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if e.kind == Kind::Event && e.msg.seq != 0 && e.msg.order.is_some() {
-            ctx.judged();
-        }
-    }
+    fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some((missing, next)) = ctx.ledger.order(order).and_then(|account| account.hole()) else { return };
+        let Some(account) = ctx.ledger.order(order) else { return };
+        ctx.judged_so_often(account.numbered());
+        let Some((missing, next)) = account.hole() else { return };
         if ctx.at_rest {
             let what = format!("event {missing} of {order} was never heard, though later ones were");
             ctx.fail(order, what, "every committed event is delivered at least once: 1, 2, 3, .. without a hole", vec![next]);

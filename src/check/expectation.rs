@@ -7,7 +7,7 @@ use super::money::first_units;
 use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Header, Kind};
-use crate::model::{Fixture, Id, LineNo, Money, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::model::{Class, Fixture, Id, LineNo, Money, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::scenario::{Amount, Expect, Relation, Scope, Term};
 use crate::sim::Timestamp;
 use std::collections::BTreeMap;
@@ -154,8 +154,15 @@ impl Checker for Expectation {
     fn about(&self) -> &'static Invariant {
         &ABOUT
     }
-    fn hears(&self, kind: Kind, _: Op) -> bool {
-        !self.is_empty() && matches!(kind, Kind::Event | Kind::Fact | Kind::Answer | Kind::Reply)
+    fn hears(&self, kind: Kind, op: Op) -> bool {
+        let concerns = match kind {
+            Kind::Event => true,
+            Kind::Fact => op.class() != Class::Stock,
+            Kind::Answer => matches!(op, Op::FraudScreen | Op::AddressValidate),
+            Kind::Reply => op == Op::PlaceOrder,
+            _ => false,
+        };
+        concerns && !self.is_empty()
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {

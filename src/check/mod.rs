@@ -151,7 +151,10 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Counts one occasion on which there was something to judge.
     fn judged(&mut self) {
-        *self.activations += u64::from(!self.probe);
+        self.judged_so_often(1);
+    }
+    fn judged_so_often(&mut self, times: u64) {
+        *self.activations += if self.probe { 0 } else { times };
     }
     /// How long after its cause was answered a claim may be heard, and what the target acknowledged may still be on its way through it:
     /// twice the worst publish lag of the probe orders heard so far, at least 0.5 s and at most 10 s; 2 s where there are none.

@@ -1,7 +1,7 @@
 //! REPLAY_EQUAL: a settled target that is sent everything once more does nothing more.
 
 use super::{Checker, Context, Invariant};
-use crate::history::{Entry, Kind};
+use crate::history::{Entry, Header, Kind};
 use crate::model::{Code, Id, NodeId, Op, OrderNo, SkuId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -19,10 +19,18 @@ type Level = (i32, i32, u64);
 /// Remembers every event id and every state, but only where the header announces a replay.
 #[derive(Default)]
 pub(super) struct ReplayEqual {
+    /// everything is sent once more, by the header
+    expected: bool,
     begun: bool,
     heard: FxHashSet<Id>,
     orders: FxHashMap<OrderNo, (Code, i32, i64, u64)>,
     levels: FxHashMap<(NodeId, SkuId), Level>,
+}
+
+impl ReplayEqual {
+    pub(super) fn new(header: &Header) -> ReplayEqual {
+        ReplayEqual { expected: header.replay, ..ReplayEqual::default() }
+    }
 }
 
 impl Checker for ReplayEqual {
@@ -30,16 +38,13 @@ impl Checker for ReplayEqual {
         &ABOUT
     }
     fn hears(&self, kind: Kind, _: Op) -> bool {
-        matches!(kind, Kind::Event | Kind::Fact | Kind::State | Kind::Sent | Kind::Mark)
+        self.expected && matches!(kind, Kind::Event | Kind::Fact | Kind::State | Kind::Sent | Kind::Mark)
     }
     fn hears_replay(&self) -> bool {
         true
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        if !ctx.header.replay {
-            return;
-        }
         let m = &e.msg;
         match e.kind {
             Kind::Mark => self.begun |= m.op == Op::MarkReplay,

@@ -90,7 +90,7 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(stock_conserved::StockConserved),
         Box::new(state_agreement::StateAgreement),
         Box::new(traceable::Traceable::default()),
-        Box::new(replay_equal::ReplayEqual::default()),
+        Box::new(replay_equal::ReplayEqual::new(header)),
         Box::new(Expectation::new(expect, header)),
     ]
 }

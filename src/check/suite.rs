@@ -145,9 +145,6 @@ impl Call<'_> {
         };
         Some(order).filter(|order| order.is_some())
     }
-    fn is_of_probe(self) -> bool {
-        self.order().is_some_and(OrderNo::is_probe)
-    }
 }
 
 impl Suite {
@@ -237,6 +234,8 @@ impl Suite {
     }
 
     fn call_from_here(&mut self, route: &[usize], call: Call<'_>, at_rest: bool, suspended: bool) {
+        let order = call.order();
+        let (probe, place) = (order.is_some_and(OrderNo::is_probe), order.and_then(|order| self.ledger.place(order)));
         while let Some(slot) = route.get(self.working) {
             let (checker, tally) = &mut self.slots[*slot];
             if !tally.panicked {
@@ -244,8 +243,6 @@ impl Suite {
                 let about = checker.about();
                 let Tally { activations, unknowns, excused, findings, .. } = tally;
                 let (header, ledger, covers, outcomes) = (&self.header, &self.ledger, &self.coverage, &mut self.outcomes);
-                let probe = call.is_of_probe();
-                let place = call.order().and_then(|order| ledger.place(order));
                 let mut ctx =
                     Context { about, header, ledger, covers, at_rest, suspended, probe, activations, unknowns, excused, findings, place, outcomes };
                 match call {
