@@ -1,5 +1,6 @@
 //! One order in the judge's books: what was asked, what was done (facts), what was said (claims).
 
+use super::coverage::{Coverage, RETURN_ENDS};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Fid, Fulfil, Id, LineNo, Lines, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::Timestamp;
@@ -319,9 +320,10 @@ impl Account {
         let ended = |said: Said| matches!(said.code, Code::StateCompleted | Code::StateCancelled | Code::StateRejected);
         !self.ends.is_empty() || self.said.is_some_and(ended)
     }
-    /// Ended, and no return or exchange is under way.
-    pub fn is_over(&self) -> bool {
-        self.is_ended() && !self.returns.iter().any(Return::is_open)
+    /// Ended, and no return or exchange is under way. Where the record never tells of a return's end, its inspection is one.
+    pub fn is_over(&self, covers: &Coverage) -> bool {
+        let told = covers.claims(RETURN_ENDS);
+        self.is_ended() && !self.returns.iter().any(|ret| ret.is_open() && (told || !ret.inspected.is_set()))
     }
     /// Parked in an exception queue, as far as the target was asked, and said so in time.
     pub fn is_parked(&self) -> bool {

@@ -48,7 +48,7 @@ impl Checker for AuthOnce {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order).filter(|a| a.is_over() && !a.is_parked() && !a.auths.is_empty()) else { return };
+        let Some(account) = ctx.ledger.order(order).filter(|a| a.is_over(ctx.covers) && !a.is_parked() && !a.auths.is_empty()) else { return };
         ctx.judged();
         if !ctx.at_rest {
             return ctx.unknown();

@@ -27,7 +27,9 @@ impl Checker for CaptureComplete {
         if !(ctx.covers.facts(MONEY) && ctx.covers.facts(GOODS)) {
             return;
         }
-        let Some(account) = ctx.ledger.order(order).filter(|a| a.body.is_some() && a.is_over() && !a.is_parked() && nets(a, ctx)) else { return };
+        let Some(account) = ctx.ledger.order(order).filter(|a| a.body.is_some() && a.is_over(ctx.covers) && !a.is_parked() && nets(a, ctx)) else {
+            return;
+        };
         ctx.judged();
         // the lines of an exchange are known from its event
         if !ctx.at_rest || ctx.suspended && !account.returns.is_empty() {

@@ -6,6 +6,7 @@
 
 use crate::model::Op;
 use crate::scenario::{Chain, FlowStep, StepTree};
+use smallvec::{SmallVec, smallvec};
 
 /// A chain with its steps in one row.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Compiled {
 /// How far one object has come.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
-    done: Box<[Done]>,
+    done: SmallVec<[Done; 6]>,
     /// rare, so kept elsewhere
     pub wrong: Option<Box<Wrong>>,
 }
@@ -48,7 +49,7 @@ impl Compiled {
         self.steps.iter().map(|(step, _)| step.op)
     }
     pub fn start(&self) -> Progress {
-        Progress { done: vec![Done::default(); self.steps.len()].into(), wrong: None }
+        Progress { done: smallvec![Done::default(); self.steps.len()], wrong: None }
     }
 
     /// Takes one event in.

@@ -8,8 +8,8 @@ use crate::model::{Class, Op};
 pub(super) const MONEY: &[Op] = &[Op::PaymentAuthorize, Op::PaymentCapture, Op::PaymentVoid, Op::PaymentRefund, Op::CbPaymentExpired];
 /// Goods that left or came back.
 pub(super) const GOODS: &[Op] = &[Op::NodeRelease, Op::CbNodeShipped, Op::CbNodeCollected, Op::CbNodeReceived, Op::CbNodeInspected];
-/// Goods that came back.
-pub(super) const RETURNS: &[Op] = &[Op::CbNodeReceived, Op::CbNodeInspected];
+/// How a return ends.
+pub(super) const RETURN_ENDS: &[Op] = &[Op::ReturnCompleted, Op::ExchangeCompleted];
 /// How an order ends.
 pub(super) const ENDS: &[Op] = &[Op::OrderCompleted, Op::OrderCancelled, Op::OrderRejected];
 
@@ -19,6 +19,7 @@ pub struct Coverage {
     facts: Ops,
     claims: Ops,
     stock: bool,
+    placed: bool,
     everything: bool,
 }
 
@@ -32,6 +33,7 @@ impl Coverage {
             Kind::Fact if entry.msg.op.class() == Class::Stock => self.stock = true,
             Kind::Fact => self.facts.add(entry.msg.op),
             Kind::Event => self.claims.add(entry.msg.op),
+            Kind::Sent => self.placed |= entry.msg.op == Op::PlaceOrder,
             _ => {}
         }
     }
@@ -50,6 +52,10 @@ impl Coverage {
     /// Does the target announce anything?
     pub(super) fn any_claim(&self) -> bool {
         self.everything || self.claims != Ops::default()
+    }
+    /// Does it say which orders were placed?
+    pub(super) fn placed(&self) -> bool {
+        self.everything || self.placed
     }
     /// Are movements on shelves recorded?
     pub(super) fn stock(&self) -> bool {

@@ -220,7 +220,7 @@ impl Ledger {
             }
             // with a cause it was asked during the run, while orders hold what they hold
             Kind::State if m.op == Op::GetInventory && m.cause.is_none() => {
-                let reserved = m.lines.first().map_or(0, |q| i64::from(q.qty));
+                let reserved = m.lines.first().map(|q| i64::from(q.qty));
                 self.shelf_mut(m.node, m.sku).said = Some((i64::from(m.qty), reserved, e.n));
             }
             _ => {}

@@ -148,7 +148,7 @@ fn waits(account: &Account, line: &LineBook, ctx: &Context<'_>) -> bool {
         if account.unhelpful.iter().any(|(refused, sku, n)| (*refused, *sku) == (node, line.sku) && *n > came_in) {
             return 0;
         }
-        shelf.and_then(|shelf| shelf.said).map_or(0, |(qty, reserved, _)| qty - reserved - safety)
+        shelf.and_then(|shelf| shelf.said).map_or(0, |(qty, reserved, _)| qty - reserved.unwrap_or(0) - safety)
     };
     many || !ctx.header.fixture.node_ids().any(|node| free(node) >= wanted)
 }

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 pub(super) const ABOUT: Invariant = Invariant {
     name: "NO_PHANTOM",
     summary: "nothing is claimed or done about what does not exist",
-    definition: "Every event, call and effect about an order names one that was placed. A fulfillment belongs to the order under which it was first named. A payment named in an event is an authorization of that order in the payment partner's book. A return named in an event or call was asked for by that order's shopper, or its goods came in.",
+    definition: "Every event, call and effect about an order names one that was placed. A fulfillment belongs to the order under which it was first named (in a record of another program its name need only differ within the order). A payment named in an event is an authorization of that order in the payment partner's book. A return named in an event or call was asked for by that order's shopper, or its goods came in.",
     needs: "commands, events and calls; for payments the payment partner's facts",
     traps: "an answer precedes what is said of it, and a request what comes of it, so references are known when they are heard; payments are judged once some authorization stands in the book; what is about no order (a feed applied) is not judged",
     facts_only: false,
@@ -37,13 +37,18 @@ impl Checker for NoPhantom {
         }
         self.books |= e.kind == Kind::Fact && m.op == Op::PaymentAuthorize;
         let Some(account) = ctx.ledger.order(m.order) else { return };
+        // a record without any PlaceOrder does not tell who placed what
+        if !account.placed.is_set() && !ctx.covers.placed() {
+            return;
+        }
         ctx.judged();
         if !account.placed.is_set() {
             let what = format!("{kind} {} (entry {n}) is about {}, which was never placed", m.op, m.order);
             return ctx.fail(m.order, what, "whatever is said or done is about an order that was placed", vec![n]);
         }
         let mut wrong: Vec<(String, &str, u64)> = Vec::new();
-        if m.fulfillment.is_some() {
+        // other programs may number the parcels of each order from one
+        if m.fulfillment.is_some() && ctx.covers.is_whole() {
             let (owner, first) = *self.owners.entry(m.fulfillment).or_insert((m.order, n));
             if owner != m.order {
                 let what = format!("{kind} {} of {} (entry {n}) names {}, a fulfillment of {owner}", m.op, m.order, m.fulfillment);

@@ -157,7 +157,7 @@ impl Checker for Progress {
                 }
             }
             (Kind::Fact, Op::PaymentRefund) => {
-                let (met_now, left) = waits.back.iter().copied().partition(|(ret, _)| *ret == m.ret);
+                let (met_now, left) = waits.back.iter().copied().partition(|(ret, _)| m.ret.is_none() || *ret == m.ret);
                 let done: SmallVec<[(Id, Since); 1]> = met_now;
                 waits.back = left;
                 waits.refunded.push(m.ret);

@@ -1,10 +1,10 @@
 //! REFUND_EXACT: refunded is exactly what the returned units were worth.
 
 use super::account::{Account, Flow};
-use super::coverage::{MONEY, RETURNS};
+use super::coverage::MONEY;
 use super::owed::{Owed, nets, owed};
 use super::{Checker, Context, Invariant};
-use crate::model::{Money, OrderNo};
+use crate::model::{Money, Op, OrderNo};
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "REFUND_EXACT",
@@ -34,7 +34,7 @@ impl Checker for RefundExact {
         let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
         let refunded = account.sum(Flow::Refunded, true);
         let came_back = account.returns.iter().any(|ret| !ret.units().is_empty());
-        let recorded = ctx.covers.facts(MONEY) && ctx.covers.facts(RETURNS);
+        let recorded = ctx.covers.facts(MONEY) && ctx.covers.facts(&[Op::CbNodeInspected]);
         if refunded == 0 && !came_back || account.is_parked() || !nets(account, ctx) || !recorded {
             return;
         }

@@ -44,7 +44,8 @@ impl Checker for RefundWithinCaptured {
         if e.msg.pay.is_none() {
             return;
         }
-        let (captured, refunded) = account.auths.iter().find(|auth| auth.pay == e.msg.pay).map_or((0, e.msg.amount.0), |a| (a.captured, a.refunded));
+        let on_it = |flow| of(flow).filter(|m| m.pay == e.msg.pay).map(|m| m.amount).sum::<i64>();
+        let (captured, refunded) = (on_it(Flow::Captured), on_it(Flow::Refunded));
         if refunded > captured {
             let pay = e.msg.pay;
             let what = format!("{} refunded to {} on payment {pay}, of which only {} was captured", Money(refunded), account.no, Money(captured));

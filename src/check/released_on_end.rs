@@ -42,12 +42,12 @@ impl Checker for ReleasedOnEnd {
         }
         if ctx.suspended {
             self.doubtful.extend(account.held.iter().map(|held| (held.node, held.sku)));
-        } else if !account.is_over() {
+        } else if !account.is_over(ctx.covers) {
             for held in &account.held {
                 *self.open.entry((held.node, held.sku)).or_default() += held.net();
             }
         }
-        if !account.is_over() {
+        if !account.is_over(ctx.covers) {
             return;
         }
         let cancelled_with_goods = account.ended(Op::OrderCancelled) && ctx.covers.facts(GOODS);
@@ -90,7 +90,7 @@ impl Checker for ReleasedOnEnd {
             return;
         }
         for ((node, sku), shelf) in ctx.ledger.shelves() {
-            let Some((_, reserved, n)) = shelf.said else { continue };
+            let Some((_, Some(reserved), n)) = shelf.said else { continue };
             let open = self.open.get(&(node, sku)).copied().unwrap_or(0);
             ctx.judged();
             if !ctx.at_rest || self.doubtful.contains(&(node, sku)) {

@@ -2,12 +2,12 @@
 
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
-use crate::model::Op;
+use crate::model::{Op, OrderNo, SkuId};
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "SHIP_ONCE",
     summary: "nobody gets more than was ordered",
-    definition: "Per line, units that left (`node.shipped`, `node.collected` facts) <= units ordered; a fulfillment leaves once.",
+    definition: "Per line, units that left (`node.shipped`, `node.collected` facts) <= units ordered; no unit of a SKU leaves that neither the order nor an exchange of its asked for; a fulfillment leaves once.",
     needs: "the order's body; `exchange.created` for the lines of an exchange, which continue the order's numbers.",
     traps: "a parcel with a line that was not announced yet is not judged.",
     facts_only: true,
@@ -52,12 +52,32 @@ impl Checker for ShipOnce {
             }
         }
     }
+
+    fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
+        let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
+        let new_goods = account.returns.iter().filter_map(|ret| ret.body.as_ref()).flat_map(|body| &body.lines);
+        let ordered: Vec<SkuId> = account.lines.iter().map(|line| line.sku).chain(new_goods.map(|line| line.sku)).collect();
+        for parcel in &account.parcels {
+            for q in parcel.shipped_lines.iter().filter(|q| !ordered.contains(&q.sku)) {
+                let what = format!("{} of {} left for {order}, which ordered none", q.qty, ctx.header.fixture.sku_name(q.sku));
+                let evidence = parcel.shipments.iter().copied().chain([account.placed.n]).collect();
+                ctx.fail(order, what, "no unit leaves that was not ordered", evidence);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::check::testing::*;
     use crate::model::Op;
+
+    #[test]
+    fn rejects_goods_that_nobody_ordered() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).ship(1, 1, DC1, &[(1, B, 1)]);
+        h.rejects("SHIP_ONCE", "1 of B left for O1, which ordered none");
+    }
 
     #[test]
     fn accepts_an_order_in_two_parcels() {

@@ -35,7 +35,7 @@ impl Checker for StockConserved {
             ctx.judged();
             let book = shelf.book();
             let right = qty == shelf.truth || book == Some(qty);
-            if !ctx.at_rest || !right && book.is_none() && reserved >= 0 {
+            if !ctx.at_rest || !right && book.is_none() && reserved.is_none_or(|reserved| reserved >= 0) {
                 ctx.unknown();
                 continue;
             }
@@ -49,7 +49,7 @@ impl Checker for StockConserved {
                 };
                 ctx.fail(OrderNo::NONE, what, expected, evidence());
             }
-            if reserved < 0 {
+            if let Some(reserved) = reserved.filter(|reserved| *reserved < 0) {
                 let what = format!("the target says {reserved} of {sku} are reserved at {node}");
                 ctx.fail(OrderNo::NONE, what, "reserved is never negative", evidence());
             }

@@ -68,8 +68,8 @@ pub struct Shelf {
     fell: i64,
     /// gross when it was acknowledged for the first time, and when
     first_known: Option<(Timestamp, i64)>,
-    /// what the target said at rest: on hand, reserved, entry
-    pub said: Option<(i64, i64, u64)>,
+    /// what the target said at rest: on hand, reserved (if it said so), entry
+    pub said: Option<(i64, Option<i64>, u64)>,
 }
 
 impl Prefix {

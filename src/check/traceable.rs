@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 pub(super) const ABOUT: Invariant = Invariant {
     name: "TRACEABLE",
     summary: "everything about an order carries its correlation, and names its cause",
-    definition: "Every event and every partner call of an order carries the `corr` that the client sent with PlaceOrder, on each attempt and each delivery. Every one names a `cause`: a message about this order, the answer to a call of its, a feed, or (what a timer does) an event or call of the order's own. Any other cause is right only for an order that waits for goods, which another order may have set free. Each is demanded only of a target that sends such ids at all, and not in a record of another program, whose writer may have left them out.",
+    definition: "Every event and every partner call of an order carries the `corr` that the client sent with PlaceOrder, on each attempt and each delivery. Every one names a `cause`: a message about this order, the answer to a call of its, a feed, or (what a timer does) an event or call of the order's own. Any other cause is right only for an order that waits for goods, which another order may have set free. Each is demanded only of a target that sends such ids at all; in a record of another program, which may leave out what it likes, only correlations are compared.",
     needs: "`corr` of PlaceOrder; `corr` and `cause` of events and calls",
     traps: "an event may be heard before the one that it names, so an unknown cause is judged when the order is settled; a call that a fault kept from its partner is known by the fault; where an event is lost the cause may be that one: unknown",
     facts_only: false,
@@ -98,7 +98,8 @@ impl Checker for Traceable {
         }
         ctx.judged();
         self.cause.there("cause", CAUSE, ctx);
-        let Some(place) = ctx.place.filter(|_| !ctx.ledger.can_cause(m.order, m.cause)) else { return };
+        let unknown = ctx.covers.is_whole() && !ctx.ledger.can_cause(m.order, m.cause);
+        let Some(place) = ctx.place.filter(|_| unknown) else { return };
         let open = self.open.entry(place);
         if open.len() < OPEN_MAX && !open.iter().any(|(id, ..)| *id == m.cause) {
             open.push((m.cause, m.op, e.n));

@@ -127,6 +127,19 @@ impl Default for Policies {
 }
 
 impl Policies {
+    /// The words that a policy may have, besides none: `other` is one that no rule here knows.
+    pub fn words(&self) -> [(&'static str, &str, &'static [&'static str]); 8] {
+        [
+            ("capture", &self.capture, &["on_ship", "other"]),
+            ("refund", &self.refund, &["on_inspection", "other"]),
+            ("exchange", &self.exchange, &["net", "other"]),
+            ("backorder", &self.backorder, &["fifo", "other"]),
+            ("rounding", &self.rounding, &["cumulative", "other"]),
+            ("cancel_ok", &self.cancel_ok, &["done", "accepted"]),
+            ("split", &self.split, &["fewest_nodes", "other"]),
+            ("region", &self.region, &["nearest", "other"]),
+        ]
+    }
     /// What is known of a target that declares nothing: it promised nothing. Exchanges that net and cumulative rounding are taken for granted.
     fn undeclared() -> Policies {
         let none = String::new;

@@ -28,7 +28,15 @@ pub fn shrink(args: &ShrinkArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let watch = Stopwatch::start();
     let (setup, case) = again(&args.run, &run.manifest, row)?;
     let mut bench = Bench { seed: Seed(setup.seed), setup, key: None, runs: 0, stop, bar: spinner() };
-    let (plan, failure) = materialised(&mut bench, &case, row)?;
+    let (plan, failure) = match materialised(&mut bench, &case, row) {
+        // whatever it says: it was not let finish
+        _ if stop.is_set() => {
+            bench.bar.finish_and_clear();
+            say("Stopped before anything was reduced; nothing was written.\n");
+            return Ok(Ended::Stopped);
+        }
+        seen => seen?,
+    };
     let before = plan.size();
     bench.key = Some(failure.key.clone());
     let budget = Budget { runs: args.budget, idle: args.budget.div_ceil(2) };
@@ -92,7 +100,7 @@ fn materialised(bench: &mut Bench<'_>, case: &Case, row: &CaseReport) -> Result<
         let mut suite = Suite::new(execute::header(&setup, case, &part), case.scenario.expect.clone());
         let mut proof = Proof::default();
         let ran = execute::simulate_under(storm, &setup, case, &part, &mut VirtualClock::new(), bench.stop, (&mut suite, &mut proof));
-        let Some(failure) = failure(&suite.finish(!ran.stopped), &part, &proof) else { continue };
+        let Some(failure) = failure(&suite.finish(!ran.stopped), &part, &proof).filter(|_| !ran.stopped) else { continue };
         let acted = ran.acted.iter().map(|acted| acted.as_rule(&case.fault, &part.plan.estate));
         let faults = case.fault.rules.iter().filter_map(|rule| rule.of_no_message()).chain(acted).collect();
         let mut plan = materialise(case, &part, faults).with(|file| file.name += "-shrunk");
@@ -102,7 +110,6 @@ fn materialised(bench: &mut Bench<'_>, case: &Case, row: &CaseReport) -> Result<
         bench.key = Some(failure.key.clone());
         return match bench.fails(&plan) {
             Some(again) => Ok((plan, again)),
-            None if bench.stop.is_set() => Err(Trouble::Usage("error: stopped before anything was reduced".into())),
             None => Err(Trouble::Usage(format!(
                 "error: {}, written down order by order and fault by fault, does not fail as it did ({}){}\n  = help: this is a defect of orderstorm: \
                  please report it with the command of the run",

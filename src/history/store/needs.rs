@@ -4,7 +4,7 @@
 use super::problem::{Fault, nearest};
 use super::row::KINDS;
 use crate::history::{Entry, Kind};
-use crate::model::{Class, Message, Op, Outcome};
+use crate::model::{Class, Message, Op, OrderLine, Outcome};
 
 /// What sorts of operation go with a kind.
 fn classes(kind: Kind) -> &'static [Class] {
@@ -31,8 +31,37 @@ pub(super) fn lacks(entry: &Entry) -> Option<Fault> {
         let fault = Fault::new(format!("`{op}` cannot be of kind `{}`", kind.name()), format!("`{op}` as {}", fits.join(" or ")));
         return Some(Fault { field: Some("kind".into()), nearest: near, ..fault });
     }
-    let (key, why) = needs(kind, op).iter().find(|(key, _)| !has(entry, key))?;
-    Some(Fault::new(format!("the key `{key}` is missing"), format!("`{key}` in each {} {op}: {why}", kind.name())))
+    if let Some((key, why)) = needs(kind, op).iter().find(|(key, _)| !has(entry, key)) {
+        return Some(Fault::new(format!("the key `{key}` is missing"), format!("`{key}` in each {} {op}: {why}", kind.name())));
+    }
+    figures(entry)
+}
+
+/// Amounts and quantities that nothing could come to.
+fn figures(entry: &Entry) -> Option<Fault> {
+    /// Ten thousand million of a currency with cents: far beyond any order, and far from what cannot be added up.
+    const MOST: i128 = 1_000_000_000_000;
+    let msg = &entry.msg;
+    let named = |key: &str, fault: Fault| Some(Fault { field: Some(key.into()), ..fault });
+    let paid = matches!(msg.op.name().split_once('.'), Some(("payment", _)));
+    if msg.amount.0.unsigned_abs() as i128 > MOST || paid && msg.amount.0 < 0 {
+        let least = if paid { "0" } else { "-1000000000000" };
+        return named("amount", Fault::new(format!("the amount {}", msg.amount.0), format!("whole cents from {least} to {MOST}")));
+    }
+    let moved = matches!(entry.kind, Kind::Fact | Kind::Event) && !matches!(msg.op.class(), Class::Stock);
+    if let Some(line) = msg.lines.iter().find(|line| moved && line.qty <= 0) {
+        return named("qty", Fault::new(format!("{} units", line.qty), "a quantity above 0: what went the other way has an operation of its own"));
+    }
+    let body = msg.body.as_ref()?;
+    let wide = |line: &OrderLine| {
+        let goods = i128::from(line.unit_price.0) * i128::from(line.qty);
+        [goods, line.discount.0.into(), line.tax.0.into()].iter().any(|cents| cents.abs() > MOST)
+    };
+    if body.lines.len() > 10_000 || body.shipping.0.unsigned_abs() as i128 > MOST || body.lines.iter().any(wide) {
+        let expected = format!("at most 10000 lines, each worth at most {MOST} cents (`unit_price` times `qty`)");
+        return named("body", Fault::new("an order that cannot be added up", expected));
+    }
+    None
 }
 
 type Needs = &'static [(&'static str, &'static str)];
@@ -64,7 +93,8 @@ fn needs(kind: Kind, op: Op) -> Needs {
         (Kind::Event, op) if matches!(op.name().split_once('.'), Some(("fulfillment" | "shipment", _))) => &[ORDER, FULFILLMENT],
         (Kind::Event, op) if matches!(op.name().split_once('.'), Some(("return" | "exchange", _))) => &[ORDER, RET],
         (Kind::Event, _) => &[ORDER],
-        (Kind::Fact, Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentVoid | Op::PaymentRefund | Op::CbPaymentExpired) => &[ORDER, PAY],
+        (Kind::Fact, Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentRefund) => &[ORDER, PAY, ("amount", "how much, in whole cents")],
+        (Kind::Fact, Op::PaymentVoid | Op::CbPaymentExpired) => &[ORDER, PAY],
         (Kind::Fact, Op::CbNodeShipped | Op::CbNodeCollected) => &[ORDER, FULFILLMENT, LINES],
         (Kind::Fact, Op::NodeRelease | Op::NodeCancel | Op::CbNodeRejected | Op::CbNodeShortPicked) => &[ORDER, FULFILLMENT],
         (Kind::Fact, Op::CbNodeReceived | Op::CbNodeInspected) => &[ORDER, RET, LINES],
@@ -76,9 +106,10 @@ fn needs(kind: Kind, op: Op) -> Needs {
 }
 
 fn has(entry: &Entry, key: &str) -> bool {
-    let Message { order, ret, pay, fulfillment, node, sku, lines, body, code, .. } = &entry.msg;
+    let Message { order, ret, pay, fulfillment, node, sku, lines, body, code, amount, .. } = &entry.msg;
     match key {
         "order" => order.is_some(),
+        "amount" => amount.0 != 0,
         "ret" => ret.is_some(),
         "pay" => pay.is_some(),
         "fulfillment" => fulfillment.is_some(),

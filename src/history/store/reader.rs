@@ -136,6 +136,11 @@ impl HistoryReader {
         }
         match serde_json::from_str::<Header>(&text) {
             Ok(header) => {
+                let words = header.fixture.policies.words();
+                // a misspelt word would silently switch a rule off
+                if let Some((key, word, known)) = words.into_iter().find(|(_, word, known)| !word.is_empty() && !known.contains(word)) {
+                    return fail(Fault::unknown_word(&text, key, "word for this policy", word, known.iter().copied()));
+                }
                 self.lexicon = Lexicon::new(&header.fixture);
                 self.header = header;
                 self.sha.update(&self.line);

@@ -79,7 +79,7 @@ stimuli! {
     "exchange-refunds-and-nets" in "S08.base" under ["none"] >= 97, silent in "S07.base" under "none";
     "capture-key-truncated" in "S01.burst" under ["none"] >= 97, silent in "S02.base" under "none";
     "later-parcels-uncaptured" in "S02.base" under ["none"] >= 97, silent in "S01.base" under "none";
-    "remainder-never-voided" in "M02.base" under ["none"] >= 97, silent in "S01.base" under "none";
+    "remainder-never-voided" in "M02.base" under ["none"] >= 80, silent in "S01.base" under "none";
     "refund-from-first-payment" in "S05.two-payments" under ["none"] >= 97, silent in "S07.base" under "none";
     "refund-forgets-discount" in "S07.discounted" under ["none"] >= 97, silent in "S07.base" under "none";
     "refund-forgets-tax" in "S07.tax" under ["none"] >= 97, silent in "S07.base" under "none";
