@@ -64,4 +64,13 @@ mod tests {
         assert_eq!(h.judge().verdict_of("EVIDENCE"), Verdict::Unknown);
         assert_ne!(h.judge().verdict, Verdict::Pass);
     }
+
+    #[test]
+    fn what_a_damaged_record_shows_is_nobodys_failure() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).accept(1).rejects("ACCEPT_ONCE", "");
+        h.remove(1);
+        let judgement = h.judge();
+        assert_eq!((judgement.verdict_of("ACCEPT_ONCE"), judgement.verdict), (Verdict::Unknown, Verdict::Unknown));
+    }
 }

@@ -111,6 +111,7 @@ mod tests {
     #[test]
     fn every_invariant_says_what_it_claims_needs_and_avoids() {
         for i in INVARIANTS {
+            assert_eq!(invariant(i.name).map(|found| found.summary), Some(i.summary));
             assert!([i.name, i.summary, i.definition, i.needs].iter().all(|text| !text.is_empty()), "{}", i.name);
         }
     }

@@ -458,14 +458,14 @@ mod tests {
 
     #[test]
     fn a_node_that_gave_an_order_back_is_not_asked_again_before_goods_came_in() {
-        let story = |goods: bool| {
+        let story = |goods: bool, answer| {
             let mut story = estate();
             routed(&mut story, 1, 1, &[((1, A, 1), DC1)]);
             let id = story.sent(1, Op::CbNodeRejected, |m| {
                 at_node(m, DC1, &[(1, A, 1)]);
                 m.code = Code::NoVariance;
             });
-            story.reply(id, Outcome::Ok).release(1, DC1, &[(1, A, 1)], id).wait(Span::from_secs(2));
+            story.reply(id, answer).release(1, DC1, &[(1, A, 1)], id).wait(Span::from_secs(2));
             if goods {
                 story.movement(Op::StockReceipt, DC1, A, 5, 2);
             }
@@ -473,8 +473,9 @@ mod tests {
             story.reserve(1, DC1, &[(1, A, 1)], later);
             story
         };
-        story(true).accepts("ROUTING");
-        story(false).rejects("ROUTING", "O1 was promised A of DC1 again");
+        story(true, Outcome::Ok).accepts("ROUTING");
+        story(false, Outcome::TimedOut).accepts("ROUTING");
+        story(false, Outcome::Ok).rejects("ROUTING", "O1 was promised A of DC1 again");
     }
 
     #[test]
