@@ -39,7 +39,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Prove the judges: every defect is found, every invariant finds one, and the correct reference is never accused
     #[command(after_help = "Examples:
-  orderstorm prove --quick                         a few seeds, in a minute or so
+  orderstorm prove --quick                         a few seeds, in seconds
   orderstorm prove                                 defects x fault sets x 40 seeds, and 20,000 clean runs
   orderstorm prove --defects check-then-reserve    one defect
 
@@ -148,7 +148,7 @@ pub struct RunArgs {
 
 #[derive(Args, Debug, Clone)]
 pub struct ProveArgs {
-    /// Only the fault sets that expose each defect, five seeds, and 600 clean runs
+    /// Only the fault sets that expose each defect, five seeds, and some 600 clean runs
     #[arg(long)]
     pub quick: bool,
     /// Only these defects, separated by commas
@@ -228,7 +228,7 @@ pub struct ShrinkArgs {
     /// Name of a case that failed, or a pattern: the first failing case that matches
     #[arg(value_name = "CASE")]
     pub case: String,
-    /// File to write; must not be there yet. CASE.shrunk.toml in the folder of the run where absent
+    /// File to write; must not be there yet. CASE.shrunk.toml in the folder of the run where absent, written anew each time
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Runs that it may take; half as many without progress end it too

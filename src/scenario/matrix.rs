@@ -124,7 +124,9 @@ pub fn expand(scenarios: &[Arc<Scenario>], fault_sets: &[Arc<FaultSet>], selecti
     expansion.cover = match (pairwise, expansion.filtered) {
         (0, 0) => format!("every one of {} combinations", expansion.full),
         (0, left) => format!("{} of {} combinations; the case filter left out {left}", expansion.cases.len(), expansion.full),
-        (_, 0) => format!("{} of {} combinations: every pair of values of any two axes is in a case", expansion.cases.len(), expansion.full),
+        (_, 0) => {
+            format!("{} of {} combinations are planned: every pair of values of any two axes is in a case", expansion.cases.len(), expansion.full)
+        }
         (_, left) => format!("{} of {} combinations; the case filter left out {left} of the pairwise cases", expansion.cases.len(), expansion.full),
     };
     expansion

@@ -282,3 +282,38 @@ fn an_io_error_waits_until_the_end() {
     }
     assert!(writer.finish().expect_err("the disk is full").to_string().contains("disk full"));
 }
+
+/// `docs/history.md` lists all words between its marks. `ORDERSTORM_BLESS=1 cargo test --lib` writes it.
+#[test]
+fn the_page_lists_every_operation_and_code() {
+    use crate::model::Class;
+    const BEGIN: &str = "<!-- written from src/model/op.rs: ORDERSTORM_BLESS=1 cargo test --lib -->\n";
+    const END: &str = "<!-- end -->";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/history.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("the page has its mark");
+    let (list, after) = rest.split_once(END).expect("and its end");
+    let quoted = |names: Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let classes = [
+        (Class::Command, "command"),
+        (Class::Query, "query"),
+        (Class::Feed, "feed"),
+        (Class::Callback, "callback of a partner; as a fact, what the partner did"),
+        (Class::Call, "call of the target to a partner; as a fact, what came of it"),
+        (Class::Event, "event of the target"),
+        (Class::Stock, "movement on a shelf, only ever a fact"),
+        (Class::Mark, "mark"),
+    ];
+    let ops = |class: Class| quoted(Op::ALL.iter().filter(|op| op.class() == class).map(|op| op.name()).collect());
+    let mut wanted = String::from("| operations | |\n|---|---|\n");
+    for (class, what) in classes {
+        wanted += &format!("| {what} | {} |\n", ops(class));
+    }
+    let codes = Code::ALL.iter().map(|code| code.name()).filter(|name| !name.is_empty()).collect();
+    wanted += &format!("| `code` | {} |\n", quoted(codes));
+    if std::env::var_os("ORDERSTORM_BLESS").is_some() {
+        std::fs::write(path, format!("{before}{BEGIN}{wanted}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(list, wanted, "docs/history.md is out of date");
+    }
+}
