@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 pub(super) const ABOUT: Invariant = Invariant {
     name: "NO_PHANTOM",
     summary: "nothing is claimed or done about what does not exist",
-    definition: "Every event, call and effect about an order names one that was placed. A fulfillment belongs to the order under which it was first named (in a record of another program its name need only differ within the order). A payment named in an event is an authorization of that order in the payment partner's book. A return named in an event or call was asked for by that order's shopper, or its goods came in.",
+    definition: "Every event, call and effect about an order names one that was placed. A fulfillment belongs to the order under which it was first named (in a record of another program its name need only differ within the order). A payment named in an event stands in the payment partner's book for that order. A return named in an event or call was asked for by that order's shopper, or its goods came in.",
     needs: "commands, events and calls; for payments the payment partner's facts",
     traps: "an answer precedes what is said of it, and a request what comes of it, so references are known when they are heard; payments are judged once some authorization stands in the book; what is about no order (a feed applied) is not judged",
     facts_only: false,
@@ -57,9 +57,9 @@ impl Checker for NoPhantom {
         }
         let of_money =
             matches!(m.op, Op::PaymentAuthorized | Op::PaymentReauthorized | Op::PaymentCaptured | Op::PaymentVoided | Op::PaymentRefunded);
-        if of_money && m.pay.is_some() && self.books && !account.auths.iter().any(|auth| auth.pay == m.pay) {
+        if of_money && m.pay.is_some() && self.books && !account.money.iter().any(|moved| moved.fact && moved.pay == m.pay) {
             let what =
-                format!("{} of {} (entry {n}) names authorization {}, which the payment partner's book does not have for it", m.op, m.order, m.pay);
+                format!("{} of {} (entry {n}) names authorization {}, which the payment partner's book does not know for it", m.op, m.order, m.pay);
             wrong.push((what, "an announced payment stands in the partner's book", account.placed.n));
         }
         let known = |ret: &crate::check::account::Return| ret.requested.is_set() || ret.received.is_set() || ret.inspected.is_set();
