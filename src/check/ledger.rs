@@ -126,6 +126,7 @@ impl Ledger {
             self.accounts[at as usize] = None;
             self.free.push(at);
         }
+        self.unasked.retain(|(order, ..)| *order != no);
         self.current = None;
     }
 

@@ -152,6 +152,17 @@ fn books_and_shelves_alone_are_judged_and_the_silent_target_is_not() {
     ]);
 }
 
+/// Where no return's end is ever announced, its inspection is one: the order does not stay open for good.
+#[test]
+fn an_order_with_a_return_is_held_to_what_it_charged() {
+    let folder = Folder::new("foreign-short");
+    let ended = check(&folder, &written("charged-short", same), &["--format", "json"]).exits(1);
+    let checks: Vec<String> = findings(&ended).into_iter().map(|(check, ..)| check).collect();
+    assert_eq!(checks, ["AUTH_ONCE", "CAPTURE_COMPLETE"]);
+    let paid = written("charged-short", |text| text.replace("\"amount\": 1200", "\"amount\": 2000"));
+    check(&folder, &paid, &[]).exits(0);
+}
+
 #[test]
 fn a_history_that_is_not_whole_or_not_at_rest_never_passes_and_says_why() {
     let folder = Folder::new("foreign-cut");
@@ -194,6 +205,15 @@ fn what_a_stranger_gets_wrong_is_named_with_its_line_and_what_to_write() {
     wrong("\"outcome\":\"ok\",\"order\"", "\"order\"").says(&["theirs.jsonl:9:", "the key `outcome` is missing"]);
     wrong("{\"at\":0,", "{").says(&["theirs.jsonl:2:", "the key `at` is missing"]);
     wrong("\"at\":0,", "\"at\":\"2024-04-17\",").says(&["theirs.jsonl:2:", "(in `at`)", "whole number"]);
+    wrong("\"capture\":\"on_ship\"", "\"capture\":\"on_shipment\"").says(&["theirs.jsonl:1:", "`on_shipment`", "did you mean `on_ship`?"]);
+    wrong("\"unit_price\":1250", "\"unit_price\":9223372036854775807").says(&["theirs.jsonl:8:", "an order that cannot be added up"]);
+    wrong("\"key\":\"auth/0417\",\"amount\":", "\"key\":\"auth/0417\",\"amount\":-").says(&["(in `amount`)", "whole cents from 0"]);
+    let parcel = |qty: &str| {
+        written("two-parcels", |text| {
+            text.lines().map(|l| if l.contains("node.shipped") { l.replacen("\"qty\":", qty, 1) } else { l.into() } + "\n").collect()
+        })
+    };
+    check(&folder, &parcel("\"qty\":-"), &[]).exits(2).says(&["(in `qty`)", "a quantity above 0"]);
     let back = check(&folder, &written("two-parcels", |text| text.replacen("\"at\":61000000000", "\"at\":1", 1)), &[]).exits(4);
     back.says(&["earlier than"]);
     let bare = "{\"orderstorm_history\":1}\n{\"end\":{}}\n";
