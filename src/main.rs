@@ -5,6 +5,10 @@ use orderstorm::cli::Cli;
 use orderstorm::run::{self, Stop};
 use std::process::ExitCode;
 
+/// Judges and simulator make and drop many small things: measured in `benches/judges.rs`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let stop = Stop::new();

@@ -258,6 +258,24 @@ impl Account {
         let (inbound, heard, calls, money) = (Vec::with_capacity(20), Vec::with_capacity(20), Vec::with_capacity(10), Vec::with_capacity(6));
         Account { no, inbound, heard, calls, money, ..Account::default() }
     }
+    /// The account of another order, in the same memory.
+    pub(super) fn renew(&mut self, no: OrderNo) {
+        fn emptied<T>(list: &mut Vec<T>) -> Vec<T> {
+            list.clear();
+            std::mem::take(list)
+        }
+        *self = Account {
+            no,
+            lines: emptied(&mut self.lines),
+            money: emptied(&mut self.money),
+            parcels: emptied(&mut self.parcels),
+            returns: emptied(&mut self.returns),
+            heard: emptied(&mut self.heard),
+            inbound: emptied(&mut self.inbound),
+            calls: emptied(&mut self.calls),
+            ..Account::default()
+        };
+    }
 
     pub fn happened(&self) -> Happened {
         if self.replied_yes || self.evidence_yes {

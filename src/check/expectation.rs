@@ -121,6 +121,13 @@ struct State {
 }
 
 impl State {
+    /// Nothing yet, in the same memory.
+    fn emptied(mut self) -> State {
+        let State { waiting, instances, pending, came, allocated, ended, taken_on, called_off, effects, answered, wrong, .. } = &mut self;
+        (waiting.clear(), instances.clear(), pending.clear(), came.clear(), effects.clear(), answered.clear(), wrong.clear());
+        [allocated, ended, taken_on, called_off].into_iter().for_each(Vec::clear);
+        State { next: 0, turned_down: 0, excused: 0, ..self }
+    }
     fn came(&self, op: Op) -> Option<(u32, u64)> {
         self.came.iter().find(|(known, ..)| *known == op).map(|(_, count, first, _)| (*count, *first))
     }
@@ -206,62 +213,9 @@ impl Checker for Expectation {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let state = ctx.place.and_then(|place| self.orders.remove(place)).unwrap_or_default();
-        let Some(account) = ctx.ledger.order(order).filter(|account| account.placed.is_set()) else { return };
-        if self.is_empty() || order.is_probe() {
-            return;
-        }
-        if account.happened() != Happened::Yes && state.turned_down == 0 {
-            self.stock.open = true;
-            if account.happened() == Happened::Unknown && account.said.is_none() {
-                ctx.unknown();
-            }
-            return;
-        }
-        ctx.judged();
-        (0..state.excused).for_each(|_| ctx.excuse());
-        let came: Vec<(usize, u64)> = self.outcomes_that_came(&state);
-        for (outcome, _) in &came {
-            self.came_true[*outcome] += 1;
-        }
-        let complete = ctx.at_rest && !ctx.suspended;
-        let mut open = false;
-        if complete && !self.ops_of_outcomes.is_empty() && came.len() != 1 {
-            let names = |ops: &[Op]| ops.iter().map(|op| op.name()).collect::<Vec<_>>().join(", ");
-            let seen: Vec<Op> = came.iter().map(|(i, _)| self.ops_of_outcomes[*i]).collect();
-            let what = match seen.len() {
-                0 => format!("none of the outcomes came true for {order}"),
-                _ => format!("{} outcomes came true for {order}: {}", seen.len(), names(&seen)),
-            };
-            let mut evidence: Vec<u64> = came.iter().map(|(_, n)| *n).collect();
-            evidence.extend([account.placed.n, account.last_claim.map_or(0, |(_, n)| n)]);
-            ctx.fail(order, what, format!("exactly one of: {}", names(&self.ops_of_outcomes)), evidence);
-            open = true;
-        }
-        // what is expected always, and of the outcome that came true
-        let chosen = if came.len() == 1 { Some(came[0].0 + 1) } else { None };
-        for set in [Some(0), chosen].into_iter().flatten() {
-            self.certain(set, order, &state, ctx);
-            if complete {
-                self.owed(set, account, &state, ctx);
-            } else {
-                open = true;
-            }
-        }
-        if !complete {
-            ctx.unknown();
-        }
-        self.stock.open |= open;
-        self.stock.judged += 1;
-        self.stock.last = self.stock.last.max(account.last.n);
-        for set in [Some(0), chosen].into_iter().flatten() {
-            for (node, sku, qty) in &self.sets[set].expect.ledger.stock {
-                let key = (*node, base_sku(&ctx.header.fixture, *sku));
-                let named = self.stock.expected.entry(key).or_default();
-                // an outcome speaks more exactly than what holds always
-                let general = self.sets[0].expect.ledger.stock.iter().find(|(n, s, _)| set != 0 && (n, s) == (node, sku));
-                named.0 += qty - general.map_or(0, |(_, _, qty)| *qty);
-                named.1 += u64::from(general.is_none());
-            }
+        self.settle_one(order, &state, ctx);
+        if let Some(place) = ctx.place {
+            self.orders.leave(place, state.emptied());
         }
     }
 
@@ -289,6 +243,69 @@ impl Checker for Expectation {
                 let (node, sku) = (ctx.header.fixture.node_name(node), ctx.header.fixture.sku_name(sku));
                 let what = format!("stock of {sku} at {node} moved by {moved:+} over {named} orders");
                 ctx.fail(OrderNo::NONE, what, format!("{expected:+}: `{sku}@{node}` for each order"), vec![last, self.stock.last]);
+            }
+        }
+    }
+}
+
+impl Expectation {
+    /// Judges one order that is not heard of any more.
+    fn settle_one(&mut self, order: OrderNo, state: &State, ctx: &mut Context<'_>) {
+        let Some(account) = ctx.ledger.order(order).filter(|account| account.placed.is_set()) else { return };
+        if self.is_empty() || order.is_probe() {
+            return;
+        }
+        if account.happened() != Happened::Yes && state.turned_down == 0 {
+            self.stock.open = true;
+            if account.happened() == Happened::Unknown && account.said.is_none() {
+                ctx.unknown();
+            }
+            return;
+        }
+        ctx.judged();
+        (0..state.excused).for_each(|_| ctx.excuse());
+        let came: Vec<(usize, u64)> = self.outcomes_that_came(state);
+        for (outcome, _) in &came {
+            self.came_true[*outcome] += 1;
+        }
+        let complete = ctx.at_rest && !ctx.suspended;
+        let mut open = false;
+        if complete && !self.ops_of_outcomes.is_empty() && came.len() != 1 {
+            let names = |ops: &[Op]| ops.iter().map(|op| op.name()).collect::<Vec<_>>().join(", ");
+            let seen: Vec<Op> = came.iter().map(|(i, _)| self.ops_of_outcomes[*i]).collect();
+            let what = match seen.len() {
+                0 => format!("none of the outcomes came true for {order}"),
+                _ => format!("{} outcomes came true for {order}: {}", seen.len(), names(&seen)),
+            };
+            let mut evidence: Vec<u64> = came.iter().map(|(_, n)| *n).collect();
+            evidence.extend([account.placed.n, account.last_claim.map_or(0, |(_, n)| n)]);
+            ctx.fail(order, what, format!("exactly one of: {}", names(&self.ops_of_outcomes)), evidence);
+            open = true;
+        }
+        // what is expected always, and of the outcome that came true
+        let chosen = if came.len() == 1 { Some(came[0].0 + 1) } else { None };
+        for set in [Some(0), chosen].into_iter().flatten() {
+            self.certain(set, order, state, ctx);
+            if complete {
+                self.owed(set, account, state, ctx);
+            } else {
+                open = true;
+            }
+        }
+        if !complete {
+            ctx.unknown();
+        }
+        self.stock.open |= open;
+        self.stock.judged += 1;
+        self.stock.last = self.stock.last.max(account.last.n);
+        for set in [Some(0), chosen].into_iter().flatten() {
+            for (node, sku, qty) in &self.sets[set].expect.ledger.stock {
+                let key = (*node, base_sku(&ctx.header.fixture, *sku));
+                let named = self.stock.expected.entry(key).or_default();
+                // an outcome speaks more exactly than what holds always
+                let general = self.sets[0].expect.ledger.stock.iter().find(|(n, s, _)| set != 0 && (n, s) == (node, sku));
+                named.0 += qty - general.map_or(0, |(_, _, qty)| *qty);
+                named.1 += u64::from(general.is_none());
             }
         }
     }
@@ -346,10 +363,7 @@ fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
             let deadline = &set.expect.within[d];
             let Some(object) = object(deadline.scope, &event) else { continue };
             if deadline.to.contains(&op) {
-                let (due, rest): (Vec<_>, Vec<_>) =
-                    std::mem::take(&mut state.pending).into_iter().partition(|p| (p.set, p.deadline, p.object) == (s, d, object));
-                state.pending = rest;
-                for pending in due {
+                for pending in state.pending.extract_if(.., |p| (p.set, p.deadline, p.object) == (s, d, object)) {
                     let extra = credit.between(pending.from, event.at);
                     if event.at.since(pending.from) > deadline.limit + extra {
                         let took = event.at.since(pending.from);
@@ -494,23 +508,19 @@ impl Expectation {
                 ctx.fail(order, what, format!("{op}: {right}"), vec![account.placed.n, n]);
             }
         }
+        let open: i64 = account.auths.iter().map(|auth| auth.open().max(0)).sum();
         let books = [
-            ("captured", &expect.ledger.captured, account.sum(Flow::Captured, true), account.entries_of(Flow::Captured)),
-            ("refunded", &expect.ledger.refunded, account.sum(Flow::Refunded, true), account.entries_of(Flow::Refunded)),
-            (
-                "authorized and open",
-                &expect.ledger.authorized_open,
-                account.auths.iter().map(|auth| auth.open().max(0)).sum(),
-                account.entries_of(Flow::Authorized),
-            ),
+            ("captured", &expect.ledger.captured, account.sum(Flow::Captured, true), Flow::Captured),
+            ("refunded", &expect.ledger.refunded, account.sum(Flow::Refunded, true), Flow::Refunded),
+            ("authorized and open", &expect.ledger.authorized_open, open, Flow::Authorized),
         ];
-        for (name, amount, is, evidence) in books {
+        for (name, amount, is, flow) in books {
             let Some(amount) = amount else { continue };
             match evaluate(amount, account) {
                 Some(expected) if expected != is => {
                     let what = format!("{prefix}{} {name} for {order}", Money(is));
                     let mut all = vec![account.placed.n];
-                    all.extend(evidence);
+                    all.extend(account.entries_of(flow));
                     ctx.fail(order, what, format!("{name} = {} = {}", amount.text, Money(expected)), all);
                 }
                 Some(_) => {}

@@ -17,8 +17,8 @@ type Movements = SmallVec<[(SkuId, u32, Told); 2]>;
 
 #[derive(Default)]
 pub struct Ledger {
-    /// accounts of open orders, each at its place; a place that was left is free for the next
-    accounts: Vec<Option<Box<Account>>>,
+    /// accounts of open orders, each at its place; a place that was left is free for the next, with what its account had allocated
+    accounts: Vec<Box<Account>>,
     free: Vec<u32>,
     places: FxHashMap<OrderNo, u32>,
     /// the order that the entry at hand is about
@@ -41,7 +41,7 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn order(&self, no: OrderNo) -> Option<&Account> {
-        self.accounts[self.place(no)?.at as usize].as_deref()
+        Some(&self.accounts[self.place(no)?.at as usize])
     }
     /// Where the account of an order is kept, while it is open.
     pub fn place(&self, order: OrderNo) -> Option<Place> {
@@ -59,14 +59,13 @@ impl Ledger {
         if let Some(place) = self.turn_to(order) {
             return place;
         }
-        let account = Some(Box::new(Account::new(order)));
         let at = match self.free.pop() {
             Some(at) => {
-                self.accounts[at as usize] = account;
+                self.accounts[at as usize].renew(order);
                 at
             }
             None => {
-                self.accounts.push(account);
+                self.accounts.push(Box::new(Account::new(order)));
                 self.accounts.len() as u32 - 1
             }
         };
@@ -123,7 +122,6 @@ impl Ledger {
     }
     pub(super) fn forget(&mut self, no: OrderNo) {
         if let Some(at) = self.places.remove(&no) {
-            self.accounts[at as usize] = None;
             self.free.push(at);
         }
         self.unasked.retain(|(order, ..)| *order != no);
@@ -136,9 +134,7 @@ impl Ledger {
         self.downtime.observe(e);
         if e.msg.order.is_some() {
             let place = self.open(e.msg.order);
-            if let Some(account) = &mut self.accounts[place.at as usize] {
-                arrival = account.observe(e);
-            }
+            arrival = self.accounts[place.at as usize].observe(e);
         } else if e.kind == Kind::Sent && e.msg.id.is_some() && !self.feeds.contains_key(&e.msg.id) {
             self.feeds.insert(e.msg.id, e.at);
             self.feed_order.push_back((e.at, e.msg.id));

@@ -9,8 +9,8 @@ pub struct Place {
     pub(super) at: u32,
 }
 
-/// One `T` for each order that a checker has something to remember of.
-pub(super) struct PerOrder<T>(Vec<Option<Box<(OrderNo, T)>>>);
+/// One `T` for each order that a checker has something to remember of. They lie side by side: looking one up is one miss of the cache.
+pub(super) struct PerOrder<T>(Vec<(OrderNo, T)>);
 
 impl<T> Default for PerOrder<T> {
     fn default() -> PerOrder<T> {
@@ -23,22 +23,32 @@ impl<T: Default> PerOrder<T> {
     pub fn entry(&mut self, place: Place) -> &mut T {
         let at = place.at as usize;
         if at >= self.0.len() {
-            self.0.resize_with(at + 1, || None);
+            self.0.resize_with(at + 1, || (OrderNo::NONE, T::default()));
         }
-        let slot = &mut self.0[at];
-        // what was left behind of an order that had this place before is nobody's
-        if slot.as_ref().is_some_and(|kept| kept.0 != place.order) {
-            *slot = None;
+        let kept = &mut self.0[at];
+        // what an order that had this place before left behind is nobody's, unless it was left for the next
+        if kept.0 != place.order {
+            if kept.0.is_some() {
+                kept.1 = T::default();
+            }
+            kept.0 = place.order;
         }
-        &mut slot.get_or_insert_with(|| Box::new((place.order, T::default()))).1
+        &mut kept.1
     }
     pub fn get(&self, place: Place) -> Option<&T> {
-        let kept = self.0.get(place.at as usize)?.as_ref()?;
+        let kept = self.0.get(place.at as usize)?;
         (kept.0 == place.order).then_some(&kept.1)
     }
     pub fn remove(&mut self, place: Place) -> Option<T> {
-        let kept = self.0.get_mut(place.at as usize)?.take()?;
-        (kept.0 == place.order).then_some(kept.1)
+        let kept = self.0.get_mut(place.at as usize).filter(|kept| kept.0 == place.order)?;
+        kept.0 = OrderNo::NONE;
+        Some(std::mem::take(&mut kept.1))
+    }
+    /// What the next order at this place begins with: a default that has memory already.
+    pub fn leave(&mut self, place: Place, emptied: T) {
+        if let Some(kept) = self.0.get_mut(place.at as usize) {
+            *kept = (OrderNo::NONE, emptied);
+        }
     }
 }
 
@@ -54,7 +64,20 @@ mod tests {
         *sums.entry(place(1)) += 5;
         assert_eq!((sums.get(place(1)), sums.get(place(2))), (Some(&10), None));
         assert_eq!(*sums.entry(place(2)), 0);
-        assert_eq!((sums.remove(place(1)), sums.remove(place(2))), (None, None));
+        assert_eq!((sums.remove(place(1)), sums.remove(place(2)), sums.remove(place(2))), (None, Some(0), None));
         assert_eq!(sums.remove(Place { order: OrderNo(1), at: 9 }), None);
+    }
+
+    #[test]
+    fn what_is_left_for_the_next_order_is_no_ones_until_then() {
+        let place = |order| Place { order: OrderNo(order), at: 0 };
+        let mut lists: PerOrder<Vec<u8>> = PerOrder::default();
+        lists.entry(place(1)).extend([1; 100]);
+        let mut list = lists.remove(place(1)).unwrap();
+        list.clear();
+        lists.leave(place(1), list);
+        assert_eq!((lists.get(place(1)), lists.get(place(2))), (None, None));
+        let next = lists.entry(place(2));
+        assert!(next.is_empty() && next.capacity() >= 100);
     }
 }
