@@ -124,7 +124,13 @@ impl State {
     /// Nothing yet, in the same memory.
     fn emptied(mut self) -> State {
         let State { waiting, instances, pending, came, allocated, ended, taken_on, called_off, effects, answered, wrong, .. } = &mut self;
-        (waiting.clear(), instances.clear(), pending.clear(), came.clear(), effects.clear(), answered.clear(), wrong.clear());
+        waiting.clear();
+        instances.clear();
+        pending.clear();
+        came.clear();
+        effects.clear();
+        answered.clear();
+        wrong.clear();
         [allocated, ended, taken_on, called_off].into_iter().for_each(Vec::clear);
         State { next: 0, turned_down: 0, excused: 0, ..self }
     }

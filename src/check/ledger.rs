@@ -18,7 +18,7 @@ type Movements = SmallVec<[(SkuId, u32, Told); 2]>;
 #[derive(Default)]
 pub struct Ledger {
     /// accounts of open orders, each at its place; a place that was left is free for the next, with what its account had allocated
-    accounts: Vec<Box<Account>>,
+    accounts: Vec<Account>,
     free: Vec<u32>,
     places: FxHashMap<OrderNo, u32>,
     /// the order that the entry at hand is about
@@ -65,7 +65,7 @@ impl Ledger {
                 at
             }
             None => {
-                self.accounts.push(Box::new(Account::new(order)));
+                self.accounts.push(Account::new(order));
                 self.accounts.len() as u32 - 1
             }
         };
