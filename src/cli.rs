@@ -45,6 +45,14 @@ pub enum Command {
 
 Writes proof.json and proof.md into --out. Exit code 0: no survivor, no unproven invariant, no false alarm; else 1.")]
     Prove(ProveArgs),
+    /// Run the reference orchestrator as an HTTP service, to be driven by `run --target`
+    #[command(after_help = "Examples:
+  orderstorm serve                                 on 127.0.0.1:7070; Ctrl-C ends it
+  orderstorm serve --data /var/tmp/oms             with a durable journal: kill -9 loses nothing that was acknowledged
+  orderstorm serve --defect dedup-by-message-id    with a bug switched on
+
+  then, in another terminal:  orderstorm run S01 --target reference")]
+    Serve(ServeArgs),
     /// Judge a stored history again
     #[command(after_help = "Example:\n  orderstorm check results/latest/histories/S01.base.none.web.1.jsonl.gz")]
     Check(CheckArgs),
@@ -122,9 +130,12 @@ pub struct MatrixArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub matrix: MatrixArgs,
-    /// What to run against: `embedded` is the reference orchestrator in virtual time
+    /// What to run against: `embedded` is the reference orchestrator in virtual time; else the name or the file of a target profile
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub target: String,
+    /// Let a target on another host be driven; without it only this machine's own addresses are
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
     /// Switch a bug on in the embedded reference (see `orderstorm list defects`)
     #[arg(long, value_name = "NAME")]
     pub defect: Option<String>,
@@ -144,6 +155,25 @@ pub struct RunArgs {
     /// Run everything twice and name the first difference
     #[arg(long)]
     pub check_determinism: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ServeArgs {
+    /// Address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
+    pub listen: String,
+    /// Folder of the durable journal; in memory only where absent
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Switch a bug on (see `orderstorm list defects`)
+    #[arg(long, value_name = "NAME")]
+    pub defect: Option<String>,
+    /// Business seconds in one second of the wall clock
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub scale: f64,
+    /// Work as slowly as the simulated one: workers, service time, a bounded queue
+    #[arg(long)]
+    pub service_model: bool,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -8,7 +8,7 @@ use crate::fault::{Acted, Crash, Link, Moment, Reply, Storm};
 use crate::history::{Entry, Kind, Observer};
 use crate::model::{Code, Id, LineQty, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::{Calendar, Clock, Law, NoInbox, Purpose, Seed, Span, Timestamp, Wake};
-use crate::target::{Inbound, Outbound, Target};
+use crate::target::{Inbound, Outbound, Skip, Target};
 use crate::world::{Actions, Later, Send, World};
 use rustc_hash::FxHashMap;
 use std::iter::Peekable;
@@ -22,6 +22,10 @@ const SEND_TIMEOUT: Span = Span::from_secs(30);
 /// Messages that are sent once more leave so far apart, and the target has so long to make something of them.
 const REPLAY_APART: Span = Span::from_millis(100);
 const REPLAY_LASTS: Span = Span::from_days(30);
+
+/// With a live target: how long until it is asked again whether anything is under way, and the longest single wait.
+const BUSY: Span = Span::from_millis(1);
+const MOMENT: Span = Span::from_millis(200);
 
 /// One way through the network (assumed: a cloud region).
 const LINK: Law = Law::LogNormal { p50: Span::from_millis(8), p95: Span::from_millis(30) };
@@ -99,6 +103,8 @@ enum Flight {
     },
     /// the target hears, or has waited long enough to believe, that its event was not taken
     EventFailed(Id),
+    /// the target's call will have no answer
+    Unanswered(Id),
     Crash {
         rule: u32,
         down: Span,
@@ -144,6 +150,8 @@ struct Loop<'a, O: Observer> {
     /// the target is down: it refuses connections, and hears nothing
     down: bool,
     now: Timestamp,
+    /// when something was sent, or heard of the target, for the last time
+    heard_at: Timestamp,
     n: u64,
     fired: Vec<u64>,
     calm_told: bool,
@@ -171,6 +179,7 @@ impl<'a> Engine<'a> {
             conflicts: FxHashMap::default(),
             down: false,
             now: Timestamp::ZERO,
+            heard_at: Timestamp::ZERO,
             n: 0,
             fired: Vec::new(),
             calm_told: false,
@@ -183,9 +192,10 @@ impl<'a> Engine<'a> {
         let mut lag = Span::ZERO;
         let mut stopped = false;
         let mut turns = 0u64;
+        let live = l.target.is_live();
         loop {
             turns += 1;
-            if turns.is_multiple_of(64) && stop.load(Ordering::Relaxed) {
+            if (live || turns.is_multiple_of(64)) && stop.load(Ordering::Relaxed) {
                 stopped = true;
                 break;
             }
@@ -193,18 +203,23 @@ impl<'a> Engine<'a> {
             let at_item = l.calendar.next_at().unwrap_or(Timestamp::NEVER);
             let at_target = if l.down { Timestamp::NEVER } else { l.target.next_due() };
             let due = at_order.min(at_item).min(at_target);
-            if due == Timestamp::NEVER && !l.log.is_empty() {
-                l.rest(&orders);
-                horizon = l.begin_replay();
-                continue;
+            let (wait, late) = if live { l.wait(clock, due, horizon) } else { simulated(clock, due, horizon) };
+            match wait {
+                Wait::Again => continue,
+                Wait::Rest if due == Timestamp::NEVER && !l.log.is_empty() => {
+                    l.rest(&orders);
+                    horizon = l.begin_replay();
+                    continue;
+                }
+                Wait::Rest => break,
+                Wait::Due => {}
             }
-            if due == Timestamp::NEVER || due > horizon {
-                break;
-            }
-            if let Wake::Reached { lag: late } = clock.wait_until(due, &NoInbox) {
+            // what came in has its stamp; what leaves, leaves now, be it late
+            let now = if live && due != at_target { clock.now() } else { due };
+            if due != at_target {
                 lag = lag.max(late);
             }
-            l.now = due.max(l.now);
+            l.now = now.max(l.now);
             if !l.calm_told && l.now >= calm {
                 l.mark(Op::MarkCalm);
                 l.calm_told = true;
@@ -234,7 +249,54 @@ impl<'a> Engine<'a> {
     }
 }
 
+/// How a wait ended.
+enum Wait {
+    /// what is due may be done
+    Due,
+    /// something changed: look again
+    Again,
+    /// nothing is to come any more
+    Rest,
+}
+
+/// In virtual time: there at once.
+fn simulated(clock: &mut dyn Clock, due: Timestamp, horizon: Timestamp) -> (Wait, Span) {
+    if due == Timestamp::NEVER || due > horizon {
+        return (Wait::Rest, Span::ZERO);
+    }
+    match clock.wait_until(due, &NoInbox) {
+        Wake::Reached { lag } => (Wait::Due, lag),
+        Wake::Heard => (Wait::Again, Span::ZERO),
+    }
+}
+
 impl<O: Observer> Loop<'_, O> {
+    /// Waits for what is due with a target whose time passes by itself, at most a moment at a time. Where both ends agree that
+    /// nothing is under way, time is skipped.
+    fn wait(&mut self, clock: &mut dyn Clock, due: Timestamp, horizon: Timestamp) -> (Wait, Span) {
+        let now = clock.now();
+        if due <= now && due <= horizon {
+            return (Wait::Due, now.since(due));
+        }
+        let goal = due.min(horizon);
+        let quiet = self.heard_at + self.target.patience();
+        let until = match self.target.skip(goal) {
+            Skip::To(time) => {
+                clock.skip(time);
+                self.heard_at = self.heard_at.max(time);
+                return (if time >= goal && goal < due { Wait::Rest } else { Wait::Again }, Span::ZERO);
+            }
+            Skip::Busy => now + BUSY,
+            Skip::Unable if due > horizon && now >= quiet.min(horizon) => return (Wait::Rest, Span::ZERO),
+            Skip::Unable => goal.min(if due > horizon { quiet } else { goal }),
+        };
+        // not longer, so that a stop is noticed
+        match clock.wait_until(until.min(now + MOMENT), self.target.inbox()) {
+            Wake::Reached { lag } if due <= clock.now() && due <= horizon => (Wait::Due, lag),
+            _ => (Wait::Again, Span::ZERO),
+        }
+    }
+
     fn write(&mut self, kind: Kind, outcome: Outcome, due: Timestamp, msg: Message) {
         if let Some(moment) = moment(kind, outcome)
             && let Some(Crash { rule, wait, down }) = self.storm.witness(self.now, moment, &msg)
@@ -243,6 +305,7 @@ impl<O: Observer> Loop<'_, O> {
             self.later(wait, 0, rule.into(), 0, Flight::Crash { rule, down, by });
         }
         self.n += 1;
+        self.heard_at = self.now;
         self.observer.observe(&Entry { n: self.n, at: self.now, due, kind, outcome, msg });
     }
 
@@ -270,6 +333,10 @@ impl<O: Observer> Loop<'_, O> {
 
     /// How long a message is under way: the same for the same message, whatever else happens.
     fn link_time(&self, msg: &Message, leg: u32) -> Span {
+        if self.target.is_live() {
+            // there is a network, and it takes its time
+            return Span::ZERO;
+        }
         let entity = u64::from(msg.order.0) << 24 ^ msg.fulfillment.0 ^ msg.ret.0 ^ u64::from(msg.seq) << 40;
         LINK.sample(&mut self.seed.draw(LINK_TIME, entity, (msg.op as u32) << 8 | leg))
     }
@@ -318,6 +385,7 @@ impl<O: Observer> Loop<'_, O> {
                 self.write(Kind::Event, Outcome::None, self.now, event);
                 self.act(actions, true);
             }
+            Flight::Unanswered(call) => self.target.unanswered(call),
             Flight::EventFailed(id) => {
                 if !self.down {
                     self.target.refused(self.now, id);
@@ -565,12 +633,12 @@ impl<O: Observer> Loop<'_, O> {
     fn heard(&mut self, mut out: Vec<Outbound>) {
         for outbound in out.drain(..) {
             match outbound {
-                Outbound::Reply { to, outcome, code } => {
+                Outbound::Reply { to, outcome, code, retry_after } => {
                     let Some(Waiting { send, lost, .. }) = self.pending.remove(&to) else { continue };
                     if !lost {
                         let link = self.link_time(&send.msg, 1);
                         let (order, id) = (send.msg.order, send.msg.id);
-                        self.later_msg(link, 5, order, id, Flight::Hear { send, outcome, code, retry_after: Span::ZERO });
+                        self.later_msg(link, 5, order, id, Flight::Hear { send, outcome, code, retry_after });
                     }
                 }
                 Outbound::Call(call) => self.call_leaves(call),
@@ -593,6 +661,10 @@ impl<O: Observer> Loop<'_, O> {
             // the answer to a copy finds nobody who waits for it
             let arrives = Flight::CallArrives { call: call.clone(), lost: lost || at > 0, drift: fate.drift };
             self.later_msg(link + delivery.after, 6, order, id, arrives);
+        }
+        if lost {
+            let last = fate.deliveries.iter().map(|delivery| delivery.after).max().unwrap_or_default();
+            self.later_msg(link + last, 7, order, id, Flight::Unanswered(id));
         }
         if let Reply::Instead(outcome, retry_after) = fate.reply {
             let seconds = (retry_after.0 / 1_000_000_000) as i32;

@@ -13,5 +13,5 @@ pub use entry::{Entry, Kind, Observer};
 pub use header::{HISTORY_VERSION, Header};
 pub use ocel::{ExportError, Exported, OCEL_EPOCH, export_ocel};
 pub use store::{
-    Digest, End, ForeignNames, HistoryReader, HistoryWriter, Item, ReadError, Recorded, combined_digest, combined_hex, history_schema, read_history,
+    Digest, End, HistoryReader, HistoryWriter, Item, ReadError, Recorded, combined_digest, combined_hex, history_schema, read_history,
 };

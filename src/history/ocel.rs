@@ -3,8 +3,8 @@
 //! Written as it is read, in two passes: objects first, then events. Memory grows with the number of objects, of which only a key
 //! is kept, and not with that of entries. The published schema wants every value as a text; its type is declared with its name.
 
-use super::{Entry, ForeignNames, Header, HistoryReader, Item, Kind, ReadError};
-use crate::model::{Class, Code, Fid, Id, LineNo, NodeId, Op, OrderNo, Outcome, SkuId};
+use super::{Entry, Header, HistoryReader, Item, Kind, ReadError};
+use crate::model::{Class, Code, Fid, ForeignNames, Id, LineNo, NodeId, Op, OrderNo, Outcome, SkuId};
 use jiff::SignedDuration;
 use rustc_hash::FxHashSet;
 use serde_json::{Value, json};

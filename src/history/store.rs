@@ -4,7 +4,6 @@
 //! Writing never interrupts a run: an I/O error is kept until [`HistoryWriter::finish`]. Reading never hides what is
 //! there: a file that was cut short yields its entries first, and only then says what is missing.
 
-mod names;
 mod needs;
 mod people;
 mod problem;
@@ -13,7 +12,6 @@ mod row;
 mod schema;
 mod writer;
 
-pub use names::ForeignNames;
 pub use problem::ReadError;
 pub use reader::{End, HistoryReader, Item, Recorded, read_history};
 pub use schema::history_schema;

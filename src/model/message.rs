@@ -1,12 +1,13 @@
 //! What crosses the border between the world and the target.
 
 use super::{Code, Fid, Id, LineNo, Money, NodeId, Op, Order, OrderNo, SkuId};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A quantity of one SKU, on a line where there is one. `seq` numbers the physical movements of one (node, SKU):
 /// 0 where the message does not report a movement.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct LineQty {
     pub line: LineNo,
     pub sku: SkuId,
@@ -19,7 +20,7 @@ pub type Lines = SmallVec<[LineQty; 2]>;
 /// One message in either direction; what a field means depends on `op`, and an unused field is zero.
 ///
 /// A resend of the same request carries a new `id` and the same `key`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Message {
     /// identity of this very message (an event keeps its id when it is delivered again)
     pub id: Id,

@@ -25,11 +25,12 @@ pub use defects::{DEFECTS, Defect, DefectEntry};
 use crate::model::{Class, Code, Fid, Fixture, Id, Lines, Message, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::{Calendar, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use state::{Oid, OrderState};
 use std::sync::Arc;
 
 /// What goes in.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// a command, feed or callback
     Message(Message),

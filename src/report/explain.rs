@@ -1,8 +1,8 @@
 //! The story of an order: what really happened on one side, what the target said on the other, and the faults between.
 
 use super::{BookRow, TimelineRow};
-use crate::history::{Entry, ForeignNames, Header, Kind};
-use crate::model::{Class, Code, Id, LineQty, Money, Op, OrderNo, Outcome};
+use crate::history::{Entry, Header, Kind};
+use crate::model::{Class, Code, ForeignNames, Id, LineQty, Money, Op, OrderNo, Outcome};
 use crate::sim::{Span, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt::Write as _;

@@ -1,6 +1,7 @@
 //! `run` and `plan`.
 
 use super::execute::{self, Setup};
+use super::live::{self, Broken, Session};
 use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
 use crate::check::{CheckResult, PublishLag, Verdict};
@@ -86,6 +87,22 @@ pub(super) fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
     Err(Trouble::Usage(format!("error: there is no defect named `{name}`\n  = help: {hint}`orderstorm list defects` shows all")))
 }
 
+/// Opens the live target, and says which cases it cannot be asked.
+fn live_session(args: &RunArgs, chosen: &mut Chosen) -> Result<Session, Trouble> {
+    if args.defect.is_some() {
+        let help = "switch it on where the orchestrator runs: `orderstorm serve --defect NAME`";
+        return Err(Trouble::Usage(format!("error: --defect is for the embedded target\n  = help: {help}")));
+    }
+    if args.check_determinism {
+        return Err(Trouble::Usage("error: --check-determinism is for the embedded target: no two moments of a live one are the same".into()));
+    }
+    let session = Session::open(&args.target, &args.allow_host, &mut chosen.library)?;
+    for case in &mut chosen.expansion.cases {
+        case.not_applicable = case.not_applicable.take().or_else(|| session.not_applicable(case));
+    }
+    Ok(session)
+}
+
 /// The arguments that make this run again, in the order of the help text.
 fn arguments(args: &RunArgs) -> String {
     let m = &args.matrix;
@@ -97,6 +114,8 @@ fn arguments(args: &RunArgs) -> String {
     add("--sweep", m.sweep.map(|sweep| sweep.name().into()));
     add("--source", m.source.as_ref().map(|path| path.display().to_string()));
     add("--columns", m.columns.clone());
+    add("--target", (args.target != "embedded").then(|| args.target.clone()));
+    args.allow_host.iter().for_each(|host| add("--allow-host", Some(host.clone())));
     add("--defect", args.defect.clone());
     add("--seed", Some(m.seed.to_string()));
     add("--seeds", (m.seeds > 1).then(|| m.seeds.to_string()));
@@ -185,12 +204,6 @@ pub(super) fn jobs(asked: Option<u32>) -> usize {
 }
 
 pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
-    if args.target != "embedded" {
-        return Err(Trouble::Usage(format!(
-            "error: there is no target named `{}`\n  = help: this version runs against `embedded`, the reference orchestrator",
-            args.target
-        )));
-    }
     let setup = Setup {
         seed: args.matrix.seed,
         target: args.target.clone(),
@@ -198,7 +211,8 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         service: ServiceModel::default(),
         arguments: arguments(args),
     };
-    let chosen = choose(&args.matrix, &setup)?;
+    let mut chosen = choose(&args.matrix, &setup)?;
+    let live = if args.target == "embedded" { None } else { Some(live_session(args, &mut chosen)?) };
     if args.check_determinism {
         return check_determinism(&setup, &chosen, args, stop);
     }
@@ -217,7 +231,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let mut parts: Vec<(u32, execute::Part)> = Vec::new();
     let mut measured = MeterTotals::default();
     let mut short = false;
-    let mut broken: Option<std::io::Error> = None;
+    let mut broken: Option<Broken> = None;
     let work = |unit: usize| {
         let (at, number) = units[unit];
         let case = &cases[at];
@@ -227,6 +241,21 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         }
         let part = chosen.partition(case, number);
         let name = || histories.join(history_name(case, number, chosen.partitions(case)));
+        if let Some(session) = &live {
+            let file = name();
+            let result = live::partition(session, &setup, case, &part, &file, stop);
+            let passed = result.as_ref().is_ok_and(|part| part.judgement.verdict != Verdict::Fail);
+            if record == Record::None || passed && record == Record::Failures {
+                // what was kept only to tell a story from; there is nothing to be done where it cannot be removed
+                let _ = std::fs::remove_file(&file);
+            }
+            if result.is_err() {
+                stop.set();
+            }
+            bar.inc(1);
+            bar.set_message(case.name.clone());
+            return result.map(Some);
+        }
         let mut result = execute::partition(&setup, case, &part, (record == Record::All).then(name).as_deref(), stop);
         let failed = result.as_ref().is_ok_and(|part| part.judgement.verdict == Verdict::Fail);
         if failed && record == Record::Failures {
@@ -239,9 +268,10 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         }
         bar.inc(1);
         bar.set_message(case.name.clone());
-        result.map(Some)
+        result.map(Some).map_err(Broken::Disk)
     };
-    execute::in_parallel(units.len(), jobs(args.jobs), stop, work, |unit, result| {
+    let at_once = live.as_ref().filter(|_| args.jobs.is_none()).map_or_else(|| jobs(args.jobs), |session| session.profile.cases);
+    execute::in_parallel(units.len(), at_once, stop, work, |unit, result| {
         let (at, number) = units[unit];
         match result {
             Some(Ok(Some(mut part))) => {
@@ -265,8 +295,10 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         }
     });
     bar.finish_and_clear();
-    if let Some(error) = broken {
-        return Err(cannot_write(&histories, &error));
+    match broken {
+        Some(Broken::Disk(error)) => return Err(cannot_write(&histories, &error)),
+        Some(Broken::Target(why)) => return Err(Trouble::Environment(format!("error: {why}"))),
+        None => {}
     }
     let reports = rows.cases;
     let partial = stop.is_set();

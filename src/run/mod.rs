@@ -2,9 +2,11 @@
 
 pub mod execute;
 mod export;
+mod live;
 mod listing;
 mod matrix;
 mod prove;
+mod serve;
 mod shrink;
 mod source;
 mod stop;
@@ -84,6 +86,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
     match &cli.command {
         Command::Run(args) => matrix::run(args, stop),
         Command::Plan(args) => matrix::plan(args),
+        Command::Serve(args) => serve::serve(args, stop),
         Command::Prove(args) => prove::prove(args, stop),
         Command::Check(args) => stored::check(args),
         Command::Report(args) => stored::report(args),

@@ -2,7 +2,7 @@
 
 use super::decode::{Entry, Node, Problem, Problems, Source, Spans, Table, Value, decode, did_you_mean, join, mend, parse, validate};
 use super::resolve::{Check, resolve};
-use super::{FaultSet, FaultSetFile, LoadProfile, LoadProfileFile, Scenario, ScenarioFile, schema};
+use super::{FaultSet, FaultSetFile, LoadProfile, LoadProfileFile, Scenario, ScenarioFile, TargetProfile, TargetProfileFile, schema};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -64,9 +64,11 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/fault/replay.toml",
     "profiles/load/steady.toml",
     "profiles/load/flash.toml",
+    "profiles/target/reference.toml",
     "schemas/scenario.v1.json",
     "schemas/fault.v1.json",
     "schemas/load.v1.json",
+    "schemas/target.v1.json",
 ];
 
 /// The shipped files: path and text.
@@ -80,6 +82,7 @@ pub struct Library {
     scenarios: Vec<Arc<Scenario>>,
     fault_sets: Vec<Arc<FaultSet>>,
     load_profiles: Vec<(LoadProfile, String)>,
+    target_profiles: Vec<(TargetProfile, String)>,
     /// digests of what is shipped, by origin
     digests: BTreeMap<String, String>,
     /// name and SHA-256 of every file that a selection was made from
@@ -98,6 +101,8 @@ impl Library {
                 read_scenarios(&source).map(|scenarios| library.scenarios.extend(scenarios))
             } else if path.starts_with("profiles/fault/") {
                 read_fault_set(&source).map(|set| library.fault_sets.push(set))
+            } else if path.starts_with("profiles/target/") {
+                read_target_profile(&source).map(|profile| library.target_profiles.push((profile, source.file.to_string())))
             } else {
                 read_load_profile(&source).map(|profile| library.load_profiles.push((profile, source.file.to_string())))
             };
@@ -184,6 +189,18 @@ impl Library {
             return read_load_profile(&Source::new(asked, &text));
         }
         let (profile, origin) = named(&self.load_profiles, asked, "load profile", |(profile, _)| &profile.name, "")?;
+        self.remember(&origin);
+        Ok(profile)
+    }
+
+    /// A target profile by name, or the one in a file.
+    pub fn target_profile(&mut self, asked: &str) -> Result<TargetProfile, Problems> {
+        if is_path(asked) {
+            let text = read(Path::new(asked))?;
+            self.files.insert(asked.to_string(), digest(&text));
+            return read_target_profile(&Source::new(asked, &text));
+        }
+        let (profile, origin) = named(&self.target_profiles, asked, "target", |(profile, _)| &profile.name, "")?;
         self.remember(&origin);
         Ok(profile)
     }
@@ -308,6 +325,10 @@ fn read_fault_set(source: &Source) -> Result<Arc<FaultSet>, Problems> {
 
 fn read_load_profile(source: &Source) -> Result<LoadProfile, Problems> {
     read_with(source, schema::load_profile(), |file: &LoadProfileFile, check| LoadProfile::resolve(file, check))
+}
+
+fn read_target_profile(source: &Source) -> Result<TargetProfile, Problems> {
+    read_with(source, schema::target_profile(), |file: &TargetProfileFile, check| TargetProfile::resolve(file, check))
 }
 
 fn read_with<F: serde::de::DeserializeOwned, T>(

@@ -13,6 +13,7 @@ mod matrix;
 mod profile;
 mod resolve;
 mod schema;
+mod target_profile;
 mod write;
 
 pub use decode::{Problem, Problems};
@@ -24,6 +25,7 @@ pub use load::{Library, shipped};
 pub use matrix::{Case, Expansion, Selection, expand};
 pub use profile::{Arrival, LoadProfile, LoadProfileFile};
 pub use schema::{SCHEMAS, schema_text};
+pub use target_profile::{ClockMode, Protocol, TargetProfile, TargetProfileFile, from_environment};
 
 use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Op, Order, OrderNo, Region, SkuId};
 use crate::sim::{Purpose, Seed, Span};

@@ -1,6 +1,6 @@
 //! JSON Schemas of the file formats: what editors complete and check, and what the decoder walks.
 
-use super::{FaultSetFile, LoadProfileFile, ScenarioFile};
+use super::{FaultSetFile, LoadProfileFile, TargetProfileFile, ScenarioFile};
 use schemars::JsonSchema;
 use serde_json::Value as Json;
 use std::sync::LazyLock;
@@ -11,7 +11,12 @@ pub type Format = (&'static str, fn() -> String);
 /// Every format by the name of its file in `schemas/`. Formats of other rooms (column maps, the history's header, the summary)
 /// are added here by whoever assembles the program, as `(name, schema_text::<Type>)`.
 pub const SCHEMAS: &[Format] =
-    &[("scenario.v1.json", || text(scenario())), ("fault.v1.json", || text(fault_set())), ("load.v1.json", || text(load_profile()))];
+    &[
+        ("scenario.v1.json", || text(scenario())),
+        ("fault.v1.json", || text(fault_set())),
+        ("load.v1.json", || text(load_profile())),
+        ("target.v1.json", || text(target_profile())),
+    ];
 
 /// The schema of any format, as it is written to a file.
 pub fn schema_text<T: JsonSchema>() -> String {
@@ -30,6 +35,11 @@ pub(super) fn fault_set() -> &'static Json {
 
 pub(super) fn load_profile() -> &'static Json {
     static SCHEMA: LazyLock<Json> = LazyLock::new(of::<LoadProfileFile>);
+    &SCHEMA
+}
+
+pub(super) fn target_profile() -> &'static Json {
+    static SCHEMA: LazyLock<Json> = LazyLock::new(of::<TargetProfileFile>);
     &SCHEMA
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Span, Timestamp};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Why a wait ended.
@@ -86,6 +87,8 @@ pub trait Clock {
     /// Waits until `due`, or until something was heard. A time already passed is reached at once, with its lag: what is due
     /// is not put off by what comes in, so whoever calls drains the inbox on every turn.
     fn wait_until(&mut self, due: Timestamp, inbox: &dyn Inbox) -> Wake;
+    /// It is `time` now, where it was earlier and nothing is to happen before.
+    fn skip(&mut self, time: Timestamp);
 }
 
 /// Jumps to whatever is due and is never late; nothing is heard between two instants of virtual time.
@@ -108,14 +111,20 @@ impl Clock for VirtualClock {
         self.now = due.max(self.now);
         Wake::Reached { lag: Span::ZERO }
     }
+    fn skip(&mut self, time: Timestamp) {
+        self.now = time.max(self.now);
+    }
 }
 
-/// Follows the time of day at a scale, and admits how late it is in virtual time.
-#[derive(Clone, Copy, Debug)]
+/// Follows the time of day at a scale, and admits how late it is in virtual time. Clones are the same clock: threads that receive stamp
+/// with it what the thread that runs the case waits for.
+#[derive(Clone, Debug)]
 pub struct WallClock {
     origin: Instant,
     /// virtual seconds per wall second
     scale: f64,
+    /// virtual nanoseconds that nobody waited for
+    skipped: Arc<AtomicU64>,
 }
 
 impl WallClock {
@@ -125,7 +134,16 @@ impl WallClock {
     /// Starts now, at `scale` virtual seconds per wall second. A scale that is no positive number is 1.
     pub fn new(scale: f64) -> Self {
         let scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
-        WallClock { origin: wall_now(), scale }
+        WallClock { origin: wall_now(), scale, skipped: Arc::default() }
+    }
+
+    /// It is `time` now, where it was earlier: both ends agreed that nothing happens before.
+    pub fn skip_to(&self, time: Timestamp) {
+        self.skipped.fetch_add(time.since(self.now()).0, Ordering::Relaxed);
+    }
+
+    pub fn scale(&self) -> f64 {
+        self.scale
     }
 
     /// Wall time until `due`, rounded up so that a wait does not end a moment too early.
@@ -138,7 +156,7 @@ impl WallClock {
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
         let elapsed = wall_now().saturating_duration_since(self.origin);
-        Timestamp((elapsed.as_nanos() as f64 * self.scale) as u64)
+        Timestamp((elapsed.as_nanos() as f64 * self.scale) as u64 + self.skipped.load(Ordering::Relaxed))
     }
     fn wait_until(&mut self, due: Timestamp, inbox: &dyn Inbox) -> Wake {
         loop {
@@ -150,6 +168,9 @@ impl Clock for WallClock {
                 return Wake::Heard;
             }
         }
+    }
+    fn skip(&mut self, time: Timestamp) {
+        self.skip_to(time);
     }
 }
 
@@ -215,6 +236,17 @@ mod tests {
         thread.join().expect("the sender ran");
         assert_eq!(mailbox.drain(), [1, 2]);
         assert!(mailbox.is_empty());
+    }
+
+    #[test]
+    fn skipped_time_has_passed_for_every_clone_and_never_goes_back() {
+        let clock = WallClock::new(1.0);
+        let other = clock.clone();
+        clock.skip_to(Timestamp::ZERO + Span::from_days(7));
+        assert!(other.now() >= Timestamp::ZERO + Span::from_days(7));
+        other.skip_to(Timestamp(1));
+        assert!(clock.now() < Timestamp::ZERO + Span::from_days(8));
+        assert!(clock.now() >= Timestamp::ZERO + Span::from_days(7));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::model::{Code, Fixture, Id, Message, Money, NodeId, OrderNo, Outcome, 
 use crate::reference::{Defect, Effect, Input, Reference, Settings};
 use crate::sim::{Calendar, Law, Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -19,6 +20,13 @@ pub struct ServiceModel {
     pub service: Law,
     /// messages waiting for a worker; more are answered with backpressure
     pub queue: usize,
+}
+
+impl ServiceModel {
+    /// As fast as it goes, with no bound: the machine is the model.
+    pub fn none() -> ServiceModel {
+        ServiceModel { workers: usize::MAX, service: Law::Const(Span::ZERO), queue: usize::MAX }
+    }
 }
 
 impl Default for ServiceModel {
@@ -41,7 +49,8 @@ enum Due {
 const TOO_LATE: Span = Span::from_millis(500);
 
 /// One thing in the durable log.
-enum Logged {
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Logged {
     Input(Timestamp, Input),
     /// it did what was due by itself
     Woke(Timestamp),
@@ -51,8 +60,26 @@ enum Logged {
     Taken(Id),
 }
 
+/// Where the durable log is kept. What is appended may be relied on once whoever owns the journal has stored it, and nothing that
+/// follows from it may be let out before.
+pub trait Journal: Send {
+    fn append(&mut self, logged: Logged);
+    /// Everything, in order.
+    fn read(&self) -> Vec<Logged>;
+}
+
+/// In memory: as durable as the simulation that it belongs to.
+impl Journal for Vec<Logged> {
+    fn append(&mut self, logged: Logged) {
+        self.push(logged);
+    }
+    fn read(&self) -> Vec<Logged> {
+        self.clone()
+    }
+}
+
 pub struct Embedded {
-    make: Box<dyn Fn() -> Reference>,
+    make: Box<dyn Fn() -> Reference + Send>,
     core: Reference,
     model: ServiceModel,
     defect: Option<Defect>,
@@ -66,7 +93,7 @@ pub struct Embedded {
     outbox: FxHashMap<Id, (Message, u32)>,
     effects: Vec<Effect>,
     /// what survives a crash; not kept where there is none
-    log: Option<Vec<Logged>>,
+    log: Option<Box<dyn Journal>>,
     /// not stored yet, and what waits for that: only defects leave anything here
     unstored: Vec<Logged>,
     held: Vec<Effect>,
@@ -96,7 +123,12 @@ impl Embedded {
 
     /// Keeps what it takes in, so that it can be killed and started again. To be said before anything is delivered.
     pub fn durable(self) -> Embedded {
-        Embedded { log: Some(Vec::new()), ..self }
+        self.keeping(Box::new(Vec::new()))
+    }
+
+    /// The same, in a journal of somebody else's. Where that has something in it already, [`Target::restart`] comes next.
+    pub fn keeping(self, journal: Box<dyn Journal>) -> Embedded {
+        Embedded { log: Some(journal), ..self }
     }
 
     fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
@@ -115,7 +147,7 @@ impl Embedded {
         let late = self.stores_late();
         let Some(log) = &mut self.log else { return };
         if !late {
-            log.push(what());
+            log.append(what());
             return;
         }
         if self.unstored.is_empty() {
@@ -159,7 +191,7 @@ impl Embedded {
 
     fn let_out(&mut self, now: Timestamp, effect: Effect, out: &mut Vec<Outbound>) {
         out.push(match effect {
-            Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code },
+            Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code, retry_after: Span::ZERO },
             Effect::Call(msg) => Outbound::Call(msg),
             Effect::Event(msg) => {
                 self.outbox.insert(msg.id, (msg.clone(), 0));
@@ -199,7 +231,7 @@ impl Target for Embedded {
             // answers to its own calls are never shed: it asked for them
             let outcome = if self.defect == Some(Defect::SilentDropWhenFull) { Outcome::Ok } else { Outcome::Backpressure };
             let code = if outcome == Outcome::Ok { Code::None } else { Code::QueueFull };
-            out.push(Outbound::Reply { to: msg.id, outcome, code });
+            out.push(Outbound::Reply { to: msg.id, outcome, code, retry_after: Span::ZERO });
         } else {
             self.waiting.push_back((number, inbound));
         }
@@ -225,7 +257,8 @@ impl Target for Embedded {
                     out.extend(self.send_again(id).map(Outbound::Event));
                 }
                 Some((_, Due::Store)) => {
-                    self.log.get_or_insert_default().append(&mut self.unstored);
+                    let stored = std::mem::take(&mut self.unstored);
+                    stored.into_iter().for_each(|logged| self.log.iter_mut().for_each(|log| log.append(logged.clone())));
                     for effect in std::mem::take(&mut self.held) {
                         self.let_out(now, effect, out);
                     }
@@ -268,13 +301,13 @@ impl Target for Embedded {
 
     fn restart(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
         // the same fold as the first time: what it let out then is not let out again
-        for logged in self.log.iter().flatten() {
+        for logged in self.log.as_ref().map_or(Vec::new(), |log| log.read()) {
             match logged {
-                Logged::Input(at, input) => self.core.handle(*at, input.clone(), &mut self.effects),
-                Logged::Woke(at) => self.core.wake(*at, &mut self.effects),
-                Logged::Restarted(at) => self.core.restarted(*at, &mut self.effects),
+                Logged::Input(at, input) => self.core.handle(at, input, &mut self.effects),
+                Logged::Woke(at) => self.core.wake(at, &mut self.effects),
+                Logged::Restarted(at) => self.core.restarted(at, &mut self.effects),
                 Logged::Taken(event) => {
-                    self.outbox.remove(event);
+                    self.outbox.remove(&event);
                 }
             }
             for effect in self.effects.drain(..) {

@@ -1,11 +1,13 @@
 //! The system under test behind `deliver` and `poll`.
 
 mod embedded;
+mod live;
 
-pub use embedded::{Embedded, ServiceModel};
+pub use embedded::{Embedded, Journal, Logged, ServiceModel};
+pub use live::{Harness, Live, Opening, TIMEOUT};
 
 use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SkuId};
-use crate::sim::Timestamp;
+use crate::sim::{Inbox, NoInbox, Span, Timestamp};
 
 /// What reaches a target.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,9 +26,22 @@ pub enum Outbound {
         to: Id,
         outcome: Outcome,
         code: Code,
+        /// backpressure: how long the target asks to wait
+        retry_after: Span,
     },
     Event(Message),
     Call(Message),
+}
+
+/// May time be skipped to what is due next?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Skip {
+    /// the target has a clock that nobody can move
+    Unable,
+    /// something is under way: ask again
+    Busy,
+    /// the target's clock now says this
+    To(Timestamp),
 }
 
 /// A system under test. Time only passes by the arguments: a target reads no clock.
@@ -48,4 +63,23 @@ pub trait Target {
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)>;
     /// `GetInventory`: (on hand, reserved).
     fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)>;
+
+    /// Lives elsewhere, in time that passes by itself; what it says comes in by its inbox.
+    fn is_live(&self) -> bool {
+        false
+    }
+    /// Where what it says comes in while somebody waits.
+    fn inbox(&self) -> &dyn Inbox {
+        &NoInbox
+    }
+    /// Nothing is to happen before `to`: may time go there at once?
+    fn skip(&mut self, _to: Timestamp) -> Skip {
+        Skip::Unable
+    }
+    /// Where time cannot be skipped: after so long without a word there is nothing to come any more.
+    fn patience(&self) -> Span {
+        Span::ZERO
+    }
+    /// Its call will have no answer.
+    fn unanswered(&mut self, _call: Id) {}
 }

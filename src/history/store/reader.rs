@@ -1,6 +1,6 @@
 //! Bytes to entries, one at a time, as far as the file goes.
 
-use super::names::ForeignNames;
+use crate::model::ForeignNames;
 use super::needs::lacks;
 use super::problem::{Fault, ReadError};
 use super::row::{Footer, Lexicon, Row};

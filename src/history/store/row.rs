@@ -1,6 +1,6 @@
 //! One line of a history file, as it is written, and the entry it stands for.
 
-use super::names::ForeignNames;
+use crate::model::ForeignNames;
 use super::problem::Fault;
 use crate::history::{Entry, Kind};
 use crate::model::{Channel, Code, Fixture, Fulfil, LineNo, LineQty, Message, Money, NodeId, Op, Order, OrderLine, Outcome, Region, SkuId};

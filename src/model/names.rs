@@ -1,6 +1,6 @@
 //! Names to ids. Our own text forms read back as the numbers they were written from; every other text gets a number of its own.
 
-use crate::model::{Fid, Id, OrderNo};
+use super::{Fid, Id, OrderNo};
 use rustc_hash::FxHashMap;
 
 /// Numbers of foreign texts have the two top bits set and the rest from a hash of the text, so that the partitions of one case
@@ -44,21 +44,21 @@ impl Interner {
 }
 
 impl ForeignNames {
-    pub(super) fn id(&mut self, text: &str) -> Id {
+    pub fn id(&mut self, text: &str) -> Id {
         match text {
             "" => Id::NONE,
             text => Id(canonical_hex(text).unwrap_or_else(|| self.ids.number(text))),
         }
     }
 
-    pub(super) fn fid(&mut self, text: &str) -> Fid {
+    pub fn fid(&mut self, text: &str) -> Fid {
         match text {
             "" => Fid::NONE,
             text => Fid(text.strip_prefix('F').and_then(canonical_hex).unwrap_or_else(|| self.fids.number(text))),
         }
     }
 
-    pub(super) fn order(&mut self, text: &str) -> OrderNo {
+    pub fn order(&mut self, text: &str) -> OrderNo {
         if text.is_empty() {
             return OrderNo::NONE;
         }

@@ -1,0 +1,7 @@
+//! HTTP/1.1 without surprises: a client that never sends anything twice, and a server that bounds what it takes.
+
+mod client;
+mod server;
+
+pub use client::{Client, Failed, Request, Response};
+pub use server::{Arrived, Deed, Limits, Server};

@@ -1,0 +1,121 @@
+//! A small HTTP server: bounded bodies, connections and times, and handlers that may also answer nothing at all.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// How much it takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub body: usize,
+    pub connections: usize,
+    /// a request must have come whole in this time
+    pub patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { body: 1 << 20, connections: 4_096, patience: Duration::from_secs(30) }
+    }
+}
+
+/// A whole request.
+pub struct Arrived {
+    pub method: String,
+    /// without the query
+    pub path: String,
+    pub query: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Arrived {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// What is done with a request.
+pub enum Deed {
+    Answer { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
+    /// the connection is closed, and whoever asked knows nothing
+    Cut,
+}
+
+pub struct Server {
+    listener: TcpListener,
+    limits: Limits,
+}
+
+impl Server {
+    pub async fn bind(address: &str, limits: Limits) -> io::Result<Server> {
+        Ok(Server { listener: TcpListener::bind(address).await?, limits })
+    }
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until it is dropped. `handle` is called with each request that came whole.
+    pub async fn run<F, Fut>(self, handle: F)
+    where
+        F: Fn(Arrived) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Deed> + Send + 'static,
+    {
+        let (handle, room) = (Arc::new(handle), Arc::new(Semaphore::new(self.limits.connections)));
+        loop {
+            let Ok(place) = room.clone().acquire_owned().await else { return };
+            let Ok((stream, _)) = self.listener.accept().await else {
+                // out of file descriptors, say: others may end meanwhile
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let (handle, limits) = (handle.clone(), self.limits);
+            tokio::spawn(async move {
+                let service = service_fn(move |request| serve(request, handle.clone(), limits));
+                let mut http = hyper::server::conn::http1::Builder::new();
+                let _ = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(300)).serve_connection(TokioIo::new(stream), service).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn serve<F, Fut>(request: hyper::Request<Incoming>, handle: Arc<F>, limits: Limits) -> Result<hyper::Response<Full<Bytes>>, io::Error>
+where
+    F: Fn(Arrived) -> Fut,
+    Fut: Future<Output = Deed>,
+{
+    let (head, body) = request.into_parts();
+    let whole = tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await;
+    let body = match whole {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Ok(response(413, &[], Vec::new())),
+        Ok(Err(error)) => return Err(io::Error::other(error)),
+        Err(_) => return Ok(response(408, &[], Vec::new())),
+    };
+    let (method, path) = (head.method.to_string(), head.uri.path().to_owned());
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    match handle(Arrived { method, path, query, headers: head.headers, body }).await {
+        Deed::Answer { status, headers, body } => Ok(response(status, &headers, body)),
+        Deed::Cut => Err(io::Error::other("cut on purpose")),
+    }
+}
+
+fn response(status: u16, headers: &[(&'static str, String)], body: Vec<u8>) -> hyper::Response<Full<Bytes>> {
+    let mut built = hyper::Response::builder().status(status);
+    for (name, value) in headers {
+        built = built.header(*name, value);
+    }
+    built.body(Full::new(Bytes::from(body))).unwrap_or_default()
+}

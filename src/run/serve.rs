@@ -1,0 +1,38 @@
+//! `serve`: the reference orchestrator as a service, until Ctrl-C.
+
+use super::matrix::defect;
+use super::{Ended, Stop, Trouble};
+use crate::cli::ServeArgs;
+use crate::service::{Config, Service};
+
+pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
+    if !(args.scale.is_finite() && (0.001..=1e6).contains(&args.scale)) {
+        return Err(Trouble::Usage(format!("error: --scale {}: expected a number from 0.001 to 1000000", args.scale)));
+    }
+    let config = Config {
+        listen: args.listen.clone(),
+        defect: defect(args.defect.as_ref())?,
+        scale: args.scale,
+        data: args.data.clone(),
+        service_model: args.service_model,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the service: {error}")))?;
+    runtime.block_on(async {
+        let service = Service::start(config).await.map_err(|trouble| Trouble::Environment(trouble.to_string()))?;
+        eprintln!("orderstorm reference {} listens on http://{}", env!("CARGO_PKG_VERSION"), service.address());
+        match &args.data {
+            Some(dir) => eprintln!("journal in {}: {} sandboxes taken up; kill -9 loses nothing that was acknowledged", dir.display(), service.restored()),
+            None => eprintln!("in memory only: --data DIR keeps a durable journal"),
+        }
+        if let Some(defect) = &args.defect {
+            eprintln!("with the bug `{defect}` switched on");
+        }
+        eprintln!("GET /health /metrics /v1; drive it with `orderstorm run S01 --target reference`. Ctrl-C ends it.");
+        tokio::select! {
+            () = service.run() => {}
+            () = async { while !stop.is_set() { tokio::time::sleep(std::time::Duration::from_millis(50)).await } } => {}
+        }
+        Ok(Ended::Good)
+    })
+}

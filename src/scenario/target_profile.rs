@@ -1,0 +1,202 @@
+//! Target profiles: what a live target is, where it is, and what may be done to it. The low form, and the high form made from it.
+
+use super::resolve::Check;
+use crate::sim::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A file in `profiles/target/`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "orderstorm target profile", extend("$id" = "https://orderstorm.dev/schemas/target.v1.json"))]
+pub struct TargetProfileFile {
+    pub name: String,
+    pub title: String,
+    #[serde(default)]
+    pub about: String,
+    #[serde(default)]
+    pub protocol: Protocol,
+    pub http: HttpFile,
+    #[serde(default)]
+    pub webhooks: WebhooksFile,
+    #[serde(default)]
+    pub clock: ClockFile,
+    #[serde(default)]
+    pub limits: LimitsFile,
+}
+
+/// How the target is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// the published contract, as `orderstorm serve` has it
+    #[default]
+    Canonical,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpFile {
+    /// such as `"http://127.0.0.1:7070"`; `${env.NAME}` and `${env.NAME:-otherwise}` are taken from the environment
+    pub base_url: String,
+    /// a request without an answer after so long is of unknown outcome
+    #[serde(default = "timeout")]
+    pub timeout: String,
+    /// requests under way at the same time, all cases together
+    #[serde(default = "max_in_flight")]
+    #[schemars(range(min = 1, max = 65536))]
+    pub max_in_flight: u32,
+}
+
+fn timeout() -> String {
+    "15s".into()
+}
+fn max_in_flight() -> u32 {
+    256
+}
+
+/// Where the harness plays the partners and receives events.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhooksFile {
+    /// address and port; port 0 takes a free one
+    pub listen: String,
+    /// what events are signed with, as Standard Webhooks has it; empty where they are not signed
+    pub secret: String,
+}
+
+impl Default for WebhooksFile {
+    fn default() -> WebhooksFile {
+        WebhooksFile { listen: "127.0.0.1:0".into(), secret: String::new() }
+    }
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockFile {
+    pub mode: ClockMode,
+    /// business seconds in one second of the wall clock; the target must run at the same
+    #[schemars(range(min = 0.001, max = 1000000.0))]
+    pub scale: f64,
+    /// where time cannot be skipped: after so long without a word, in business time, nothing more is to come
+    pub patience: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockMode {
+    /// the target's clock can be moved to what is due next
+    Skip,
+    /// time passes by itself, at `scale`
+    #[default]
+    Passes,
+}
+
+impl Default for ClockFile {
+    fn default() -> ClockFile {
+        ClockFile { mode: ClockMode::default(), scale: 1.0, patience: "8d".into() }
+    }
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsFile {
+    /// cases at the same time
+    #[schemars(range(min = 1, max = 1024))]
+    pub cases: u32,
+    /// the harness may send so much later than it meant to; beyond it is the bottleneck, and a case is unknown
+    pub send_lag: String,
+}
+
+impl Default for LimitsFile {
+    fn default() -> LimitsFile {
+        LimitsFile { cases: 8, send_lag: "2s".into() }
+    }
+}
+
+/// A target profile, checked; what it takes from the environment is not filled in yet.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TargetProfile {
+    pub name: String,
+    pub title: String,
+    pub protocol: Protocol,
+    pub base_url: String,
+    pub timeout: Span,
+    pub max_in_flight: usize,
+    pub listen: String,
+    pub secret: String,
+    pub mode: ClockMode,
+    pub scale: f64,
+    pub patience: Span,
+    pub cases: usize,
+    pub send_lag: Span,
+}
+
+impl TargetProfile {
+    pub(super) fn resolve(file: &TargetProfileFile, check: &mut Check<'_>) -> Option<TargetProfile> {
+        let before = check.problems.len();
+        check.name("name", &file.name);
+        if !file.base_url_fits() {
+            let help = "such as \"http://127.0.0.1:7070\", or \"${env.TARGET_URL:-http://127.0.0.1:7070}\"";
+            check.value("http.base_url", "expected an address that begins with http://", Some(help.into()));
+        }
+        let timeout = check.span("http.timeout", &file.http.timeout);
+        let patience = check.span("clock.patience", &file.clock.patience);
+        let send_lag = check.span("limits.send_lag", &file.limits.send_lag);
+        let profile = TargetProfile {
+            name: file.name.clone(),
+            title: file.title.clone(),
+            protocol: file.protocol,
+            base_url: file.http.base_url.clone(),
+            timeout,
+            max_in_flight: file.http.max_in_flight as usize,
+            listen: file.webhooks.listen.clone(),
+            secret: file.webhooks.secret.clone(),
+            mode: file.clock.mode,
+            scale: file.clock.scale,
+            patience,
+            cases: file.limits.cases as usize,
+            send_lag,
+        };
+        (check.problems.len() == before).then_some(profile)
+    }
+}
+
+impl TargetProfileFile {
+    fn base_url_fits(&self) -> bool {
+        let url = &self.http.base_url;
+        url.starts_with("http://") || url.starts_with("${env.")
+    }
+}
+
+/// A text with `${env.NAME}` and `${env.NAME:-otherwise}` filled in; the error names what is not set.
+pub fn from_environment(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${env.") {
+        filled += &rest[..start];
+        let inside = &rest[start + 6..];
+        let end = inside.find('}').ok_or_else(|| format!("`{text}`: `${{env.` has no `}}`"))?;
+        let (name, otherwise) = inside[..end].split_once(":-").map_or((&inside[..end], None), |(name, value)| (name, Some(value)));
+        match get(name).or_else(|| otherwise.map(str::to_owned)) {
+            Some(value) => filled += &value,
+            None => return Err(format!("the environment has no {name}: set it, or write ${{env.{name}:-otherwise}}")),
+        }
+        rest = &inside[end + 1..];
+    }
+    Ok(filled + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_environment;
+
+    #[test]
+    fn the_environment_fills_in_what_is_set_and_what_is_not_has_its_otherwise() {
+        let get = |name: &str| (name == "PORT").then(|| "80".to_string());
+        assert_eq!(from_environment("http://h:${env.PORT}/${env.PATH:-x}/", get).as_deref(), Ok("http://h:80/x/"));
+        assert_eq!(from_environment("plain", get).as_deref(), Ok("plain"));
+        assert!(from_environment("${env.SECRET}", get).is_err_and(|why| why.contains("SECRET")));
+        assert!(from_environment("${env.PORT", get).is_err());
+    }
+}

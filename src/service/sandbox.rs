@@ -1,0 +1,309 @@
+//! One orchestrator and everything that belongs to it: a task that owns it, takes what comes in, stores it, and only then lets out what
+//! follows: answers, calls of partners, webhooks.
+
+use super::Shared;
+use super::counters::count;
+use super::journal::OnDisk;
+use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SkuId};
+use crate::net::{Client, Failed, Request, Response};
+use crate::sim::{Clock, Span, Timestamp, WallClock};
+use crate::target::{Embedded, Inbound, Outbound, Target};
+use crate::wire::{self, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skip, Skipped, StockView};
+use hyper::Method;
+use hyper::header::{CONTENT_TYPE, HeaderName};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Events that can be asked for again.
+const EVENTS_KEPT: usize = 10_000;
+/// A partner or a receiver of events has so long for its answer. The orchestrator itself gives up earlier, by its own clock.
+const PATIENCE: Duration = Duration::from_secs(120);
+const IN_FLIGHT: usize = 256;
+
+pub type Answer = oneshot::Sender<(Outcome, Code, Span)>;
+
+/// What is asked of a sandbox.
+pub enum Ask {
+    Message(Message, Answer),
+    Order(OrderNo, oneshot::Sender<Option<OrderView>>),
+    Stock(NodeId, SkuId, oneshot::Sender<StockView>),
+    Events { after: usize, most: usize, to: oneshot::Sender<Vec<CloudEvent>> },
+    /// sends events once more, from this place on
+    Replay { after: usize, to: oneshot::Sender<usize> },
+    Skip(Skip, oneshot::Sender<Skipped>),
+    /// the answer to a call, or none
+    Answered(Option<Box<(Message, Outcome)>>),
+    Delivered { event: Id, taken: bool },
+    /// the sandbox is removed
+    End,
+}
+
+/// How others reach it.
+#[derive(Clone)]
+pub struct Running {
+    pub names: Arc<Names>,
+    pub asks: mpsc::UnboundedSender<Ask>,
+}
+
+pub struct Actor {
+    name: String,
+    shared: Arc<Shared>,
+    names: Arc<Names>,
+    target: Embedded,
+    clock: WallClock,
+    journal: Option<OnDisk>,
+    asks: mpsc::UnboundedReceiver<Ask>,
+    to_self: mpsc::UnboundedSender<Ask>,
+    answers: FxHashMap<Id, VecDeque<Answer>>,
+    out: Vec<Outbound>,
+    skips: Vec<(Skip, oneshot::Sender<Skipped>)>,
+    partners: Client,
+    webhook: Client,
+    signature: Option<Signature>,
+    open_calls: usize,
+    open_events: usize,
+    /// published, oldest first, and how many went before
+    published: VecDeque<Message>,
+    forgotten: usize,
+}
+
+impl Actor {
+    /// Starts the task of a sandbox. `restored`: its journal has something in it.
+    pub fn start(shared: &Arc<Shared>, name: &str, sandbox: &Sandbox, target: Embedded, journal: Option<OnDisk>, restored: bool) -> Result<Running, String> {
+        let names = Arc::new(Names::new(Arc::new(sandbox.estate.clone())));
+        let (to_self, asks) = mpsc::unbounded_channel();
+        let running = Running { names: names.clone(), asks: to_self.clone() };
+        let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
+        let actor = Actor {
+            name: name.to_owned(),
+            shared: shared.clone(),
+            names,
+            target,
+            clock: WallClock::new(shared.config.scale),
+            journal,
+            asks,
+            to_self,
+            answers: FxHashMap::default(),
+            out: Vec::new(),
+            skips: Vec::new(),
+            partners: Client::new(&sandbox.partners_url, IN_FLIGHT, PATIENCE)?,
+            webhook: Client::new(&sandbox.webhook_url, IN_FLIGHT, PATIENCE)?,
+            signature,
+            open_calls: 0,
+            open_events: 0,
+            published: VecDeque::new(),
+            forgotten: 0,
+        };
+        tokio::spawn(actor.run(restored));
+        Ok(running)
+    }
+
+    async fn run(mut self, restored: bool) {
+        if restored {
+            let begin = self.journal.as_ref().and_then(|journal| journal.latest());
+            // time went on while nobody was there, but a journal cannot say by how much: it goes on where it stopped
+            self.clock.skip_to(begin.unwrap_or_default());
+            self.target.restart(self.clock.now(), &mut self.out);
+            self.let_out().await;
+        }
+        loop {
+            let due = self.target.next_due();
+            let wait = if due == Timestamp::NEVER { Duration::from_secs(3_600) } else { self.wall(due.since(self.clock.now())) };
+            tokio::select! {
+                ask = self.asks.recv() => match ask {
+                    Some(Ask::End) | None => return,
+                    Some(ask) => self.take(ask),
+                },
+                () = tokio::time::sleep(wait) => {}
+            }
+            for _ in 0..256 {
+                match self.asks.try_recv() {
+                    Ok(Ask::End) => return,
+                    Ok(ask) => self.take(ask),
+                    Err(_) => break,
+                }
+            }
+            self.target.poll(self.clock.now(), &mut self.out);
+            self.let_out().await;
+            self.skip();
+        }
+    }
+
+    /// Wall time of a span, not longer than timers can be set.
+    fn wall(&self, span: Span) -> Duration {
+        Duration::from_nanos((span.0 as f64 / self.clock.scale()).ceil().min(3.6e12) as u64)
+    }
+
+    fn take(&mut self, ask: Ask) {
+        let now = self.clock.now();
+        match ask {
+            Ask::Message(msg, answer) => {
+                count(&self.shared.counters.messages);
+                self.answers.entry(msg.id).or_default().push_back(answer);
+                self.target.deliver(now, Inbound::Message(msg), &mut self.out);
+            }
+            Ask::Order(order, to) => {
+                let view = self.target.order_state(order);
+                let _ = to.send(view.map(|(state, reserved, net)| OrderView { state: state.name().into(), reserved, net }));
+            }
+            Ask::Stock(node, sku, to) => {
+                let (on_hand, reserved) = self.target.inventory(node, sku).unwrap_or_default();
+                let _ = to.send(StockView { on_hand, reserved });
+            }
+            Ask::Events { after, most, to } => {
+                let events = self.published.iter().skip(after.saturating_sub(self.forgotten)).take(most);
+                let _ = to.send(events.map(|msg| CloudEvent::of(msg, now, &self.source(), &self.names)).collect());
+            }
+            Ask::Replay { after, to } => {
+                let again: Vec<Message> = self.published.iter().skip(after.saturating_sub(self.forgotten)).cloned().collect();
+                let _ = to.send(again.len());
+                again.into_iter().for_each(|msg| self.publish(msg, true));
+            }
+            Ask::Skip(skip, to) => self.skips.push((skip, to)),
+            Ask::End => {}
+            Ask::Answered(answer) => {
+                self.open_calls -= 1;
+                match answer {
+                    Some(answer) => {
+                        let (msg, outcome) = *answer;
+                        self.target.deliver(now, Inbound::Answer { msg, outcome }, &mut self.out);
+                    }
+                    // nobody knows: its own time-out will see to it
+                    None => count(&self.shared.counters.calls_unanswered),
+                }
+            }
+            Ask::Delivered { event, taken } => {
+                self.open_events -= 1;
+                if taken {
+                    count(&self.shared.counters.events_taken);
+                    self.target.acknowledged(now, event);
+                } else {
+                    self.target.refused(now, event);
+                }
+            }
+        }
+    }
+
+    fn source(&self) -> String {
+        format!("orderstorm/{}", self.name)
+    }
+
+    /// First to the disk, then out.
+    async fn let_out(&mut self) {
+        if let Some(journal) = &self.journal
+            && journal.commit().await
+        {
+            count(&self.shared.counters.commits);
+        }
+        for outbound in std::mem::take(&mut self.out) {
+            match outbound {
+                Outbound::Reply { to, outcome, code, retry_after } => {
+                    let Some(queue) = self.answers.get_mut(&to) else { continue };
+                    let answer = queue.pop_front();
+                    if queue.is_empty() {
+                        self.answers.remove(&to);
+                    }
+                    // whoever asked may be gone
+                    let _ = answer.map(|answer| answer.send((outcome, code, retry_after)));
+                }
+                Outbound::Call(msg) => self.call(msg),
+                Outbound::Event(msg) => {
+                    self.published.push_back(msg.clone());
+                    if self.published.len() > EVENTS_KEPT {
+                        self.published.pop_front();
+                        self.forgotten += 1;
+                    }
+                    self.publish(msg, false);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, msg: Message) {
+        count(&self.shared.counters.calls);
+        self.open_calls += 1;
+        let names = self.names.clone();
+        let mut headers = vec![
+            (CONTENT_TYPE, wire::JSON.to_string()),
+            (HeaderName::from_static(wire::MESSAGE_ID), names.show_id(msg.id)),
+            (HeaderName::from_static(wire::IDEMPOTENCY_KEY), names.show_id(msg.key)),
+            (HeaderName::from_static(wire::TRACEPARENT), wire::traceparent(&msg)),
+        ];
+        let optional = [(wire::CORRELATION_ID, msg.corr), (wire::CAUSATION_ID, msg.cause)];
+        headers.extend(optional.into_iter().filter(|(_, id)| id.is_some()).map(|(name, id)| (HeaderName::from_static(name), names.show_id(id))));
+        let body = serde_json::to_vec(&Payload::of(&msg, &names)).unwrap_or_default();
+        let path = format!("/{}", msg.op.name().replacen('.', "/", 1));
+        let (client, to_self) = (self.partners.clone(), self.to_self.clone());
+        tokio::spawn(async move {
+            let response = client.send(Request { method: Method::POST, path, headers, body }).await;
+            let answer = answer_of(&msg, response, &names).map(Box::new);
+            let _ = to_self.send(Ask::Answered(answer));
+        });
+    }
+
+    fn publish(&mut self, msg: Message, once_more: bool) {
+        count(&self.shared.counters.events);
+        self.open_events += 1;
+        let event = CloudEvent::of(&msg, self.clock.now(), &self.source(), &self.names);
+        let body = serde_json::to_vec(&event).unwrap_or_default();
+        let mut headers = vec![(CONTENT_TYPE, wire::CLOUD_EVENT.to_string()), (HeaderName::from_static(wire::TRACEPARENT), event.traceparent.clone())];
+        if let Some(signature) = &self.signature {
+            // the time of the sandbox: a clock that can be moved is no protection against a replay, and none is claimed
+            let time = (self.clock.now().0 / 1_000_000_000).to_string();
+            headers.push((HeaderName::from_static(wire::WEBHOOK_SIGNATURE), signature.sign(&event.id, &time, &body)));
+            headers.push((HeaderName::from_static(wire::WEBHOOK_ID), event.id.clone()));
+            headers.push((HeaderName::from_static(wire::WEBHOOK_TIMESTAMP), time));
+        }
+        let (client, to_self, id) = (self.webhook.clone(), self.to_self.clone(), msg.id);
+        tokio::spawn(async move {
+            let response = client.send(Request { method: Method::POST, path: String::new(), headers, body }).await;
+            // an event that was asked for again is owed to nobody
+            let taken = once_more || response.is_ok_and(|response| (200..300).contains(&response.status));
+            let _ = to_self.send(Ask::Delivered { event: id, taken });
+        });
+    }
+
+    /// Moves the clock, where nothing is under way that the harness does not know of.
+    fn skip(&mut self) {
+        for (skip, to) in std::mem::take(&mut self.skips) {
+            let now = self.clock.now();
+            let due = self.target.next_due();
+            let agreed = (skip.open_calls, skip.open_events) == (self.open_calls, self.open_events);
+            let busy = !agreed || !self.asks.is_empty() || due <= now;
+            if !busy {
+                count(&self.shared.counters.skips);
+                self.clock.skip_to(Timestamp(skip.to_ns).min(due));
+            }
+            let _ = to.send(Skipped { busy, now_ns: self.clock.now().0 });
+        }
+    }
+}
+
+/// What a partner said, as the orchestrator hears it. Without an answer nobody knows, except where nobody took the connection.
+fn answer_of(call: &Message, response: Result<Response, Failed>, names: &Names) -> Option<(Message, Outcome)> {
+    let same = |code: Code| Message {
+        key: call.key,
+        corr: call.corr,
+        cause: call.id,
+        fulfillment: call.fulfillment,
+        ret: call.ret,
+        code,
+        ..Message::of_order(call.op, call.id, call.order)
+    };
+    match response {
+        Ok(response) => {
+            let replayed = response.header(wire::REPLAYED).is_some();
+            let (outcome, code, wait, payload) = wire::read_answer(response.status, replayed, response.header(wire::RETRY_AFTER), &response.body);
+            let said = payload.message(call.op, names).unwrap_or_else(|_| same(code));
+            let qty = if outcome == Outcome::Backpressure { (wait.0 / 1_000_000_000) as i32 } else { said.qty };
+            let Message { pay, node, sku, amount, lines, drift, .. } = said;
+            Some((Message { pay, node, sku, amount, lines, drift, qty, ..same(code) }, outcome))
+        }
+        Err(Failed::Refused(_)) => Some((same(Code::None), Outcome::Refused)),
+        Err(Failed::Malformed(_)) => Some((same(Code::Invalid), Outcome::Error)),
+        Err(Failed::Broken(_) | Failed::TimedOut) => None,
+    }
+}

@@ -1,0 +1,371 @@
+//! A target that speaks the canonical contract over HTTP, in its own process: commands, feeds and callbacks go out as requests, its calls
+//! and events come in at a server of ours, each stamped by the thread that received it.
+//!
+//! async ends here: the engine sees a [`Target`] with an inbox. An answer to a call, or to the delivery of an event, is held until the
+//! engine gives it, so every fault of the engine's (late, lost, refused, turned away) is one on the wire.
+
+use super::{Inbound, Outbound, Skip, Target};
+use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server};
+use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
+use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Unreadable};
+use hyper::Method;
+use hyper::header::{CONTENT_TYPE, HeaderName};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// One thing that came from the target.
+struct Heard {
+    at: Timestamp,
+    what: What,
+}
+
+enum What {
+    Reply { to: Id, outcome: Outcome, code: Code, retry_after: Span },
+    Call(Message, oneshot::Sender<Answered>),
+    Event(Message, oneshot::Sender<Answered>),
+}
+
+/// What the receiving threads know of one case.
+struct Case {
+    names: Names,
+    clock: WallClock,
+    inbox: Mailbox<Heard>,
+    signature: Option<Signature>,
+    /// messages that could not be read: told at the end
+    unreadable: AtomicUsize,
+}
+
+/// The side of the harness that a target calls: one server for all cases, each under a path of its own.
+pub struct Harness {
+    handle: Handle,
+    cases: Arc<RwLock<FxHashMap<String, Arc<Case>>>>,
+    /// where targets reach it
+    url: String,
+}
+
+impl Harness {
+    /// Listens on `address`; port 0 takes a free one.
+    pub fn listen(handle: Handle, address: &str) -> io::Result<Harness> {
+        let server = handle.block_on(Server::bind(address, Limits::default()))?;
+        let url = format!("http://{}", server.address()?);
+        let cases: Arc<RwLock<FxHashMap<String, Arc<Case>>>> = Arc::default();
+        let known = cases.clone();
+        handle.spawn(server.run(move |arrived| {
+            let name = arrived.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+            let case = known.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+            async move {
+                match case {
+                    Some(case) => receive(&case, arrived).await,
+                    None => deed(Answered::problem(&wire::Problem::new(404, "unknown_case", "no case of this name is running"))),
+                }
+            }
+        }));
+        Ok(Harness { handle, cases, url })
+    }
+
+    /// Reads something of a target, outside of any case.
+    pub fn get(&self, client: &Client, path: &str) -> Result<Response, Failed> {
+        self.handle.block_on(client.send(Request { method: Method::GET, path: path.into(), headers: Vec::new(), body: Vec::new() }))
+    }
+}
+
+fn deed(answered: Answered) -> Deed {
+    let mut headers = vec![("content-type", answered.media.to_string())];
+    headers.extend(answered.replayed.then(|| (wire::REPLAYED, "true".to_string())));
+    headers.extend(answered.retry_after.map(|seconds| (wire::RETRY_AFTER, seconds.to_string())));
+    Deed::Answer { status: answered.status, headers, body: answered.body }
+}
+
+/// One request of the target: a call of a partner, or the delivery of an event.
+async fn receive(case: &Case, arrived: Arrived) -> Deed {
+    let at = case.clock.now();
+    let path: Vec<&str> = arrived.path.trim_matches('/').split('/').skip(1).collect();
+    let refuse = |status, lacks: Unreadable| {
+        case.unreadable.fetch_add(1, Ordering::Relaxed);
+        deed(Answered::problem(&wire::Problem::new(status, "invalid", lacks.to_string())))
+    };
+    let (answer, answered) = oneshot::channel();
+    let what = match path.as_slice() {
+        ["webhook"] => {
+            let header = |name| arrived.header(name).unwrap_or_default();
+            let (id, time, tag) = (header(wire::WEBHOOK_ID), header(wire::WEBHOOK_TIMESTAMP), header(wire::WEBHOOK_SIGNATURE));
+            if case.signature.as_ref().is_some_and(|signature| !signature.verifies(id, time, &arrived.body, tag)) {
+                return refuse(401, Unreadable { field: wire::WEBHOOK_SIGNATURE, expected: "a signature with the secret of this case".into() });
+            }
+            match serde_json::from_slice::<CloudEvent>(&arrived.body) {
+                Ok(event) => event.message(&case.names).map(|msg| What::Event(msg, answer)),
+                Err(error) => Err(Unreadable { field: "body", expected: format!("a CloudEvent in JSON: {error}") }),
+            }
+        }
+        [wire::CALL_PREFIX, partner, verb] => call(case, &arrived, partner, verb).map(|msg| What::Call(msg, answer)),
+        _ => return deed(Answered::problem(&wire::Problem::new(404, "unknown_path", "partners/{partner}/{verb} and webhook are here"))),
+    };
+    match what {
+        Ok(what) => case.inbox.push(Heard { at, what }),
+        Err(lacks) => return refuse(400, lacks),
+    }
+    match answered.await {
+        Ok(answered) => deed(answered),
+        // the engine has decided that no answer comes
+        Err(_) => Deed::Cut,
+    }
+}
+
+fn call(case: &Case, arrived: &Arrived, partner: &str, verb: &str) -> Result<Message, Unreadable> {
+    let op = Op::parse(&format!("{partner}.{verb}")).filter(|op| op.class() == Class::Call);
+    let op = op.ok_or_else(|| Unreadable { field: "path", expected: format!("a partner call of the contract, not {partner}/{verb}") })?;
+    let payload: Payload = serde_json::from_slice(&arrived.body).map_err(|error| Unreadable { field: "body", expected: format!("JSON: {error}") })?;
+    payload.request(op, &case.names, |name| arrived.header(name))
+}
+
+/// A target of one case.
+pub struct Live {
+    handle: Handle,
+    client: Client,
+    case: Arc<Case>,
+    cases: Arc<RwLock<FxHashMap<String, Arc<Case>>>>,
+    /// the case's name in every path
+    name: String,
+    /// came in and not given to the engine yet
+    heard: VecDeque<Heard>,
+    /// requests of ours without an answer so far
+    in_flight: Arc<AtomicUsize>,
+    /// calls and events that wait for ours, by id; the oldest first
+    calls: FxHashMap<Id, VecDeque<oneshot::Sender<Answered>>>,
+    events: FxHashMap<Id, VecDeque<oneshot::Sender<Answered>>>,
+    skips: bool,
+    patience: Span,
+}
+
+/// What a target is set up with for one case.
+pub struct Opening<'a> {
+    pub name: String,
+    pub sandbox: Sandbox,
+    pub clock: &'a WallClock,
+    /// its clock can be moved
+    pub skips: bool,
+    pub patience: Span,
+}
+
+impl Live {
+    /// Sets a sandbox up for one case. `sandbox` lacks our addresses, which are filled in here.
+    pub fn open(harness: &Harness, client: Client, opening: Opening<'_>) -> Result<Live, String> {
+        let Opening { name, mut sandbox, clock, skips, patience } = opening;
+        sandbox.partners_url = format!("{}/{name}/{}", harness.url, wire::CALL_PREFIX);
+        sandbox.webhook_url = format!("{}/{name}/webhook", harness.url);
+        let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
+        let names = Names::new(Arc::new(sandbox.estate.clone()));
+        let case = Case { names, clock: clock.clone(), inbox: Mailbox::new(), signature, unreadable: AtomicUsize::new(0) };
+        let live = Live {
+            handle: harness.handle.clone(),
+            client,
+            case: Arc::new(case),
+            cases: harness.cases.clone(),
+            name,
+            heard: VecDeque::new(),
+            in_flight: Arc::default(),
+            calls: FxHashMap::default(),
+            events: FxHashMap::default(),
+            skips,
+            patience,
+        };
+        live.cases.write().unwrap_or_else(PoisonError::into_inner).insert(live.name.clone(), live.case.clone());
+        let body = serde_json::to_vec(&sandbox).map_err(|error| error.to_string())?;
+        let made = live.ask(Method::PUT, "", body).map_err(|why| format!("{}: {why}", live.client.authority()))?;
+        if made.status >= 300 {
+            let said = String::from_utf8_lossy(&made.body).chars().take(300).collect::<String>();
+            return Err(format!("{} answered {} to the opening of a sandbox: {said}", live.client.authority(), made.status));
+        }
+        Ok(live)
+    }
+
+    /// Messages of the target that could not be read.
+    pub fn unreadable(&self) -> usize {
+        self.case.unreadable.load(Ordering::Relaxed)
+    }
+
+    fn path(&self, rest: &str) -> String {
+        if rest.is_empty() { format!("/{}", self.name) } else { format!("/{}/{rest}", self.name) }
+    }
+
+    /// Asks and waits: reads, and what is beside the business.
+    fn ask(&self, method: Method, rest: &str, body: Vec<u8>) -> Result<Response, Failed> {
+        let headers = vec![(CONTENT_TYPE, wire::JSON.to_string())];
+        self.handle.block_on(self.client.send(Request { method, path: self.path(rest), headers, body }))
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, rest: &str) -> Option<T> {
+        let response = self.ask(Method::GET, rest, Vec::new()).ok().filter(|response| response.status == 200)?;
+        serde_json::from_slice(&response.body).ok()
+    }
+
+    fn request(&self, now: Timestamp, msg: &Message) -> Request {
+        let names = &self.case.names;
+        if let Some((method, path)) = wire::command_path(msg, names) {
+            let mut headers = vec![
+                (CONTENT_TYPE, wire::JSON.to_string()),
+                (HeaderName::from_static(wire::MESSAGE_ID), names.show_id(msg.id)),
+                (HeaderName::from_static(wire::IDEMPOTENCY_KEY), names.show_id(msg.key)),
+                (HeaderName::from_static(wire::TRACEPARENT), wire::traceparent(msg)),
+            ];
+            let optional = [(wire::CORRELATION_ID, msg.corr), (wire::CAUSATION_ID, msg.cause)];
+            headers.extend(optional.into_iter().filter(|(_, id)| id.is_some()).map(|(name, id)| (HeaderName::from_static(name), names.show_id(id))));
+            let body = serde_json::to_vec(&Payload::of(msg, names)).unwrap_or_default();
+            let method = if method == "PUT" { Method::PUT } else { Method::POST };
+            return Request { method, path: self.path(&path), headers, body };
+        }
+        let event = CloudEvent::of(msg, now, "orderstorm", names);
+        let headers = vec![(CONTENT_TYPE, wire::CLOUD_EVENT.to_string())];
+        Request { method: Method::POST, path: self.path("events"), headers, body: serde_json::to_vec(&event).unwrap_or_default() }
+    }
+
+    fn gather(&mut self) {
+        self.heard.append(&mut self.case.inbox.drain());
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.cases.write().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        // a sandbox that stays behind costs the target memory; nobody waits for this
+        let _ = self.ask(Method::DELETE, "", Vec::new());
+    }
+}
+
+fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
+    match result {
+        Ok(response) => {
+            let replayed = response.header(wire::REPLAYED).is_some();
+            let (outcome, code, wait, _) = wire::read_answer(response.status, replayed, response.header(wire::RETRY_AFTER), &response.body);
+            // a good answer's reason is none of a command's business
+            (outcome, if matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) { Code::None } else { code }, wait)
+        }
+        Err(Failed::Refused(_)) => (Outcome::Refused, Code::None, Span::ZERO),
+        Err(Failed::Broken(_) | Failed::TimedOut) => (Outcome::TimedOut, Code::None, Span::ZERO),
+        Err(Failed::Malformed(_)) => (Outcome::Error, Code::Invalid, Span::ZERO),
+    }
+}
+
+fn respond(waiting: &mut FxHashMap<Id, VecDeque<oneshot::Sender<Answered>>>, id: Id, answered: Option<Answered>) {
+    let Some(queue) = waiting.get_mut(&id) else { return };
+    if let (Some(sender), Some(answered)) = (queue.pop_front(), answered) {
+        // whoever asked may be gone
+        let _ = sender.send(answered);
+    }
+    if queue.is_empty() {
+        waiting.remove(&id);
+    }
+}
+
+impl Target for Live {
+    fn deliver(&mut self, now: Timestamp, inbound: Inbound, _out: &mut Vec<Outbound>) {
+        match inbound {
+            Inbound::Message(msg) => {
+                let request = self.request(now, &msg);
+                let (client, case, in_flight, to) = (self.client.clone(), self.case.clone(), self.in_flight.clone(), msg.id);
+                in_flight.fetch_add(1, Ordering::AcqRel);
+                self.handle.spawn(async move {
+                    let (outcome, code, retry_after) = outcome_of(client.send(request).await);
+                    let at = case.clock.now();
+                    case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
+                    in_flight.fetch_sub(1, Ordering::AcqRel);
+                });
+            }
+            Inbound::Answer { msg, outcome } => {
+                let waits = if outcome == Outcome::Backpressure { Span::from_secs(msg.qty.max(0) as u64) } else { Span::ZERO };
+                let answered = wire::answer(outcome, msg.code, waits, &Payload::of(&msg, &self.case.names));
+                // nobody took the connection: all that a server that runs can do is to close it without a word
+                respond(&mut self.calls, msg.id, Some(answered).filter(|_| outcome != Outcome::Refused));
+            }
+        }
+    }
+
+    fn next_due(&mut self) -> Timestamp {
+        self.gather();
+        self.heard.front().map_or(Timestamp::NEVER, |heard| heard.at)
+    }
+
+    fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        self.gather();
+        while let Some(heard) = self.heard.pop_front_if(|heard| heard.at <= now) {
+            out.push(match heard.what {
+                What::Reply { to, outcome, code, retry_after } => Outbound::Reply { to, outcome, code, retry_after },
+                What::Call(msg, answer) => {
+                    self.calls.entry(msg.id).or_default().push_back(answer);
+                    Outbound::Call(msg)
+                }
+                What::Event(msg, answer) => {
+                    self.events.entry(msg.id).or_default().push_back(answer);
+                    Outbound::Event(msg)
+                }
+            });
+        }
+    }
+
+    fn acknowledged(&mut self, _now: Timestamp, event: Id) {
+        respond(&mut self.events, event, Some(Answered::empty(204)));
+    }
+
+    fn refused(&mut self, _now: Timestamp, event: Id) {
+        respond(&mut self.events, event, Some(Answered::empty(503)));
+    }
+
+    fn crash(&mut self) {}
+
+    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {}
+
+    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
+        let view: OrderView = self.read(&format!("orders/{}", self.case.names.show_order(order)))?;
+        Some((Code::parse(&view.state)?, view.reserved, view.net))
+    }
+
+    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
+        let estate = self.case.names.estate();
+        let view: StockView = self.read(&format!("inventory/{}/{}", estate.node_name(node), estate.sku_name(sku)))?;
+        Some((view.on_hand, view.reserved))
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn inbox(&self) -> &dyn Inbox {
+        &self.case.inbox
+    }
+
+    fn skip(&mut self, to: Timestamp) -> Skip {
+        if !self.skips {
+            return Skip::Unable;
+        }
+        self.gather();
+        if self.in_flight.load(Ordering::Acquire) > 0 || !self.heard.is_empty() {
+            return Skip::Busy;
+        }
+        let count = |waiting: &FxHashMap<Id, VecDeque<oneshot::Sender<Answered>>>| waiting.values().map(VecDeque::len).sum();
+        let ask = wire::Skip { to_ns: to.0, open_calls: count(&self.calls), open_events: count(&self.events) };
+        let body = serde_json::to_vec(&ask).unwrap_or_default();
+        let said = self.ask(Method::POST, "clock", body).ok().and_then(|response| serde_json::from_slice::<Skipped>(&response.body).ok());
+        match said {
+            Some(Skipped { busy: false, now_ns }) => Skip::To(Timestamp(now_ns)),
+            _ => Skip::Busy,
+        }
+    }
+
+    fn patience(&self) -> Span {
+        self.patience
+    }
+
+    fn unanswered(&mut self, call: Id) {
+        respond(&mut self.calls, call, None);
+    }
+}
+
+/// How long a request to a target may take, where its profile does not say.
+pub const TIMEOUT: Duration = Duration::from_secs(15);
