@@ -207,6 +207,7 @@ impl<'a> Engine<'a> {
             match wait {
                 Wait::Again => continue,
                 Wait::Rest if due == Timestamp::NEVER && !l.log.is_empty() => {
+                    l.now = if live { clock.now().max(l.now) } else { l.now };
                     l.rest(&orders);
                     horizon = l.begin_replay();
                     continue;
@@ -278,17 +279,23 @@ impl<O: Observer> Loop<'_, O> {
         if due <= now && due <= horizon {
             return (Wait::Due, now.since(due));
         }
-        let goal = due.min(horizon);
+        let nothing = due == Timestamp::NEVER || due > horizon;
         let quiet = self.heard_at + self.target.patience();
-        let until = match self.target.skip(goal) {
+        let until = match self.target.skip((!nothing).then_some(due)) {
             Skip::To(time) => {
                 clock.skip(time);
-                self.heard_at = self.heard_at.max(time);
-                return (if time >= goal && goal < due { Wait::Rest } else { Wait::Again }, Span::ZERO);
+                return (if time > horizon { Wait::Rest } else { Wait::Again }, Span::ZERO);
             }
+            Skip::Idle => return (Wait::Rest, Span::ZERO),
             Skip::Busy => now + BUSY,
-            Skip::Unable if due > horizon && now >= quiet.min(horizon) => return (Wait::Rest, Span::ZERO),
-            Skip::Unable => goal.min(if due > horizon { quiet } else { goal }),
+            Skip::Unable if nothing && now >= quiet.min(horizon) => return (Wait::Rest, Span::ZERO),
+            Skip::Unable => {
+                if nothing {
+                    quiet
+                } else {
+                    due
+                }
+            }
         };
         // not longer, so that a stop is noticed
         match clock.wait_until(until.min(now + MOMENT), self.target.inbox()) {

@@ -47,7 +47,11 @@ impl Arrived {
 
 /// What is done with a request.
 pub enum Deed {
-    Answer { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
+    Answer {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    },
     /// the connection is closed, and whoever asked knows nothing
     Cut,
 }
@@ -84,7 +88,8 @@ impl Server {
             tokio::spawn(async move {
                 let service = service_fn(move |request| serve(request, handle.clone(), limits));
                 let mut http = hyper::server::conn::http1::Builder::new();
-                let _ = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(300)).serve_connection(TokioIo::new(stream), service).await;
+                let _ =
+                    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(300)).serve_connection(TokioIo::new(stream), service).await;
                 drop(place);
             });
         }

@@ -443,7 +443,8 @@ fn case_report(
             reason = format!("no rule of fault set `{}` ever acted", case.fault.name);
         } else if verdict == Verdict::Unknown {
             let which: Vec<&str> = checks.iter().filter(|check| check.verdict == Verdict::Unknown).map(|check| check.name.as_str()).collect();
-            reason = format!("could not be decided: {}", which.join(", "));
+            let said = parts.iter().map(|(_, part)| part.judgement.reason.as_str()).find(|said| !said.is_empty());
+            reason = said.map_or_else(|| format!("could not be decided: {}", which.join(", ")), str::to_owned);
         } else if verdict == Verdict::NotExercised {
             reason = "nothing was judged".into();
         }

@@ -2,8 +2,8 @@
 
 pub mod execute;
 mod export;
-mod live;
 mod listing;
+mod live;
 mod matrix;
 mod prove;
 mod serve;

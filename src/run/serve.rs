@@ -22,7 +22,9 @@ pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         let service = Service::start(config).await.map_err(|trouble| Trouble::Environment(trouble.to_string()))?;
         eprintln!("orderstorm reference {} listens on http://{}", env!("CARGO_PKG_VERSION"), service.address());
         match &args.data {
-            Some(dir) => eprintln!("journal in {}: {} sandboxes taken up; kill -9 loses nothing that was acknowledged", dir.display(), service.restored()),
+            Some(dir) => {
+                eprintln!("journal in {}: {} sandboxes taken up; kill -9 loses nothing that was acknowledged", dir.display(), service.restored())
+            }
             None => eprintln!("in memory only: --data DIR keeps a durable journal"),
         }
         if let Some(defect) = &args.defect {

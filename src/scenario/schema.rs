@@ -1,6 +1,6 @@
 //! JSON Schemas of the file formats: what editors complete and check, and what the decoder walks.
 
-use super::{FaultSetFile, LoadProfileFile, TargetProfileFile, ScenarioFile};
+use super::{FaultSetFile, LoadProfileFile, ScenarioFile, TargetProfileFile};
 use schemars::JsonSchema;
 use serde_json::Value as Json;
 use std::sync::LazyLock;
@@ -10,13 +10,12 @@ pub type Format = (&'static str, fn() -> String);
 
 /// Every format by the name of its file in `schemas/`. Formats of other rooms (column maps, the history's header, the summary)
 /// are added here by whoever assembles the program, as `(name, schema_text::<Type>)`.
-pub const SCHEMAS: &[Format] =
-    &[
-        ("scenario.v1.json", || text(scenario())),
-        ("fault.v1.json", || text(fault_set())),
-        ("load.v1.json", || text(load_profile())),
-        ("target.v1.json", || text(target_profile())),
-    ];
+pub const SCHEMAS: &[Format] = &[
+    ("scenario.v1.json", || text(scenario())),
+    ("fault.v1.json", || text(fault_set())),
+    ("load.v1.json", || text(load_profile())),
+    ("target.v1.json", || text(target_profile())),
+];
 
 /// The schema of any format, as it is written to a file.
 pub fn schema_text<T: JsonSchema>() -> String {

@@ -30,13 +30,23 @@ pub enum Ask {
     Message(Message, Answer),
     Order(OrderNo, oneshot::Sender<Option<OrderView>>),
     Stock(NodeId, SkuId, oneshot::Sender<StockView>),
-    Events { after: usize, most: usize, to: oneshot::Sender<Vec<CloudEvent>> },
+    Events {
+        after: usize,
+        most: usize,
+        to: oneshot::Sender<Vec<CloudEvent>>,
+    },
     /// sends events once more, from this place on
-    Replay { after: usize, to: oneshot::Sender<usize> },
+    Replay {
+        after: usize,
+        to: oneshot::Sender<usize>,
+    },
     Skip(Skip, oneshot::Sender<Skipped>),
     /// the answer to a call, or none
     Answered(Option<Box<(Message, Outcome)>>),
-    Delivered { event: Id, taken: bool },
+    Delivered {
+        event: Id,
+        taken: bool,
+    },
     /// the sandbox is removed
     End,
 }
@@ -72,7 +82,14 @@ pub struct Actor {
 
 impl Actor {
     /// Starts the task of a sandbox. `restored`: its journal has something in it.
-    pub fn start(shared: &Arc<Shared>, name: &str, sandbox: &Sandbox, target: Embedded, journal: Option<OnDisk>, restored: bool) -> Result<Running, String> {
+    pub fn start(
+        shared: &Arc<Shared>,
+        name: &str,
+        sandbox: &Sandbox,
+        target: Embedded,
+        journal: Option<OnDisk>,
+        restored: bool,
+    ) -> Result<Running, String> {
         let names = Arc::new(Names::new(Arc::new(sandbox.estate.clone())));
         let (to_self, asks) = mpsc::unbounded_channel();
         let running = Running { names: names.clone(), asks: to_self.clone() };
@@ -249,7 +266,8 @@ impl Actor {
         self.open_events += 1;
         let event = CloudEvent::of(&msg, self.clock.now(), &self.source(), &self.names);
         let body = serde_json::to_vec(&event).unwrap_or_default();
-        let mut headers = vec![(CONTENT_TYPE, wire::CLOUD_EVENT.to_string()), (HeaderName::from_static(wire::TRACEPARENT), event.traceparent.clone())];
+        let mut headers =
+            vec![(CONTENT_TYPE, wire::CLOUD_EVENT.to_string()), (HeaderName::from_static(wire::TRACEPARENT), event.traceparent.clone())];
         if let Some(signature) = &self.signature {
             // the time of the sandbox: a clock that can be moved is no protection against a replay, and none is claimed
             let time = (self.clock.now().0 / 1_000_000_000).to_string();
@@ -273,11 +291,13 @@ impl Actor {
             let due = self.target.next_due();
             let agreed = (skip.open_calls, skip.open_events) == (self.open_calls, self.open_events);
             let busy = !agreed || !self.asks.is_empty() || due <= now;
-            if !busy {
+            let goal = skip.to_ns.map_or(Timestamp::NEVER, Timestamp).min(due);
+            let idle = !busy && goal == Timestamp::NEVER;
+            if !busy && !idle {
                 count(&self.shared.counters.skips);
-                self.clock.skip_to(Timestamp(skip.to_ns).min(due));
+                self.clock.skip_to(goal);
             }
-            let _ = to.send(Skipped { busy, now_ns: self.clock.now().0 });
+            let _ = to.send(Skipped { busy, idle, now_ns: self.clock.now().0 });
         }
     }
 }

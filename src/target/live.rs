@@ -28,9 +28,12 @@ struct Heard {
 
 enum What {
     Reply { to: Id, outcome: Outcome, code: Code, retry_after: Span },
-    Call(Message, oneshot::Sender<Answered>),
-    Event(Message, oneshot::Sender<Answered>),
+    Call(Message, Responder),
+    Event(Message, Responder),
 }
+
+/// Where an answer of ours goes to.
+type Responder = oneshot::Sender<Answered>;
 
 /// What the receiving threads know of one case.
 struct Case {
@@ -138,9 +141,10 @@ pub struct Live {
     /// requests of ours without an answer so far
     in_flight: Arc<AtomicUsize>,
     /// calls and events that wait for ours, by id; the oldest first
-    calls: FxHashMap<Id, VecDeque<oneshot::Sender<Answered>>>,
-    events: FxHashMap<Id, VecDeque<oneshot::Sender<Answered>>>,
+    calls: FxHashMap<Id, VecDeque<Responder>>,
+    events: FxHashMap<Id, VecDeque<Responder>>,
     skips: bool,
+    skipped_to: Timestamp,
     patience: Span,
 }
 
@@ -174,6 +178,7 @@ impl Live {
             calls: FxHashMap::default(),
             events: FxHashMap::default(),
             skips,
+            skipped_to: Timestamp::ZERO,
             patience,
         };
         live.cases.write().unwrap_or_else(PoisonError::into_inner).insert(live.name.clone(), live.case.clone());
@@ -226,8 +231,11 @@ impl Live {
         Request { method: Method::POST, path: self.path("events"), headers, body: serde_json::to_vec(&event).unwrap_or_default() }
     }
 
+    /// Takes in what has come. Nothing was under way when time was skipped, so what came since is not older, though it may have been
+    /// stamped before our own clock was moved.
     fn gather(&mut self) {
-        self.heard.append(&mut self.case.inbox.drain());
+        let least = self.skipped_to;
+        self.heard.extend(self.case.inbox.drain().into_iter().map(|heard| Heard { at: heard.at.max(least), ..heard }));
     }
 }
 
@@ -253,7 +261,7 @@ fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
     }
 }
 
-fn respond(waiting: &mut FxHashMap<Id, VecDeque<oneshot::Sender<Answered>>>, id: Id, answered: Option<Answered>) {
+fn respond(waiting: &mut FxHashMap<Id, VecDeque<Responder>>, id: Id, answered: Option<Answered>) {
     let Some(queue) = waiting.get_mut(&id) else { return };
     if let (Some(sender), Some(answered)) = (queue.pop_front(), answered) {
         // whoever asked may be gone
@@ -340,20 +348,27 @@ impl Target for Live {
         &self.case.inbox
     }
 
-    fn skip(&mut self, to: Timestamp) -> Skip {
+    fn skip(&mut self, to: Option<Timestamp>) -> Skip {
         if !self.skips {
             return Skip::Unable;
         }
+        // in this order: an answer is put into the inbox before it is no longer under way
+        let under_way = self.in_flight.load(Ordering::Acquire);
         self.gather();
-        if self.in_flight.load(Ordering::Acquire) > 0 || !self.heard.is_empty() {
+        if under_way > 0 || !self.heard.is_empty() {
             return Skip::Busy;
         }
-        let count = |waiting: &FxHashMap<Id, VecDeque<oneshot::Sender<Answered>>>| waiting.values().map(VecDeque::len).sum();
-        let ask = wire::Skip { to_ns: to.0, open_calls: count(&self.calls), open_events: count(&self.events) };
+        // who has hung up does not wait any more
+        let open = |waiting: &FxHashMap<Id, VecDeque<Responder>>| waiting.values().flatten().filter(|sender| !sender.is_closed()).count();
+        let ask = wire::Skip { to_ns: to.map(|to| to.0), open_calls: open(&self.calls), open_events: open(&self.events) };
         let body = serde_json::to_vec(&ask).unwrap_or_default();
         let said = self.ask(Method::POST, "clock", body).ok().and_then(|response| serde_json::from_slice::<Skipped>(&response.body).ok());
         match said {
-            Some(Skipped { busy: false, now_ns }) => Skip::To(Timestamp(now_ns)),
+            Some(Skipped { idle: true, .. }) => Skip::Idle,
+            Some(Skipped { busy: false, now_ns, .. }) => {
+                self.skipped_to = Timestamp(now_ns);
+                Skip::To(self.skipped_to)
+            }
             _ => Skip::Busy,
         }
     }

@@ -40,8 +40,10 @@ pub enum Skip {
     Unable,
     /// something is under way: ask again
     Busy,
-    /// the target's clock now says this
+    /// the target's clock now says this: what was asked for, or when the target itself has something to do
     To(Timestamp),
+    /// nothing was asked for, and the target has nothing to do
+    Idle,
 }
 
 /// A system under test. Time only passes by the arguments: a target reads no clock.
@@ -72,8 +74,8 @@ pub trait Target {
     fn inbox(&self) -> &dyn Inbox {
         &NoInbox
     }
-    /// Nothing is to happen before `to`: may time go there at once?
-    fn skip(&mut self, _to: Timestamp) -> Skip {
+    /// Nothing is to happen before `to`, or at all: may time go there at once, or to what the target has to do earlier?
+    fn skip(&mut self, _to: Option<Timestamp>) -> Skip {
         Skip::Unable
     }
     /// Where time cannot be skipped: after so long without a word there is nothing to come any more.

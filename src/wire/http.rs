@@ -147,7 +147,8 @@ impl Payload {
     /// The message of a request with these fields, whose ids stand in its headers. `header` gives the text of one.
     pub fn request<'a>(&self, op: Op, names: &Names, header: impl Fn(&str) -> Option<&'a str>) -> Result<Message, Unreadable> {
         let id = |name: &str| header(name).map_or(Id::NONE, |text| names.id(text));
-        let msg = Message { id: id(MESSAGE_ID), key: id(IDEMPOTENCY_KEY), corr: id(CORRELATION_ID), cause: id(CAUSATION_ID), ..self.message(op, names)? };
+        let msg =
+            Message { id: id(MESSAGE_ID), key: id(IDEMPOTENCY_KEY), corr: id(CORRELATION_ID), cause: id(CAUSATION_ID), ..self.message(op, names)? };
         if msg.id.is_none() || msg.key.is_none() {
             let field = if msg.id.is_none() { MESSAGE_ID } else { IDEMPOTENCY_KEY };
             return Err(Unreadable { field, expected: "a header of this name".into() });

@@ -16,8 +16,8 @@ mod sign;
 
 pub use envelope::{CLOUD_EVENT, CloudEvent, event_time};
 pub use http::{
-    Answered, CALL_PREFIX, CAUSATION_ID, CORRELATION_ID, IDEMPOTENCY_KEY, MESSAGE_ID, Problem, REPLAYED, RETRY_AFTER, TRACEPARENT, answer, command_path,
-    command_route, read_answer, traceparent,
+    Answered, CALL_PREFIX, CAUSATION_ID, CORRELATION_ID, IDEMPOTENCY_KEY, MESSAGE_ID, Problem, REPLAYED, RETRY_AFTER, TRACEPARENT, answer,
+    command_path, command_route, read_answer, traceparent,
 };
 pub use names::Names;
 pub use payload::{Payload, PayloadLine, PayloadOrder, PayloadOrderLine};

@@ -127,7 +127,8 @@ impl Payload {
     pub fn message(&self, op: Op, names: &Names) -> Result<Message, Unreadable> {
         let node = |name: &str| if name.is_empty() { Ok(NodeId::NONE) } else { names.node(name) };
         let sku = |name: &str| if name.is_empty() { Ok(SkuId::NONE) } else { names.sku(name) };
-        let code = Code::parse(&self.code).ok_or_else(|| Unreadable { field: "code", expected: format!("a word of the vocabulary, not `{}`", self.code) })?;
+        let code = Code::parse(&self.code)
+            .ok_or_else(|| Unreadable { field: "code", expected: format!("a word of the vocabulary, not `{}`", self.code) })?;
         let line = |l: &PayloadLine| Ok(LineQty { line: LineNo(l.line_id), sku: sku(&l.sku)?, qty: l.quantity, seq: l.movement });
         let order_in = |order: &PayloadOrder| -> Result<Arc<Order>, Unreadable> {
             let line = |l: &PayloadOrderLine| {

@@ -28,8 +28,9 @@ pub struct Sandbox {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Skip {
-    /// nanoseconds since the sandbox began
-    pub to_ns: u64,
+    /// nanoseconds since the sandbox began; absent: to what the target itself has to do next
+    #[serde(default)]
+    pub to_ns: Option<u64>,
     /// calls and events that the harness has received and not answered
     pub open_calls: usize,
     pub open_events: usize,
@@ -40,6 +41,8 @@ pub struct Skip {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Skipped {
     pub busy: bool,
+    /// no time was named, and there is nothing to do
+    pub idle: bool,
     pub now_ns: u64,
 }
 

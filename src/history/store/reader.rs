@@ -1,11 +1,11 @@
 //! Bytes to entries, one at a time, as far as the file goes.
 
-use crate::model::ForeignNames;
 use super::needs::lacks;
 use super::problem::{Fault, ReadError};
 use super::row::{Footer, Lexicon, Row};
 use super::writer::hex;
 use crate::history::{Entry, HISTORY_VERSION, Header};
+use crate::model::ForeignNames;
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};

@@ -1,8 +1,8 @@
 //! One line of a history file, as it is written, and the entry it stands for.
 
-use crate::model::ForeignNames;
 use super::problem::Fault;
 use crate::history::{Entry, Kind};
+use crate::model::ForeignNames;
 use crate::model::{Channel, Code, Fixture, Fulfil, LineNo, LineQty, Message, Money, NodeId, Op, Order, OrderLine, Outcome, Region, SkuId};
 use crate::sim::Timestamp;
 use rustc_hash::FxHashMap;
