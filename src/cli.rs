@@ -174,6 +174,9 @@ pub struct ServeArgs {
     /// Work as slowly as the simulated one: workers, service time, a bounded queue
     #[arg(long)]
     pub service_model: bool,
+    /// Speak the child-process protocol on standard input and output in place of HTTP (docs/adapter.md)
+    #[arg(long, conflicts_with = "listen")]
+    pub stdio: bool,
 }
 
 #[derive(Args, Debug, Clone)]

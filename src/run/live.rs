@@ -8,9 +8,9 @@ use crate::history::{HistoryWriter, read_history};
 use crate::measure::Meter;
 use crate::net::Client;
 use crate::report::Lens;
-use crate::scenario::{Case, ClockMode, Library, TargetProfile, from_environment};
+use crate::scenario::{Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
-use crate::target::{Harness, Live, Opening};
+use crate::target::{Adapter, Harness, Live, Opening, Process, Target};
 use crate::wire::Sandbox;
 use crate::workload::Partition;
 use crate::world::World;
@@ -19,13 +19,25 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// A live target, and the side of the harness that it calls.
+/// A live target.
 pub struct Session {
     pub profile: TargetProfile,
-    client: Client,
-    harness: Harness,
+    reach: Reach,
     /// names of its sandboxes begin with this: runs at the same time do not meet
     run: String,
+}
+
+/// How it is reached.
+enum Reach {
+    Http(Http),
+    /// program and arguments, with what is the same for all cases filled in
+    Adapter(Vec<String>),
+}
+
+/// A target over HTTP, and the side of the harness that it calls.
+struct Http {
+    client: Client,
+    harness: Harness,
     // last, so that what it carries ends before
     _runtime: Runtime,
 }
@@ -37,6 +49,28 @@ impl Session {
         let get = |name: &str| std::env::var(name).ok();
         let filled = |text: &str| from_environment(text, get).map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")));
         (profile.base_url, profile.secret) = (filled(&profile.base_url)?, filled(&profile.secret)?);
+        let reach = match profile.protocol {
+            Protocol::Canonical => Reach::Http(Http::open(asked, &profile, allowed)?),
+            Protocol::Adapter => {
+                let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
+                let dir = Path::new(asked).parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), |dir| dir.display().to_string());
+                let words = profile.command.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir)));
+                Reach::Adapter(words.collect::<Result<_, Trouble>>()?)
+            }
+        };
+        Ok(Session { profile, reach, run: format!("r{:x}", std::process::id()) })
+    }
+
+    /// Why a case cannot be run against this target, if it cannot.
+    pub fn not_applicable(&self, case: &Case) -> Option<String> {
+        let survives = matches!(self.reach, Reach::Adapter(_)) && self.profile.durable;
+        (case.fault.crashes() && !survives)
+            .then(|| "the target's profile does not say how to kill and restart it, or it does not survive that".into())
+    }
+}
+
+impl Http {
+    fn open(asked: &str, profile: &TargetProfile, allowed: &[String]) -> Result<Http, Trouble> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the target: {error}")))?;
         let base = format!("{}/v1", profile.base_url.trim_end_matches('/'));
@@ -46,18 +80,19 @@ impl Session {
         let harness = Harness::listen(runtime.handle().clone(), &profile.listen).map_err(|error| {
             Trouble::Environment(format!("error: cannot listen on {}: {error}\n  = help: name another address under [webhooks]", profile.listen))
         })?;
-        let run = format!("r{:x}", std::process::id());
-        let session = Session { profile, client, harness, run, _runtime: runtime };
-        session.ready()?;
-        Ok(session)
+        let http = Http { client, harness, _runtime: runtime };
+        http.ready(profile)?;
+        Ok(http)
     }
 
-    fn ready(&self) -> Result<(), Trouble> {
-        let url = &self.profile.base_url;
+    /// Is it there, and does it speak the contract?
+    fn ready(&self, profile: &TargetProfile) -> Result<(), Trouble> {
+        let url = &profile.base_url;
         let start = "start it first: `orderstorm serve` in another terminal, or name another address under [http]";
-        let manifest = self.harness.get(&self.client, "").map_err(|why| {
-            Trouble::Environment(format!("error: the target {} at {url} is not there: {why}\n  = help: {start}", self.profile.name))
-        })?;
+        let manifest = self
+            .harness
+            .get(&self.client, "")
+            .map_err(|why| Trouble::Environment(format!("error: the target {} at {url} is not there: {why}\n  = help: {start}", profile.name)))?;
         let says = |what: &str| {
             let help = "expected a service of the canonical contract: GET /v1 answers with its manifest in JSON (docs/contract.md)";
             Trouble::Environment(format!("error: what answers at {url} is no target of the contract: {what}\n  = help: {help}"))
@@ -70,17 +105,38 @@ impl Session {
             return Err(says(&format!("its contract is {}, not \"orderstorm/v1\"", manifest["contract"])));
         }
         let scale = manifest["clock"]["scale"].as_f64().unwrap_or(1.0);
-        if (scale - self.profile.scale).abs() > 1e-9 {
+        if (scale - profile.scale).abs() > 1e-9 {
             let help = "start both at the same, with `orderstorm serve --scale` and `scale` under [clock]";
-            let what = format!("error: {} runs at {scale} business seconds a second, and the profile says {}", url, self.profile.scale);
+            let what = format!("error: {url} runs at {scale} business seconds a second, and the profile says {}", profile.scale);
             return Err(Trouble::Environment(format!("{what}\n  = help: {help}")));
         }
         Ok(())
     }
+}
 
-    /// Why a case cannot be run against this target, if it cannot.
-    pub fn not_applicable(&self, case: &Case) -> Option<String> {
-        case.fault.crashes().then(|| "the target's profile does not say how to kill and restart it".into())
+/// A target of one case.
+enum Opened {
+    Http(Box<Live>),
+    Adapter(Box<Process>),
+}
+
+impl Opened {
+    fn target(&mut self) -> &mut dyn Target {
+        match self {
+            Opened::Http(live) => &mut **live,
+            Opened::Adapter(process) => &mut **process,
+        }
+    }
+    /// Why what was recorded cannot be relied on, if it cannot.
+    fn trouble(&self) -> Option<String> {
+        let (unreadable, fault, dead) = match self {
+            Opened::Http(live) => (live.unreadable(), String::new(), false),
+            Opened::Adapter(process) => (process.unreadable(), process.fault(), process.is_dead()),
+        };
+        if dead {
+            return Some(format!("the adapter ended before the case did{fault}"));
+        }
+        (unreadable > 0).then(|| format!("{unreadable} messages of the target could not be read{fault}"))
     }
 }
 
@@ -113,10 +169,20 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
         webhook_url: String::new(),
         webhook_secret: profile.secret.clone(),
     };
-    let name = format!("{}-{}-{}", session.run, case.name, part.number);
-    let skips = profile.mode == ClockMode::Skip;
-    let opening = Opening { name, sandbox, clock: &clock.clone(), skips, patience: profile.patience };
-    let mut target = Live::open(&session.harness, session.client.clone(), opening).map_err(Broken::Target)?;
+    let scratch = file.with_extension("scratch");
+    let mut opened = match &session.reach {
+        Reach::Http(http) => {
+            let name = format!("{}-{}-{}", session.run, case.name, part.number);
+            let opening = Opening { name, sandbox, clock: &clock.clone(), skips: profile.mode == ClockMode::Skip, patience: profile.patience };
+            Live::open(&http.harness, http.client.clone(), opening).map(|live| Opened::Http(Box::new(live)))
+        }
+        Reach::Adapter(command) => {
+            let command = command.iter().map(|word| word.replace("${scratch}", &scratch.display().to_string())).collect();
+            let adapter = Adapter { command, timeout: Duration::from_nanos(profile.timeout.0), patience: profile.patience };
+            Process::open(&adapter, sandbox, &clock).map(|process| Opened::Adapter(Box::new(process)))
+        }
+    }
+    .map_err(Broken::Target)?;
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
     let mut meter = Meter::new();
     let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?;
@@ -125,7 +191,7 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
         world,
         opening,
         storm: execute::storm(case, part),
-        target: &mut target,
+        target: opened.target(),
         clock: &mut clock,
         arrivals: Box::new(part.orders()),
         seed: part.seed,
@@ -144,9 +210,12 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
     if lag > profile.send_lag {
         unknown(format!("the harness was the bottleneck: it sent up to {lag} later than it meant to, more than {}", profile.send_lag));
     }
-    if target.unreadable() > 0 {
-        unknown(format!("{} messages of the target could not be read: they were answered with 400 or 401 and why", target.unreadable()));
+    if let Some(trouble) = opened.trouble() {
+        unknown(trouble);
     }
+    drop(opened);
+    // what an adapter kept for this case is of no use any more
+    let _ = std::fs::remove_dir_all(&scratch);
     let mut stories = Vec::new();
     if !judgement.findings.is_empty() {
         // what happened cannot be run again: it is read again

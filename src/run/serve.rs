@@ -3,7 +3,7 @@
 use super::matrix::defect;
 use super::{Ended, Stop, Trouble};
 use crate::cli::ServeArgs;
-use crate::service::{Config, Service};
+use crate::service::{self, Config, Service};
 
 pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     if !(args.scale.is_finite() && (0.001..=1e6).contains(&args.scale)) {
@@ -16,6 +16,9 @@ pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         data: args.data.clone(),
         service_model: args.service_model,
     };
+    if args.stdio {
+        return service::speak(&config).map(|()| Ended::Good).map_err(|trouble| Trouble::Environment(trouble.to_string()));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the service: {error}")))?;
     runtime.block_on(async {

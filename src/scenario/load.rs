@@ -65,6 +65,7 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/load/steady.toml",
     "profiles/load/flash.toml",
     "profiles/target/reference.toml",
+    "profiles/target/reference-process.toml",
     "schemas/scenario.v1.json",
     "schemas/fault.v1.json",
     "schemas/load.v1.json",

@@ -16,7 +16,12 @@ pub struct TargetProfileFile {
     pub about: String,
     #[serde(default)]
     pub protocol: Protocol,
-    pub http: HttpFile,
+    /// where it is; of a target over HTTP
+    #[serde(default)]
+    pub http: Option<HttpFile>,
+    /// how it is started; of a target behind a child process
+    #[serde(default)]
+    pub adapter: Option<AdapterFile>,
     #[serde(default)]
     pub webhooks: WebhooksFile,
     #[serde(default)]
@@ -29,9 +34,11 @@ pub struct TargetProfileFile {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// the published contract, as `orderstorm serve` has it
+    /// the published contract over HTTP, as `orderstorm serve` has it
     #[default]
     Canonical,
+    /// a child process that speaks JSON lines (docs/adapter.md)
+    Adapter,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +53,21 @@ pub struct HttpFile {
     #[serde(default = "max_in_flight")]
     #[schemars(range(min = 1, max = 65536))]
     pub max_in_flight: u32,
+}
+
+/// A child process: one for each case.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterFile {
+    /// program and arguments; `${env.NAME}` is taken from the environment, `${dir}` is the folder of this file
+    #[schemars(length(min = 1))]
+    pub command: Vec<String>,
+    /// how long an answer is waited for
+    #[serde(default = "timeout")]
+    pub timeout: String,
+    /// it may be killed and started again, and remembers what it acknowledged
+    #[serde(default)]
+    pub durable: bool,
 }
 
 fn timeout() -> String {
@@ -120,7 +142,11 @@ pub struct TargetProfile {
     pub name: String,
     pub title: String,
     pub protocol: Protocol,
+    /// empty where it is a child process
     pub base_url: String,
+    /// empty where it is spoken to over HTTP
+    pub command: Vec<String>,
+    pub durable: bool,
     pub timeout: Span,
     pub max_in_flight: usize,
     pub listen: String,
@@ -136,20 +162,35 @@ impl TargetProfile {
     pub(super) fn resolve(file: &TargetProfileFile, check: &mut Check<'_>) -> Option<TargetProfile> {
         let before = check.problems.len();
         check.name("name", &file.name);
-        if !file.base_url_fits() {
+        let (wanted, unwanted) = match file.protocol {
+            Protocol::Canonical => (file.http.is_some(), file.adapter.is_some()),
+            Protocol::Adapter => (file.adapter.is_some(), file.http.is_some()),
+        };
+        if !wanted || unwanted {
+            let help = "protocol \"canonical\" has a table [http] with `base_url`, protocol \"adapter\" a table [adapter] with `command`";
+            check.value("protocol", "it has not the one table that goes with it", Some(help.into()));
+        }
+        let fits = |url: &str| url.starts_with("http://") || url.starts_with("${env.");
+        if file.http.as_ref().is_some_and(|http| !fits(&http.base_url)) {
             let help = "such as \"http://127.0.0.1:7070\", or \"${env.TARGET_URL:-http://127.0.0.1:7070}\"";
             check.value("http.base_url", "expected an address that begins with http://", Some(help.into()));
         }
-        let timeout = check.span("http.timeout", &file.http.timeout);
+        let timeout = match (&file.http, &file.adapter) {
+            (Some(http), _) => check.span("http.timeout", &http.timeout),
+            (None, Some(adapter)) => check.span("adapter.timeout", &adapter.timeout),
+            (None, None) => Span::ZERO,
+        };
         let patience = check.span("clock.patience", &file.clock.patience);
         let send_lag = check.span("limits.send_lag", &file.limits.send_lag);
         let profile = TargetProfile {
             name: file.name.clone(),
             title: file.title.clone(),
             protocol: file.protocol,
-            base_url: file.http.base_url.clone(),
+            base_url: file.http.as_ref().map_or(String::new(), |http| http.base_url.clone()),
+            command: file.adapter.as_ref().map_or(Vec::new(), |adapter| adapter.command.clone()),
+            durable: file.adapter.as_ref().is_some_and(|adapter| adapter.durable),
             timeout,
-            max_in_flight: file.http.max_in_flight as usize,
+            max_in_flight: file.http.as_ref().map_or(1, |http| http.max_in_flight as usize),
             listen: file.webhooks.listen.clone(),
             secret: file.webhooks.secret.clone(),
             mode: file.clock.mode,
@@ -159,13 +200,6 @@ impl TargetProfile {
             send_lag,
         };
         (check.problems.len() == before).then_some(profile)
-    }
-}
-
-impl TargetProfileFile {
-    fn base_url_fits(&self) -> bool {
-        let url = &self.http.base_url;
-        url.starts_with("http://") || url.starts_with("${env.")
     }
 }
 

@@ -171,19 +171,33 @@ impl OnDisk {
         self.rows().iter().rev().find_map(time)
     }
 
-    /// Waits until everything that was appended is on the disk. False: there was nothing.
-    pub async fn commit(&self) -> bool {
-        let (first, rows) = {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            let rows = std::mem::take(&mut pending.rows);
-            pending.next += rows.len() as u64;
-            (pending.next - rows.len() as u64, rows)
-        };
+    /// Hands over what was appended; none where there was nothing.
+    fn hand_over(&self) -> Option<oneshot::Receiver<()>> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = std::mem::take(&mut pending.rows);
         if rows.is_empty() {
-            return false;
+            return None;
         }
+        let first = pending.next;
+        pending.next += rows.len() as u64;
         let (done, stored) = oneshot::channel();
         let _ = self.batches.send(Batch { name: self.name.clone(), first, rows, done });
+        Some(stored)
+    }
+
+    /// The same as [`OnDisk::commit`], on a thread that may wait.
+    pub fn commit_here(&self) {
+        if self.hand_over().is_some_and(|stored| stored.blocking_recv().is_err()) {
+            // what follows from it may never be let out
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// Waits until everything that was appended is on the disk. False: there was nothing.
+    pub async fn commit(&self) -> bool {
+        let Some(stored) = self.hand_over() else { return false };
         if stored.await.is_err() {
             // it could not be stored: what follows from it may never be let out
             std::future::pending::<()>().await;

@@ -2,14 +2,16 @@
 //!
 //! A *sandbox* is an orchestrator of its own for one case: its estate, its clock, its partners. All share one durable journal, so that
 //! what was acknowledged outlives a kill. Rooms: `api` (requests in), `sandbox` (the actor that owns one orchestrator, its calls and
-//! webhooks), `journal` (the log on disk), `counters` (Prometheus metrics).
+//! webhooks), `journal` (the log on disk), `counters` (Prometheus metrics), `stdio` (the child-process protocol in place of HTTP).
 
 mod api;
 mod counters;
 mod journal;
 mod sandbox;
+mod stdio;
 
 pub use journal::JournalError;
+pub use stdio::speak;
 
 use crate::net::{Limits, Server};
 use crate::reference::Defect;

@@ -4,7 +4,7 @@ mod embedded;
 mod live;
 
 pub use embedded::{Embedded, Journal, Logged, ServiceModel};
-pub use live::{Harness, Live, Opening, TIMEOUT};
+pub use live::{Adapter, Harness, Live, Opening, Process};
 
 use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::sim::{Inbox, NoInbox, Span, Timestamp};

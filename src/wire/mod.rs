@@ -5,10 +5,11 @@
 //! as Standard Webhooks says; errors are problem details (RFC 9457). Times are the run's: nanoseconds since it began.
 //!
 //! Rooms: `names` (texts of one estate to ids and back), `payload` (fields), `envelope` (CloudEvents), `http` (paths, headers, statuses),
-//! `sign` (webhook signatures), `sandbox` (what one case sets up).
+//! `sign` (webhook signatures), `line` (the child-process protocol), `sandbox` (what one case sets up).
 
 mod envelope;
 mod http;
+mod line;
 mod names;
 mod payload;
 mod sandbox;
@@ -19,6 +20,7 @@ pub use http::{
     Answered, CALL_PREFIX, CAUSATION_ID, CORRELATION_ID, IDEMPOTENCY_KEY, MESSAGE_ID, Problem, REPLAYED, RETRY_AFTER, TRACEPARENT, answer,
     command_path, command_route, read_answer, traceparent,
 };
+pub use line::{ADAPTER, FromAdapter, LONGEST_LINE, ToAdapter, class_of, outcome_of};
 pub use names::Names;
 pub use payload::{Payload, PayloadLine, PayloadOrder, PayloadOrderLine};
 pub use sandbox::{OrderView, Sandbox, Skip, Skipped, StockView};

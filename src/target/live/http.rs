@@ -1,10 +1,8 @@
-//! A target that speaks the canonical contract over HTTP, in its own process: commands, feeds and callbacks go out as requests, its calls
-//! and events come in at a server of ours, each stamped by the thread that received it.
-//!
-//! async ends here: the engine sees a [`Target`] with an inbox. An answer to a call, or to the delivery of an event, is held until the
-//! engine gives it, so every fault of the engine's (late, lost, refused, turned away) is one on the wire.
+//! A target that speaks the canonical contract over HTTP: commands, feeds and callbacks go out as requests, its calls and events come in
+//! at a server of ours. async ends here: the engine sees a [`Target`] with an inbox.
 
-use super::{Inbound, Outbound, Skip, Target};
+use super::super::{Inbound, Outbound, Skip, Target};
+use super::{Ears, Heard, What};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
@@ -16,21 +14,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-
-/// One thing that came from the target.
-struct Heard {
-    at: Timestamp,
-    what: What,
-}
-
-enum What {
-    Reply { to: Id, outcome: Outcome, code: Code, retry_after: Span },
-    Call(Message, Responder),
-    Event(Message, Responder),
-}
 
 /// Where an answer of ours goes to.
 type Responder = oneshot::Sender<Answered>;
@@ -39,7 +24,7 @@ type Responder = oneshot::Sender<Answered>;
 struct Case {
     names: Names,
     clock: WallClock,
-    inbox: Mailbox<Heard>,
+    inbox: Mailbox<Heard<Responder>>,
     signature: Option<Signature>,
     /// messages that could not be read: told at the end
     unreadable: AtomicUsize,
@@ -136,15 +121,10 @@ pub struct Live {
     cases: Arc<RwLock<FxHashMap<String, Arc<Case>>>>,
     /// the case's name in every path
     name: String,
-    /// came in and not given to the engine yet
-    heard: VecDeque<Heard>,
+    ears: Ears<Responder>,
     /// requests of ours without an answer so far
     in_flight: Arc<AtomicUsize>,
-    /// calls and events that wait for ours, by id; the oldest first
-    calls: FxHashMap<Id, VecDeque<Responder>>,
-    events: FxHashMap<Id, VecDeque<Responder>>,
     skips: bool,
-    skipped_to: Timestamp,
     patience: Span,
 }
 
@@ -173,12 +153,9 @@ impl Live {
             case: Arc::new(case),
             cases: harness.cases.clone(),
             name,
-            heard: VecDeque::new(),
+            ears: Ears::new(),
             in_flight: Arc::default(),
-            calls: FxHashMap::default(),
-            events: FxHashMap::default(),
             skips,
-            skipped_to: Timestamp::ZERO,
             patience,
         };
         live.cases.write().unwrap_or_else(PoisonError::into_inner).insert(live.name.clone(), live.case.clone());
@@ -230,13 +207,6 @@ impl Live {
         let headers = vec![(CONTENT_TYPE, wire::CLOUD_EVENT.to_string())];
         Request { method: Method::POST, path: self.path("events"), headers, body: serde_json::to_vec(&event).unwrap_or_default() }
     }
-
-    /// Takes in what has come. Nothing was under way when time was skipped, so what came since is not older, though it may have been
-    /// stamped before our own clock was moved.
-    fn gather(&mut self) {
-        let least = self.skipped_to;
-        self.heard.extend(self.case.inbox.drain().into_iter().map(|heard| Heard { at: heard.at.max(least), ..heard }));
-    }
 }
 
 impl Drop for Live {
@@ -261,15 +231,9 @@ fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
     }
 }
 
-fn respond(waiting: &mut FxHashMap<Id, VecDeque<Responder>>, id: Id, answered: Option<Answered>) {
-    let Some(queue) = waiting.get_mut(&id) else { return };
-    if let (Some(sender), Some(answered)) = (queue.pop_front(), answered) {
-        // whoever asked may be gone
-        let _ = sender.send(answered);
-    }
-    if queue.is_empty() {
-        waiting.remove(&id);
-    }
+/// Lets a request have its answer; whoever asked may be gone.
+fn respond(waiting: Option<Responder>, answered: Answered) {
+    let _ = waiting.map(|waiting| waiting.send(answered));
 }
 
 impl Target for Live {
@@ -290,39 +254,28 @@ impl Target for Live {
                 let waits = if outcome == Outcome::Backpressure { Span::from_secs(msg.qty.max(0) as u64) } else { Span::ZERO };
                 let answered = wire::answer(outcome, msg.code, waits, &Payload::of(&msg, &self.case.names));
                 // nobody took the connection: all that a server that runs can do is to close it without a word
-                respond(&mut self.calls, msg.id, Some(answered).filter(|_| outcome != Outcome::Refused));
+                let caller = self.ears.caller(msg.id);
+                respond(caller.filter(|_| outcome != Outcome::Refused), answered);
             }
         }
     }
 
     fn next_due(&mut self) -> Timestamp {
-        self.gather();
-        self.heard.front().map_or(Timestamp::NEVER, |heard| heard.at)
+        self.ears.gather(&self.case.inbox);
+        self.ears.next_due()
     }
 
     fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
-        self.gather();
-        while let Some(heard) = self.heard.pop_front_if(|heard| heard.at <= now) {
-            out.push(match heard.what {
-                What::Reply { to, outcome, code, retry_after } => Outbound::Reply { to, outcome, code, retry_after },
-                What::Call(msg, answer) => {
-                    self.calls.entry(msg.id).or_default().push_back(answer);
-                    Outbound::Call(msg)
-                }
-                What::Event(msg, answer) => {
-                    self.events.entry(msg.id).or_default().push_back(answer);
-                    Outbound::Event(msg)
-                }
-            });
-        }
+        self.ears.gather(&self.case.inbox);
+        self.ears.poll(now, out);
     }
 
     fn acknowledged(&mut self, _now: Timestamp, event: Id) {
-        respond(&mut self.events, event, Some(Answered::empty(204)));
+        respond(self.ears.publisher(event), Answered::empty(204));
     }
 
     fn refused(&mut self, _now: Timestamp, event: Id) {
-        respond(&mut self.events, event, Some(Answered::empty(503)));
+        respond(self.ears.publisher(event), Answered::empty(503));
     }
 
     fn crash(&mut self) {}
@@ -354,20 +307,20 @@ impl Target for Live {
         }
         // in this order: an answer is put into the inbox before it is no longer under way
         let under_way = self.in_flight.load(Ordering::Acquire);
-        self.gather();
-        if under_way > 0 || !self.heard.is_empty() {
+        self.ears.gather(&self.case.inbox);
+        if under_way > 0 || !self.ears.heard.is_empty() {
             return Skip::Busy;
         }
         // who has hung up does not wait any more
         let open = |waiting: &FxHashMap<Id, VecDeque<Responder>>| waiting.values().flatten().filter(|sender| !sender.is_closed()).count();
-        let ask = wire::Skip { to_ns: to.map(|to| to.0), open_calls: open(&self.calls), open_events: open(&self.events) };
+        let ask = wire::Skip { to_ns: to.map(|to| to.0), open_calls: open(&self.ears.calls), open_events: open(&self.ears.events) };
         let body = serde_json::to_vec(&ask).unwrap_or_default();
         let said = self.ask(Method::POST, "clock", body).ok().and_then(|response| serde_json::from_slice::<Skipped>(&response.body).ok());
         match said {
             Some(Skipped { idle: true, .. }) => Skip::Idle,
             Some(Skipped { busy: false, now_ns, .. }) => {
-                self.skipped_to = Timestamp(now_ns);
-                Skip::To(self.skipped_to)
+                self.ears.skipped_to = Timestamp(now_ns);
+                Skip::To(self.ears.skipped_to)
             }
             _ => Skip::Busy,
         }
@@ -378,9 +331,7 @@ impl Target for Live {
     }
 
     fn unanswered(&mut self, call: Id) {
-        respond(&mut self.calls, call, None);
+        // dropped: the connection is closed
+        self.ears.caller(call);
     }
 }
-
-/// How long a request to a target may take, where its profile does not say.
-pub const TIMEOUT: Duration = Duration::from_secs(15);

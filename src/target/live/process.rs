@@ -1,0 +1,373 @@
+//! A target behind a child process of ours: JSON lines on its standard input and output, in any language. What it writes to standard error
+//! is shown. When it ends, every request that is open is of unknown outcome.
+
+use super::super::{Inbound, Outbound, Skip, Target};
+use super::{Ears, Heard, What};
+use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SkuId};
+use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
+use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, Skipped, StockView, ToAdapter};
+use rustc_hash::FxHashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+/// How an adapter is started, and how long it is waited for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Adapter {
+    /// program and arguments
+    pub command: Vec<String>,
+    pub timeout: Duration,
+    pub patience: Span,
+}
+
+/// The text of a call or an event that waits for our answer.
+type Waiting = String;
+
+/// Who waits for an answer of the adapter.
+enum Asked {
+    /// a message of the engine's
+    Message(Id),
+    /// the thread that runs the case
+    Here(mpsc::Sender<FromAdapter>),
+}
+
+/// What the threads around one child share.
+struct Shared {
+    names: Names,
+    clock: WallClock,
+    inbox: Mailbox<Heard<Waiting>>,
+    asked: Mutex<FxHashMap<u64, Asked>>,
+    dead: AtomicBool,
+    /// lines that could not be read, and the first of them with its fault
+    unreadable: AtomicUsize,
+    first_fault: Mutex<String>,
+}
+
+impl Shared {
+    fn asked(&self) -> MutexGuard<'_, FxHashMap<u64, Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault(&self, line: &str, why: &str) {
+        if self.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
+            let shown: String = line.chars().take(200).collect();
+            *self.first_fault.lock().unwrap_or_else(PoisonError::into_inner) = format!("{why} in {shown}");
+        }
+    }
+
+    fn take(&self, line: &str) {
+        let at = self.clock.now();
+        let said: FromAdapter = match serde_json::from_str(line) {
+            Ok(said) => said,
+            Err(error) => return self.fault(line, &format!("no JSON of the protocol ({error})")),
+        };
+        if said.re != 0 {
+            match self.asked().remove(&said.re) {
+                Some(Asked::Here(to)) => {
+                    let _ = to.send(said);
+                }
+                Some(Asked::Message(to)) => {
+                    let (outcome, code, retry_after) = wire::outcome_of(&said.class, &said.reason, said.retry_after_ms);
+                    let code = if matches!(outcome, Outcome::Rejected | Outcome::Backpressure) { code } else { Code::None };
+                    self.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
+                }
+                None => self.fault(line, "an answer to what nobody asked, or to what was answered before"),
+            }
+        } else if !said.log.is_empty() {
+            eprintln!("adapter: {}: {}", said.log, said.msg);
+        } else {
+            let is_event = !said.event.is_empty();
+            match said.read(&self.names) {
+                Ok(msg) => self.inbox.push(Heard { at, what: if is_event { What::Event(msg, said.id) } else { What::Call(msg, said.id) } }),
+                Err(lacks) => self.fault(line, &lacks.to_string()),
+            }
+        }
+    }
+
+    /// The adapter has ended: nobody knows what became of what was asked.
+    fn end(&self) {
+        self.dead.store(true, Ordering::Release);
+        let at = self.clock.now();
+        let asked = std::mem::take(&mut *self.asked());
+        let mut open: Vec<(u64, Asked)> = asked.into_iter().collect();
+        open.sort_unstable_by_key(|(id, _)| *id);
+        for (_, asked) in open {
+            if let Asked::Message(to) = asked {
+                self.inbox.push(Heard { at, what: What::Reply { to, outcome: Outcome::TimedOut, code: Code::None, retry_after: Span::ZERO } });
+            }
+        }
+    }
+}
+
+/// One child, with the threads that write to it and read from it.
+struct Running {
+    child: Child,
+    lines: mpsc::Sender<String>,
+    shared: Arc<Shared>,
+}
+
+/// A target of one case.
+pub struct Process {
+    adapter: Adapter,
+    sandbox: Sandbox,
+    running: Running,
+    next: u64,
+    ears: Ears<Waiting>,
+    skips: bool,
+    names: Arc<Names>,
+    /// children that ended before: their faults count, too
+    unreadable: usize,
+    ended_by_itself: bool,
+}
+
+impl Process {
+    /// Starts the adapter and sets it up for one case.
+    pub fn open(adapter: &Adapter, sandbox: Sandbox, clock: &WallClock) -> Result<Process, String> {
+        let running = start(adapter, &sandbox, clock)?;
+        let names = Arc::new(Names::new(Arc::new(sandbox.estate.clone())));
+        let mut process = Process {
+            adapter: adapter.clone(),
+            sandbox,
+            running,
+            next: 0,
+            ears: Ears::new(),
+            skips: false,
+            names,
+            unreadable: 0,
+            ended_by_itself: false,
+        };
+        process.init(false)?;
+        Ok(process)
+    }
+
+    fn init(&mut self, again: bool) -> Result<(), String> {
+        let args = serde_json::json!({"protocol": wire::ADAPTER, "sandbox": self.sandbox, "restart": again});
+        let said = self.ask("init", args).ok_or_else(|| format!("{}: no answer to `init`{}", self.adapter.command.join(" "), self.fault()))?;
+        if said.class != "ok" || said.result["protocol"] != wire::ADAPTER {
+            let help = format!("expected class \"ok\" and result.protocol \"{}\"", wire::ADAPTER);
+            return Err(format!("{}: `init` was answered {} {}: {help}", self.adapter.command.join(" "), said.class, said.result));
+        }
+        self.skips = said.result["clock"] == "skip";
+        Ok(())
+    }
+
+    /// What was wrong with the adapter's lines, if anything.
+    pub fn fault(&self) -> String {
+        let first = self.running.shared.first_fault.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_empty() { String::new() } else { format!(": {first}") }
+    }
+    pub fn unreadable(&self) -> usize {
+        self.unreadable + self.running.shared.unreadable.load(Ordering::Relaxed)
+    }
+    /// It ended before anybody wanted it to.
+    pub fn is_dead(&self) -> bool {
+        self.ended_by_itself || self.running.shared.dead.load(Ordering::Acquire)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn write(&self, line: &ToAdapter) {
+        // a child that has ended is noticed by its reader
+        let _ = serde_json::to_string(line).map(|text| self.running.lines.send(text));
+    }
+
+    fn ask(&mut self, op: &str, args: serde_json::Value) -> Option<FromAdapter> {
+        let id = self.number();
+        let (to, answer) = mpsc::channel();
+        self.running.shared.asked().insert(id, Asked::Here(to));
+        if self.running.shared.dead.load(Ordering::Acquire) {
+            return None;
+        }
+        let now_ns = self.running.shared.clock.now().0;
+        self.write(&ToAdapter { id, op: op.into(), args, now_ns, ..ToAdapter::default() });
+        answer.recv_timeout(self.adapter.timeout).ok()
+    }
+}
+
+fn start(adapter: &Adapter, sandbox: &Sandbox, clock: &WallClock) -> Result<Running, String> {
+    let (program, arguments) = adapter.command.split_first().ok_or("the adapter's command is empty")?;
+    let spawned = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| format!("{program} cannot be started: {error}"))?;
+    let (Some(mut to), Some(from)) = (child.stdin.take(), child.stdout.take()) else { return Err(format!("{program} has no standard input")) };
+    let shared = Arc::new(Shared {
+        names: Names::new(Arc::new(sandbox.estate.clone())),
+        clock: clock.clone(),
+        inbox: Mailbox::new(),
+        asked: Mutex::default(),
+        dead: AtomicBool::new(false),
+        unreadable: AtomicUsize::new(0),
+        first_fault: Mutex::default(),
+    });
+    // a thread of its own: an adapter that does not read must not stop the case
+    let (lines, waiting) = mpsc::channel::<String>();
+    let write = move || {
+        for line in waiting {
+            if to.write_all(line.as_bytes()).and_then(|()| to.write_all(b"\n")).and_then(|()| to.flush()).is_err() {
+                return;
+            }
+        }
+    };
+    let ears = shared.clone();
+    let read = move || {
+        let mut from = BufReader::new(from);
+        let mut line = String::new();
+        loop {
+            line.clear();
+            match from.by_ref().take(wire::LONGEST_LINE as u64).read_line(&mut line) {
+                Ok(0) | Err(_) => return ears.end(),
+                Ok(_) if !line.ends_with('\n') && line.len() >= wire::LONGEST_LINE => {
+                    ears.fault(&line, "a line of more than 1 MiB");
+                    return ears.end();
+                }
+                Ok(_) if line.trim().is_empty() => {}
+                Ok(_) => ears.take(line.trim_end()),
+            }
+        }
+    };
+    let thread = |name: &str| std::thread::Builder::new().name(name.into());
+    thread("adapter-write")
+        .spawn(write)
+        .and_then(|_| thread("adapter-read").spawn(read))
+        .map_err(|error| format!("no thread for the adapter: {error}"))?;
+    Ok(Running { child, lines, shared })
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.write(&ToAdapter { op: "quit".into(), ..ToAdapter::default() });
+    }
+}
+
+impl Target for Process {
+    fn deliver(&mut self, now: Timestamp, inbound: Inbound, out: &mut Vec<Outbound>) {
+        match inbound {
+            Inbound::Message(msg) if self.running.shared.dead.load(Ordering::Acquire) => {
+                out.push(Outbound::Reply { to: msg.id, outcome: Outcome::Refused, code: Code::None, retry_after: Span::ZERO });
+            }
+            Inbound::Message(msg) => {
+                let id = self.number();
+                self.running.shared.asked().insert(id, Asked::Message(msg.id));
+                self.write(&ToAdapter::message(id, &msg, now.0, &self.names));
+            }
+            Inbound::Answer { msg, outcome } => {
+                let Some(answer) = self.ears.caller(msg.id) else { return };
+                let retry_after_ms = if outcome == Outcome::Backpressure { msg.qty.max(0) as u64 * 1_000 } else { 0 };
+                let args = serde_json::to_value(Payload::of(&msg, &self.names)).unwrap_or_default();
+                let (class, reason) = (wire::class_of(outcome).into(), msg.code.name().into());
+                self.write(&ToAdapter { answer, class, reason, retry_after_ms, args, now_ns: now.0, ..ToAdapter::default() });
+            }
+        }
+    }
+
+    fn next_due(&mut self) -> Timestamp {
+        self.ears.gather(&self.running.shared.inbox);
+        self.ears.next_due()
+    }
+
+    fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        self.ears.gather(&self.running.shared.inbox);
+        self.ears.poll(now, out);
+    }
+
+    fn acknowledged(&mut self, now: Timestamp, event: Id) {
+        if let Some(taken) = self.ears.publisher(event) {
+            self.write(&ToAdapter { taken, now_ns: now.0, ..ToAdapter::default() });
+        }
+    }
+
+    fn refused(&mut self, now: Timestamp, event: Id) {
+        if let Some(refused) = self.ears.publisher(event) {
+            self.write(&ToAdapter { refused, now_ns: now.0, ..ToAdapter::default() });
+        }
+    }
+
+    fn crash(&mut self) {
+        let _ = self.running.child.kill();
+        let _ = self.running.child.wait();
+        self.unreadable += self.running.shared.unreadable.load(Ordering::Relaxed);
+        // what was on its way when it died has still left it
+        self.ears.gather(&self.running.shared.inbox);
+        self.ears.calls.clear();
+        self.ears.events.clear();
+    }
+
+    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
+        let clock = self.running.shared.clock.clone();
+        let started = start(&self.adapter, &self.sandbox, &clock).map(|running| self.running = running);
+        if let Err(why) = started.and_then(|()| self.init(true)) {
+            eprintln!("error: the adapter did not start again: {why}");
+            self.ended_by_itself = true;
+        }
+    }
+
+    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
+        let said = self.ask("GetOrder", serde_json::json!({"order_id": self.names.show_order(order)})).filter(|said| said.class == "ok")?;
+        let view: OrderView = serde_json::from_value(said.result).ok()?;
+        Some((Code::parse(&view.state)?, view.reserved, view.net))
+    }
+
+    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
+        let estate = self.names.estate();
+        let args = serde_json::json!({"node_id": estate.node_name(node), "sku": estate.sku_name(sku)});
+        let said = self.ask("GetInventory", args).filter(|said| said.class == "ok")?;
+        let view: StockView = serde_json::from_value(said.result).ok()?;
+        Some((view.on_hand, view.reserved))
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn inbox(&self) -> &dyn Inbox {
+        &self.running.shared.inbox
+    }
+
+    fn skip(&mut self, to: Option<Timestamp>) -> Skip {
+        if !self.skips {
+            return Skip::Unable;
+        }
+        if self.running.shared.dead.load(Ordering::Acquire) {
+            // it will never have anything to do again
+            return to.map_or(Skip::Idle, Skip::To);
+        }
+        let under_way = !self.running.shared.asked().is_empty();
+        self.ears.gather(&self.running.shared.inbox);
+        if under_way || !self.ears.heard.is_empty() {
+            return Skip::Busy;
+        }
+        let count = |waiting: &FxHashMap<Id, std::collections::VecDeque<Waiting>>| waiting.values().map(|queue| queue.len()).sum();
+        let ask = wire::Skip { to_ns: to.map(|to| to.0), open_calls: count(&self.ears.calls), open_events: count(&self.ears.events) };
+        let said = self.ask("skip", serde_json::to_value(ask).unwrap_or_default());
+        match said.and_then(|said| serde_json::from_value::<Skipped>(said.result).ok()) {
+            Some(Skipped { idle: true, .. }) => Skip::Idle,
+            Some(Skipped { busy: false, now_ns, .. }) => {
+                self.ears.skipped_to = Timestamp(now_ns);
+                Skip::To(self.ears.skipped_to)
+            }
+            _ => Skip::Busy,
+        }
+    }
+
+    fn patience(&self) -> Span {
+        self.adapter.patience
+    }
+
+    fn unanswered(&mut self, call: Id) {
+        // a pipe has no connection to close: the adapter's own time-out sees to it
+        if let Some(answer) = self.ears.caller(call) {
+            self.write(&ToAdapter { answer, class: wire::class_of(Outcome::TimedOut).into(), ..ToAdapter::default() });
+        }
+    }
+}
