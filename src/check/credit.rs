@@ -21,6 +21,9 @@ impl Downtime {
             _ => {}
         }
     }
+    pub(super) fn any_since(&self, from: Timestamp) -> bool {
+        self.0.iter().any(|(down, _)| *down >= from)
+    }
     fn within(&self, from: Timestamp, to: Timestamp) -> Span {
         let each = self.0.iter().map(|(down, up)| (*up).min(to).since((*down).max(from)).0);
         Span(each.sum())

@@ -111,6 +111,10 @@ impl Ledger {
     pub fn is_timers(&self, order: OrderNo, cause: Id) -> bool {
         cause.is_none() || self.order(order).is_some_and(|account| account.is_own(cause))
     }
+    /// Did the target go down after this?
+    pub(super) fn was_down_since(&self, from: Timestamp) -> bool {
+        self.downtime.any_since(from)
+    }
     /// What extends the deadlines of an order.
     pub(super) fn credit(&self, account: &Account, header: &Header) -> Credit<'_> {
         Credit::of(account, &self.downtime, header)

@@ -332,6 +332,11 @@ impl Story {
         self.write(Kind::Fault, Outcome::None, msg);
         self
     }
+    /// The target is killed, or starts again.
+    pub fn target(&mut self, what: Op) -> &mut Story {
+        self.write(Kind::Fault, Outcome::None, Message { seq: 1, ..Message::new(what, Id::NONE) });
+        self
+    }
     /// A call of the target as it reaches its partner.
     pub fn call(&mut self, order: u32, op: Op, fill: impl FnOnce(&mut Message)) -> &mut Story {
         let mut msg = Message::of_order(op, self.id(), OrderNo(order));

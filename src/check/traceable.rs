@@ -3,7 +3,7 @@
 use super::per_order::PerOrder;
 use super::{Arrival, Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
-use crate::model::{Id, Op, OrderNo};
+use crate::model::{Class, Id, Op, OrderNo};
 use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -11,7 +11,7 @@ pub(super) const ABOUT: Invariant = Invariant {
     summary: "everything about an order carries its correlation, and names its cause",
     definition: "Every event and every partner call of an order carries the `corr` that the client sent with PlaceOrder, on each attempt and each delivery. Every one names a `cause`: a message about this order, the answer to a call of its, a feed, or (what a timer does) an event or call of the order's own. Any other cause is right only for an order that waits for goods, which another order may have set free. Each is demanded only of a target that sends such ids at all; in a record of another program, which may leave out what it likes, only correlations are compared.",
     needs: "`corr` of PlaceOrder; `corr` and `cause` of events and calls",
-    traps: "an event may be heard before the one that it names, so an unknown cause is judged when the order is settled; a call that a fault kept from its partner is known by the fault; where an event is lost the cause may be that one: unknown",
+    traps: "an event may be heard before the one that it names, so an unknown cause is judged when the order is settled; a call that a fault kept from its partner is known by the fault; where an event is lost the cause may be that one: unknown; where the target went down while the order was open, a call may name an attempt that never left it: an excuse",
     facts_only: false,
 };
 
@@ -125,6 +125,11 @@ impl Checker for Traceable {
                 ctx.unknown();
                 continue;
             }
+            // a first attempt that died with the target, before it had left it
+            if op.class() == Class::Call && ctx.ledger.was_down_since(account.placed.at) {
+                ctx.excuse();
+                continue;
+            }
             let what = format!("{op} of {order} (entry {n}) names as its cause {id}, which is no message about it, and nothing that it did");
             ctx.fail(order, what, CAUSE, vec![account.placed.n, n]);
         }
@@ -196,6 +201,26 @@ mod tests {
         h.hold_event(1, Op::OrderHeld, |_| {});
         h.event(1, Op::AddressValidated, with(CORR, place));
         h.leaves_open("TRACEABLE");
+    }
+
+    #[test]
+    fn a_call_after_a_crash_may_name_an_attempt_that_never_left_the_target_but_an_event_may_not() {
+        let story = |down: bool, call: bool| {
+            let (mut h, place) = placed();
+            h.event(1, Op::OrderAccepted, with(CORR, place));
+            if down {
+                h.target(Op::TargetCrashed).target(Op::TargetRestarted);
+            }
+            if call {
+                h.call(1, Op::NotificationSend, with(CORR, Id(0xdead)));
+            } else {
+                h.event(1, Op::RiskAssessed, with(CORR, Id(0xdead)));
+            }
+            h
+        };
+        story(true, true).accepts("TRACEABLE");
+        story(true, false).rejects("TRACEABLE", "names as its cause dead");
+        story(false, true).rejects("TRACEABLE", "names as its cause dead");
     }
 
     #[test]

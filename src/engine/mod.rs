@@ -475,6 +475,12 @@ impl<O: Observer> Loop<'_, O> {
         self.note(rule, Op::TargetCrashed, &by);
         self.down = true;
         self.target.crash();
+        if self.target.is_live() {
+            // what it had sent before has left it
+            let mut out = std::mem::take(&mut self.out);
+            self.target.poll(Timestamp::NEVER, &mut out);
+            self.heard(out);
+        }
         let mut cut: Vec<Id> = self.pending.iter().filter(|(_, waiting)| waiting.delivered && !waiting.lost).map(|(id, _)| *id).collect();
         cut.sort_unstable();
         for id in cut {

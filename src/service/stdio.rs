@@ -7,7 +7,7 @@ use crate::model::{Code, Id, Message, Outcome};
 use crate::reference::Settings;
 use crate::sim::{Clock, Inbox, Mailbox, Seed, Span, Timestamp, WallClock};
 use crate::target::{Embedded, Inbound, Outbound, ServiceModel, Target};
-use crate::wire::{self, FromAdapter, Names, OrderView, Sandbox, Skip, Skipped, StockView, ToAdapter};
+use crate::wire::{self, FromAdapter, Names, OrderView, Sandbox, SkipLine, Skipped, StockView, ToAdapter};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -28,7 +28,9 @@ struct Stdio {
     calls: FxHashMap<String, Message>,
     events: FxHashMap<String, Id>,
     out: Vec<Outbound>,
-    skips: Vec<(u64, Skip)>,
+    skips: Vec<(u64, SkipLine)>,
+    /// events and calls that were written
+    said: u64,
 }
 
 /// Speaks on standard input and output until the input ends.
@@ -102,7 +104,7 @@ impl Stdio {
         say(&FromAdapter { re: asked.id, class: "ok".into(), result, ..FromAdapter::default() });
         let (answers, calls, events) = (FxHashMap::default(), FxHashMap::default(), FxHashMap::default());
         let names = Arc::new(Names::new(estate));
-        let mut stdio = Stdio { names, target, clock, journal, answers, calls, events, out: Vec::new(), skips: Vec::new() };
+        let mut stdio = Stdio { names, target, clock, journal, answers, calls, events, out: Vec::new(), skips: Vec::new(), said: 0 };
         if restored {
             stdio.target.restart(stdio.clock.now(), &mut stdio.out);
             stdio.let_out();
@@ -183,7 +185,7 @@ impl Stdio {
         self.let_out();
         for (id, skip) in std::mem::take(&mut self.skips) {
             let (now, due) = (self.clock.now(), self.target.next_due());
-            let busy = (skip.open_calls, skip.open_events) != (self.calls.len(), self.events.len()) || due <= now;
+            let busy = skip.heard != self.said || due <= now;
             let goal = skip.to_ns.map_or(Timestamp::NEVER, Timestamp).min(due);
             let idle = !busy && goal == Timestamp::NEVER;
             if !busy && !idle {
@@ -208,11 +210,13 @@ impl Stdio {
                 Outbound::Call(msg) => {
                     let line = FromAdapter::said(&msg, &self.names);
                     self.calls.insert(line.id.clone(), msg);
+                    self.said += 1;
                     say(&line);
                 }
                 Outbound::Event(msg) => {
                     let line = FromAdapter::said(&msg, &self.names);
                     self.events.insert(line.id.clone(), msg.id);
+                    self.said += 1;
                     say(&line);
                 }
             }

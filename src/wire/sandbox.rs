@@ -36,6 +36,15 @@ pub struct Skip {
     pub open_events: usize,
 }
 
+/// The same to a child process: `skip`. It has written so many events and calls before, or else something is on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SkipLine {
+    #[serde(default)]
+    pub to_ns: Option<u64>,
+    /// lines with an `event` or a `call` that the harness has read
+    pub heard: u64,
+}
+
 /// How far it went: to that time, or to when the target itself has something to do; not at all where something is under way that the
 /// harness has not seen yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

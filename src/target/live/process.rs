@@ -9,8 +9,9 @@ use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, Skipped
 use rustc_hash::FxHashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How an adapter is started, and how long it is waited for.
@@ -40,6 +41,8 @@ struct Shared {
     inbox: Mailbox<Heard<Waiting>>,
     asked: Mutex<FxHashMap<u64, Asked>>,
     dead: AtomicBool,
+    /// events and calls that came
+    heard: AtomicU64,
     /// lines that could not be read, and the first of them with its fault
     unreadable: AtomicUsize,
     first_fault: Mutex<String>,
@@ -83,6 +86,8 @@ impl Shared {
                 Ok(msg) => self.inbox.push(Heard { at, what: if is_event { What::Event(msg, said.id) } else { What::Call(msg, said.id) } }),
                 Err(lacks) => self.fault(line, &lacks.to_string()),
             }
+            // after it was put into the inbox: who reads the count first has what was counted
+            self.heard.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -106,6 +111,7 @@ struct Running {
     child: Child,
     lines: mpsc::Sender<String>,
     shared: Arc<Shared>,
+    reader: Option<JoinHandle<()>>,
 }
 
 /// A target of one case.
@@ -200,6 +206,7 @@ fn start(adapter: &Adapter, sandbox: &Sandbox, clock: &WallClock) -> Result<Runn
         inbox: Mailbox::new(),
         asked: Mutex::default(),
         dead: AtomicBool::new(false),
+        heard: AtomicU64::new(0),
         unreadable: AtomicUsize::new(0),
         first_fault: Mutex::default(),
     });
@@ -230,11 +237,10 @@ fn start(adapter: &Adapter, sandbox: &Sandbox, clock: &WallClock) -> Result<Runn
         }
     };
     let thread = |name: &str| std::thread::Builder::new().name(name.into());
-    thread("adapter-write")
-        .spawn(write)
-        .and_then(|_| thread("adapter-read").spawn(read))
-        .map_err(|error| format!("no thread for the adapter: {error}"))?;
-    Ok(Running { child, lines, shared })
+    let failed = |error| format!("no thread for the adapter: {error}");
+    thread("adapter-write").spawn(write).map_err(failed)?;
+    let reader = Some(thread("adapter-read").spawn(read).map_err(failed)?);
+    Ok(Running { child, lines, shared, reader })
 }
 
 impl Drop for Running {
@@ -297,13 +303,15 @@ impl Target for Process {
         let _ = self.running.child.kill();
         let _ = self.running.child.wait();
         self.unreadable += self.running.shared.unreadable.load(Ordering::Relaxed);
-        // what was on its way when it died has still left it
+        // what it had written when it died has left it: the pipe gives it out to its end
+        let _ = self.running.reader.take().map(JoinHandle::join);
         self.ears.gather(&self.running.shared.inbox);
-        self.ears.calls.clear();
-        self.ears.events.clear();
     }
 
     fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
+        // whoever waited is gone
+        self.ears.calls.clear();
+        self.ears.events.clear();
         let clock = self.running.shared.clock.clone();
         let started = start(&self.adapter, &self.sandbox, &clock).map(|running| self.running = running);
         if let Err(why) = started.and_then(|()| self.init(true)) {
@@ -343,12 +351,12 @@ impl Target for Process {
             return to.map_or(Skip::Idle, Skip::To);
         }
         let under_way = !self.running.shared.asked().is_empty();
+        let heard = self.running.shared.heard.load(Ordering::Acquire);
         self.ears.gather(&self.running.shared.inbox);
         if under_way || !self.ears.heard.is_empty() {
             return Skip::Busy;
         }
-        let count = |waiting: &FxHashMap<Id, std::collections::VecDeque<Waiting>>| waiting.values().map(|queue| queue.len()).sum();
-        let ask = wire::Skip { to_ns: to.map(|to| to.0), open_calls: count(&self.ears.calls), open_events: count(&self.ears.events) };
+        let ask = wire::SkipLine { to_ns: to.map(|to| to.0), heard };
         let said = self.ask("skip", serde_json::to_value(ask).unwrap_or_default());
         match said.and_then(|said| serde_json::from_value::<Skipped>(said.result).ok()) {
             Some(Skipped { idle: true, .. }) => Skip::Idle,
