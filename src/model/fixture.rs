@@ -28,7 +28,7 @@ pub enum NodeKind {
 }
 
 /// A place that holds stock. In a history all but the name may be left out.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
     pub name: String,
@@ -59,7 +59,7 @@ fn yes() -> bool {
     true
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Product {
     pub name: String,
@@ -71,7 +71,7 @@ pub struct Product {
 
 /// What the target declares about its own rules. A checker reads these; it assumes none of them. What a history leaves out was
 /// not declared: a word is then empty, and no rule that rests on it is judged.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default = "Policies::undeclared")]
 pub struct Policies {
     /// `on_ship`: capture when units leave (or are collected)
@@ -161,7 +161,7 @@ impl Policies {
 }
 
 /// Nodes, products and policies of one case.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fixture {
     #[serde(default)]

@@ -53,7 +53,7 @@ pub fn event_time(at: Timestamp) -> String {
     at.map_or(String::new(), |at| at.to_string())
 }
 
-fn is_enveloped(op: Op) -> bool {
+pub(super) fn is_enveloped(op: Op) -> bool {
     matches!(op.class(), Class::Feed | Class::Callback | Class::Event)
 }
 

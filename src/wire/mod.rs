@@ -5,8 +5,9 @@
 //! as Standard Webhooks says; errors are problem details (RFC 9457). Times are the run's: nanoseconds since it began.
 //!
 //! Rooms: `names` (texts of one estate to ids and back), `payload` (fields), `envelope` (CloudEvents), `http` (paths, headers, statuses),
-//! `sign` (webhook signatures), `line` (the child-process protocol), `sandbox` (what one case sets up).
+//! `sign` (webhook signatures), `line` (the child-process protocol), `sandbox` (what one case sets up), `contract` (all of it as documents).
 
+pub mod contract;
 mod envelope;
 mod http;
 mod line;

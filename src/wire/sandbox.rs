@@ -1,10 +1,11 @@
 //! What is beside the business: a sandbox for one case, its clock, and reads.
 
 use crate::model::Fixture;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An orchestrator of its own for one case: `PUT /v1/{sandbox}`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sandbox {
     /// nodes, products and policies
@@ -25,7 +26,7 @@ pub struct Sandbox {
 }
 
 /// `POST /v1/{sandbox}/clock`: nothing is under way, as far as the harness knows, so time may be skipped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Skip {
     /// nanoseconds since the sandbox began; absent: to what the target itself has to do next
@@ -47,7 +48,7 @@ pub struct SkipLine {
 
 /// How far it went: to that time, or to when the target itself has something to do; not at all where something is under way that the
 /// harness has not seen yet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Skipped {
     pub busy: bool,
     /// no time was named, and there is nothing to do
@@ -56,7 +57,7 @@ pub struct Skipped {
 }
 
 /// `GET /v1/{sandbox}/orders/{order}`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OrderView {
     /// `open`, `completed`, `state_cancelled`, ..
     pub state: String,
@@ -67,7 +68,7 @@ pub struct OrderView {
 }
 
 /// `GET /v1/{sandbox}/inventory/{node}/{sku}`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StockView {
     pub on_hand: i64,
     pub reserved: i64,
