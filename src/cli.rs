@@ -78,9 +78,9 @@ ocel2 is the object-centric event log OCEL 2.0 as JSON (www.ocel-standard.org), 
     Shrink(ShrinkArgs),
     /// List what there is
     List(ListArgs),
-    /// Print the JSON Schema of a file format
+    /// Print the JSON Schema of a file format, or a document of the contract
     #[command(
-        after_help = "Examples:\n  orderstorm schema                 which there are\n  orderstorm schema scenario        print one\n  orderstorm schema --all --out schemas"
+        after_help = "Examples:\n  orderstorm schema                 which there are\n  orderstorm schema scenario        print one\n  orderstorm schema openapi         what a target serves and calls\n  orderstorm schema --all --out schemas"
     )]
     Schema(SchemaArgs),
     /// Write the shipped scenarios and profiles out, to edit them

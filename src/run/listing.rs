@@ -5,6 +5,7 @@ use crate::check::INVARIANTS;
 use crate::cli::{Format, InitArgs, ListArgs, Listed, SchemaArgs};
 use crate::reference::DEFECTS;
 use crate::scenario::{COLUMN_MAPS, Library, SCHEMAS, schema_text, shipped};
+use crate::wire::contract::DOCUMENTS;
 use serde_json::{Value, json};
 
 pub fn list(args: &ListArgs) -> Result<Ended, Trouble> {
@@ -41,8 +42,15 @@ pub fn schemas() -> Vec<(&'static str, String)> {
     all
 }
 
+/// File formats, and the documents of the contract. `init` hands out only the former.
+fn documents() -> Vec<(&'static str, String)> {
+    let mut all = schemas();
+    all.extend(DOCUMENTS.iter().map(|(name, text)| (*name, text())));
+    all
+}
+
 pub fn schema(args: &SchemaArgs) -> Result<Ended, Trouble> {
-    let all = schemas();
+    let all = documents();
     let short = |name: &str| name.split('.').next().unwrap_or(name).to_string();
     if let (true, Some(dir)) = (args.all, &args.out) {
         std::fs::create_dir_all(dir).map_err(|error| cannot_write(dir, &error))?;

@@ -12,8 +12,11 @@ pub use fields::{ANSWERS, MESSAGES, Row, has_payload};
 
 use serde_json::Value as Json;
 
-/// Every document by its name in `contracts/v1/`, and what makes its text.
-pub const DOCUMENTS: &[(&str, fn() -> String)] = &[
+/// A file name in `contracts/v1/`, and what makes its text.
+pub type Document = (&'static str, fn() -> String);
+
+/// Every document of the contract.
+pub const DOCUMENTS: &[Document] = &[
     ("openapi.json", || text(&openapi::document())),
     ("asyncapi.json", || text(&asyncapi::document())),
     ("message.schema.json", || text(&schema::document())),
