@@ -37,6 +37,7 @@ impl Problem {
     pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Problem {
         let title = match status {
             400 => "The request cannot be read",
+            401 => "The signature is not right",
             404 => "There is no such thing here",
             409 => "The key was used for another request",
             422 => "The request was turned down",

@@ -306,7 +306,7 @@ fn manifest() -> Json {
             "clock": {
                 "type": "object",
                 "properties": {
-                    "mode": {"type": "string", "enum": ["skip", "real"], "description": "`skip`: `POST /v1/{sandbox}/clock` moves it"},
+                    "mode": {"type": "string", "enum": ["skip", "passes"], "description": "`skip`: `POST /v1/{sandbox}/clock` moves it"},
                     "scale": {"type": "number", "exclusiveMinimum": 0, "description": "business seconds in one of the wall clock; 1 where absent"},
                 },
             },
