@@ -155,6 +155,8 @@ fn polish(name: &str, schema: &mut Json) {
     match name {
         "CloudEvent" => {
             schema["properties"]["specversion"] = json!({"const": "1.0"});
+            schema["properties"]["id"]["minLength"] = json!(1);
+            schema["properties"]["source"]["minLength"] = json!(1);
             // each message narrows it down
             schema["properties"]["data"] = json!({"type": "object"});
             schema["properties"]["time"]["format"] = json!("date-time");
@@ -162,6 +164,11 @@ fn polish(name: &str, schema: &mut Json) {
             schema["properties"]["sequence"]["pattern"] = json!("^[0-9]+$");
         }
         "PayloadOrder" => schema["properties"]["lines"]["minItems"] = json!(1),
+        "PayloadLine" => schema["properties"]["sku"]["minLength"] = json!(1),
+        "PayloadOrderLine" => {
+            schema["properties"]["sku"]["minLength"] = json!(1);
+            schema["properties"]["quantity"]["minimum"] = json!(1);
+        }
         _ => {}
     }
 }
