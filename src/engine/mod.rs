@@ -195,7 +195,8 @@ impl<'a> Engine<'a> {
         let live = l.target.is_live();
         loop {
             turns += 1;
-            if (live || turns.is_multiple_of(64)) && stop.load(Ordering::Relaxed) {
+            let ends = || stop.load(Ordering::Relaxed);
+            if live && (ends() || !l.down && l.target.is_gone()) || turns.is_multiple_of(64) && ends() {
                 stopped = true;
                 break;
             }

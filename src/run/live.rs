@@ -199,7 +199,7 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
         horizon: part.horizon,
         stop: stop.flag(),
     };
-    let ran = engine.run((&mut suite, (&mut meter, &mut writer)));
+    let mut ran = engine.run((&mut suite, (&mut meter, &mut writer)));
     let digest = writer.finish().map_err(Broken::Disk)?;
     let mut judgement = suite.finish(!ran.stopped);
     let mut unknown = |reason: String| {
@@ -212,6 +212,8 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
     }
     if let Some(trouble) = opened.trouble() {
         unknown(trouble);
+        // by the target, that is, and not by whoever sits here
+        ran.stopped &= stop.is_set();
     }
     drop(opened);
     // what an adapter kept for this case is of no use any more

@@ -201,7 +201,8 @@ impl Library {
             self.files.insert(asked.to_string(), digest(&text));
             return read_target_profile(&Source::new(asked, &text));
         }
-        let (profile, origin) = named(&self.target_profiles, asked, "target", |(profile, _)| &profile.name, "")?;
+        let (profile, origin) =
+            named(&self.target_profiles, asked, "target", |(profile, _)| &profile.name, ", and `embedded`, which is the reference in virtual time")?;
         self.remember(&origin);
         Ok(profile)
     }

@@ -172,7 +172,7 @@ impl TargetProfile {
         }
         let fits = |url: &str| url.starts_with("http://") || url.starts_with("${env.");
         if file.http.as_ref().is_some_and(|http| !fits(&http.base_url)) {
-            let help = "such as \"http://127.0.0.1:7070\", or \"${env.TARGET_URL:-http://127.0.0.1:7070}\"";
+            let help = "such as \"http://127.0.0.1:7070\", or \"${env.ORDERSTORM_TARGET_URL:-http://127.0.0.1:7070}\"";
             check.value("http.base_url", "expected an address that begins with http://", Some(help.into()));
         }
         let timeout = match (&file.http, &file.adapter) {

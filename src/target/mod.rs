@@ -82,6 +82,10 @@ pub trait Target {
     fn patience(&self) -> Span {
         Span::ZERO
     }
+    /// It has ended, and nobody wanted it to.
+    fn is_gone(&self) -> bool {
+        false
+    }
     /// Its call will have no answer.
     fn unanswered(&mut self, _call: Id) {}
 }

@@ -9,6 +9,7 @@ mod determinism;
 mod docs;
 mod floors;
 mod foreign;
+mod live;
 mod matrix;
 mod recorded;
 mod shrink;

@@ -53,7 +53,8 @@ impl<R> Ears<R> {
     }
 
     fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
-        while let Some(heard) = self.heard.pop_front_if(|heard| heard.at <= now) {
+        while self.heard.front().is_some_and(|heard| heard.at <= now) {
+            let Some(heard) = self.heard.pop_front() else { return };
             out.push(match heard.what {
                 What::Reply { to, outcome, code, retry_after } => Outbound::Reply { to, outcome, code, retry_after },
                 What::Call(msg, answer) => {

@@ -346,10 +346,6 @@ impl Target for Process {
         if !self.skips {
             return Skip::Unable;
         }
-        if self.running.shared.dead.load(Ordering::Acquire) {
-            // it will never have anything to do again
-            return to.map_or(Skip::Idle, Skip::To);
-        }
         let under_way = !self.running.shared.asked().is_empty();
         let heard = self.running.shared.heard.load(Ordering::Acquire);
         self.ears.gather(&self.running.shared.inbox);
@@ -366,6 +362,10 @@ impl Target for Process {
             }
             _ => Skip::Busy,
         }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_dead()
     }
 
     fn patience(&self) -> Span {

@@ -1,0 +1,248 @@
+//! Live targets: the same cases against a service and against a child process, in time that passes.
+#![cfg(unix)]
+
+use crate::world::{Folder, Summary, items, text, unzipped};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// `orderstorm serve` on a port of its own, ended with the test.
+struct Service {
+    child: Child,
+    url: String,
+}
+
+impl Service {
+    fn start(folder: &Folder, arguments: &[&str]) -> Service {
+        Service::at(folder, "127.0.0.1:0", arguments)
+    }
+    fn at(folder: &Folder, address: &str, arguments: &[&str]) -> Service {
+        let mut all = vec!["serve", "--listen", address];
+        all.extend(arguments);
+        let mut child = folder.command(&all).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the program can be started");
+        let mut said = BufReader::new(child.stderr.take().expect("its standard error"));
+        let mut first = String::new();
+        said.read_line(&mut first).expect("it says where it listens");
+        let url =
+            first.split_whitespace().last().filter(|url| url.starts_with("http://")).unwrap_or_else(|| panic!("no address in `{first}`")).to_string();
+        // what it says later must have somewhere to go
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        Service { child, url }
+    }
+    fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+    fn kill(&mut self) {
+        self.child.kill().expect("a child of ours");
+        self.child.wait().expect("a child of ours");
+    }
+    /// Runs cases against it.
+    fn run(&self, folder: &Folder, out: &str, arguments: &[&str]) -> (i32, String) {
+        let mut all = vec!["run", "--target", "reference", "--out", out];
+        all.extend(arguments);
+        let ran = folder.command(&all).env("ORDERSTORM_TARGET_URL", &self.url).output().expect("the program can be started");
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(!said.contains("panicked"), "{said}");
+        (ran.status.code().unwrap_or(-1), said)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "another process is waited for")]
+fn pause(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
+/// What became of each order of each case: what the target answers at rest, and what moved in the books.
+fn outcomes(folder: &Folder, run: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for (name, bytes) in folder.histories(run) {
+        let mut orders: BTreeMap<String, String> = BTreeMap::new();
+        let mut facts: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+        for line in unzipped(&bytes).lines().skip(1) {
+            let entry: Value = serde_json::from_str(line).expect("an entry");
+            let (order, op) = (text(&entry["order"]).to_string(), text(&entry["op"]));
+            if entry["kind"] == "fact" && !order.is_empty() {
+                *facts.entry(order).or_default().entry(op.into()).or_default() += entry["amount"].as_i64().unwrap_or(0) + 1;
+            } else if entry["kind"] == "state" && op == "GetOrder" {
+                orders.insert(order, format!("{} {} {}", entry["code"], entry["qty"], entry["amount"]));
+            }
+        }
+        for (order, outcome) in &mut orders {
+            *outcome += &format!(" {:?}", facts.remove(order).unwrap_or_default());
+        }
+        assert!(!orders.is_empty(), "{name} tells of no order");
+        all.insert(name, orders);
+    }
+    all
+}
+
+fn first_checks(summary: &Summary) -> Vec<String> {
+    summary.with_verdict("fail").map(|case| text(&items(&case["findings"])[0]["check"]).to_string()).collect()
+}
+
+#[test]
+fn the_same_cases_end_the_same_embedded_over_http_and_behind_a_child_process() {
+    let folder = Folder::new("live-same");
+    let cases =
+        ["S01", "S02.base", "S04.base", "S05.base", "S06.base", "S07.base", "S08.base", "--faults", "none,duplicate,sink-503", "--orders", "2"];
+    folder.run("embedded", &cases, 0);
+    let service = Service::start(&folder, &[]);
+    let (code, said) = service.run(&folder, "http", &cases);
+    assert_eq!(code, 0, "{said}");
+    let mut process = vec!["--target", "reference-process"];
+    process.extend(cases);
+    folder.run("process", &process, 0);
+    let embedded = outcomes(&folder, "embedded");
+    assert!(embedded.len() > 30, "{} histories", embedded.len());
+    assert_eq!(embedded, outcomes(&folder, "http"));
+    assert_eq!(embedded, outcomes(&folder, "process"));
+}
+
+#[test]
+fn bugs_are_caught_live_too_by_the_invariant_that_should() {
+    let folder = Folder::new("live-defects");
+    for (defect, cases, check) in [
+        ("dedup-by-message-id", "S01.base.reply-lost.*", "SHIP_ONCE ACCEPT_ONCE AUTH_ONCE"),
+        ("cancel-keeps-reservation", "S06.base.none.*", "RELEASED_ON_END"),
+        ("captured-event-lost", "S01.base.none.*", "PARTNER_AGREEMENT"),
+        ("webhook-dropped-after-500", "S01.base.sink-503.*", "EVENT_GAPLESS NO_LOST"),
+        ("refund-rounds-each-unit", "S07.discounted.none.*", "REFUND_EXACT"),
+    ] {
+        let service = Service::start(&folder, &["--defect", defect]);
+        let (code, said) = service.run(&folder, defect, &["--case", cases]);
+        assert_eq!(code, 1, "{defect}: {said}");
+        let first = first_checks(&folder.summary(defect));
+        assert!(first.iter().any(|first| check.contains(first.as_str())), "{defect}: {first:?}");
+    }
+}
+
+#[test]
+fn a_service_that_is_killed_again_and_again_loses_nothing_that_it_acknowledged() {
+    let folder = Folder::new("live-kill");
+    let mut service = Service::start(&folder, &["--data", "journal"]);
+    let address = service.address().to_string();
+    let arguments = ["run", "M01", "--orders", "120", "--faults", "none", "--target", "reference", "--out", "out"];
+    let mut run = folder.command(&arguments);
+    let mut run = run.env("ORDERSTORM_TARGET_URL", &service.url).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be started");
+    let mut kills = 0;
+    while run.try_wait().expect("a child").is_none() && kills < 3 {
+        pause(700);
+        if run.try_wait().expect("a child").is_none() {
+            service.kill();
+            pause(100);
+            service = Service::at(&folder, &address, &["--data", "journal"]);
+            kills += 1;
+        }
+    }
+    assert_eq!(run.wait().expect("a child").code(), Some(0), "after {kills} kills");
+    assert!(kills > 0, "the run was over before anything could be killed");
+}
+
+#[test]
+fn a_child_process_is_really_killed_and_what_it_lost_is_seen() {
+    let folder = Folder::new("live-crash");
+    let cases = ["S01.base", "--faults", "crash-placed,crash-announced,crash-capturing", "--orders", "3"];
+    let mut good = vec!["--target", "reference-process"];
+    good.extend(cases);
+    folder.run("good", &good, 0);
+    let profile = include_str!("../../profiles/target/reference-process.toml");
+    let profile = profile.replace("\"--stdio\"", "\"--stdio\", \"--defect\", \"event-lost-on-crash\"").replace("#:schema", "#");
+    let file = folder.write("lossy.toml", profile);
+    let mut bad = vec!["--target", file.as_str()];
+    bad.extend(cases);
+    let first = first_checks(&folder.run("bad", &bad, 1));
+    assert!(first.iter().all(|check| ["EVENT_GAPLESS", "NO_LOST", "PARTNER_AGREEMENT", "PROGRESS"].contains(&check.as_str())), "{first:?}");
+}
+
+fn adapter(folder: &Folder, name: &str, program: &str) -> String {
+    let words: Vec<String> = program.split('|').map(|word| format!("{word:?}")).collect();
+    folder.write(
+        name,
+        format!("name = \"a\"\ntitle = \"an adapter\"\nprotocol = \"adapter\"\n[adapter]\ncommand = [{}]\ntimeout = \"5s\"\n", words.join(", ")),
+    )
+}
+
+#[test]
+fn the_toy_orchestrator_passes_what_it_can_do_and_fails_what_it_cannot() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("NOT RUN: there is no python3");
+        return;
+    }
+    let folder = Folder::new("live-toy");
+    let toy = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/target/toy.toml");
+    folder.run("can", &["S01.base", "--faults", "none,duplicate", "--target", toy], 0);
+    let cannot = folder.run("cannot", &["S06.base", "--faults", "none", "--orders", "1", "--target", toy], 1);
+    assert!(cannot.with_verdict("fail").count() > 0);
+}
+
+#[test]
+fn adapters_that_cannot_be_talked_to_are_told_apart() {
+    let folder = Folder::new("live-bad-adapters");
+    let run = |profile: &str| {
+        folder.orderstorm(&["run", "S01.base", "--faults", "none", "--orders", "1", "--target", profile, "--out", profile.trim_end_matches(".toml")])
+    };
+    run(&adapter(&folder, "absent.toml", "/no/such/program")).exits(3).says(&["/no/such/program cannot be started"]);
+    run(&adapter(&folder, "silent.toml", "true")).exits(3).says(&["no answer to `init`"]);
+    run(&adapter(&folder, "chatty.toml", "sh|-c|echo hello; sleep 20")).exits(3).says(&["no answer to `init`", "no JSON of the protocol"]);
+    // it answers `init`, and ends
+    let dying = "sh|-c|read line; echo '{\\\"re\\\":1,\\\"class\\\":\\\"ok\\\",\\\"result\\\":{\\\"protocol\\\":\\\"adapter/1\\\"}}'; read line";
+    let profile = folder.write(
+        "dying.toml",
+        format!("name = \"a\"\ntitle = \"a\"\nprotocol = \"adapter\"\n[adapter]\ncommand = [{}]\n[clock]\npatience = \"1s\"\n", {
+            dying.split('|').map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+        }),
+    );
+    let ended = folder.orderstorm(&["run", "S01.base", "--case", "S01.base.none.web*", "--target", &profile, "--out", "dying"]);
+    ended.exits(4);
+    let summary = folder.summary("dying");
+    assert!(
+        summary.cases().iter().all(|case| text(&case["reason"]).contains("the adapter ended before the case did")),
+        "{:?}",
+        summary.cases()[0]["reason"]
+    );
+}
+
+/// A server that answers every request with this.
+fn answers(answer: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut some = [0; 4096];
+            let _ = stream.read(&mut some);
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}", answer.len());
+        }
+    });
+    url
+}
+
+#[test]
+fn a_target_that_is_not_there_or_no_target_gets_a_clear_answer() {
+    let folder = Folder::new("live-bad-targets");
+    let run = |url: &str| {
+        let mut command = folder.command(&["run", "S01.base", "--faults", "none", "--target", "reference", "--out", "out"]);
+        let ran = command.env("ORDERSTORM_TARGET_URL", url).output().expect("the program can be started");
+        (ran.status.code(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    };
+    for (url, code, parts) in [
+        ("http://127.0.0.1:1", 3, vec!["is not there", "orderstorm serve"]),
+        (&answers("hello"), 3, vec!["is no target of the contract", "GET /v1 is no JSON"]),
+        (&answers("{\"contract\":\"theirs\"}"), 3, vec!["its contract is \"theirs\""]),
+        ("http://example.com", 2, vec!["example.com is another machine", "--allow-host example.com"]),
+        ("ftp://127.0.0.1", 2, vec!["is not understood"]),
+    ] {
+        let (exit, said) = run(url);
+        assert_eq!(exit, Some(code), "{url}: {said}");
+        parts.iter().for_each(|part| assert!(said.contains(part), "`{part}` is not in {said}"));
+    }
+}
