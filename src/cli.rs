@@ -53,6 +53,13 @@ Writes proof.json and proof.md into --out. Exit code 0: no survivor, no unproven
 
   then, in another terminal:  orderstorm run S01 --target reference")]
     Serve(ServeArgs),
+    /// See whether a live target is there and understands: it places one order and shows what came back
+    #[command(after_help = "Examples:
+  orderstorm check-target reference                with `orderstorm serve` in another terminal
+  orderstorm check-target my/target.toml
+
+Exit codes: 0 one order went through and was judged right; 1 it was judged wrong; 2 the profile; 3 the target is not there, or is none.")]
+    CheckTarget(CheckTargetArgs),
     /// Judge a stored history again
     #[command(after_help = "Example:\n  orderstorm check results/latest/histories/S01.base.none.web.1.jsonl.gz")]
     Check(CheckArgs),
@@ -177,6 +184,15 @@ pub struct ServeArgs {
     /// Speak the child-process protocol on standard input and output in place of HTTP (docs/adapter.md)
     #[arg(long, conflicts_with = "listen")]
     pub stdio: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct CheckTargetArgs {
+    /// Name or file of a target profile
+    pub profile: String,
+    /// Let a target on another host be driven; without it only this machine's own addresses are
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -7,6 +7,8 @@ use hdrhistogram::Histogram;
 /// The stages of an order's way that are timed, each from its start to its end as the harness saw them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Stage {
+    /// intended time of the order to its first sending: how late the harness itself was. In virtual time it never is
+    SendLag,
     /// intended time of the order to the first definite answer
     Ack,
     /// actual sending of the attempt that was answered to its answer
@@ -24,7 +26,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Stage; 9] = [
+    pub const ALL: [Stage; 10] = [
+        Stage::SendLag,
         Stage::Ack,
         Stage::AckService,
         Stage::OrderToAccept,
@@ -39,6 +42,7 @@ impl Stage {
     /// The key in `Measures::latency`.
     pub fn name(self) -> &'static str {
         match self {
+            Stage::SendLag => "send_lag",
             Stage::Ack => "ack",
             Stage::AckService => "ack_service",
             Stage::OrderToAccept => "order_to_accept",

@@ -119,6 +119,9 @@ impl Meter {
             return;
         }
         let order = self.open.entry(no).or_insert_with(|| {
+            if entry.at > entry.due {
+                self.totals.latencies.record(Stage::SendLag, entry.at.since(entry.due));
+            }
             self.totals.placed += 1;
             self.totals.series.at(entry.due).placed += 1;
             self.first_due = Some(self.first_due.map_or(entry.due, |first| first.min(entry.due)));

@@ -13,6 +13,6 @@ mod order;
 pub use fixture::{Fixture, Node, NodeKind, Policies, Product, RUN_BEGINS_AT_H, Region};
 pub use ids::{Fid, Id, LineNo, Money, NodeId, OrderNo, SkuId};
 pub use message::{LineQty, Lines, Message};
-pub use names::ForeignNames;
+pub use names::{ForeignNames, SharedNames};
 pub use op::{Class, Code, Op, Outcome};
 pub use order::{Channel, Fulfil, Order, OrderLine};

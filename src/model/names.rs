@@ -2,6 +2,7 @@
 
 use super::{Fid, Id, OrderNo};
 use rustc_hash::FxHashMap;
+use std::sync::{Arc, Mutex};
 
 /// Numbers of foreign texts have the two top bits set and the rest from a hash of the text, so that the partitions of one case
 /// give the same number to the same text.
@@ -43,7 +44,15 @@ impl Interner {
     }
 }
 
+/// The names of one live case, shared by the threads that read and write its messages.
+pub type SharedNames = Arc<Mutex<ForeignNames>>;
+
 impl ForeignNames {
+    /// Does this number of an id stand for a text of somebody else's?
+    pub fn is_foreign(number: u64) -> bool {
+        number >= FOREIGN
+    }
+
     pub fn id(&mut self, text: &str) -> Id {
         match text {
             "" => Id::NONE,

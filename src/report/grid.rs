@@ -155,7 +155,8 @@ pub(super) fn thousands(n: u64) -> String {
 }
 
 /// From the first stage of an order to the last.
-const STAGE_ORDER: [&str; 9] = [
+const STAGE_ORDER: [&str; 10] = [
+    "send_lag",
     "ack_service",
     "ack",
     "order_to_accept",

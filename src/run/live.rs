@@ -6,6 +6,7 @@ use crate::check::{Suite, Verdict};
 use crate::engine::Engine;
 use crate::history::{HistoryWriter, read_history};
 use crate::measure::Meter;
+use crate::model::SharedNames;
 use crate::net::Client;
 use crate::report::Lens;
 use crate::scenario::{Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
@@ -34,10 +35,25 @@ enum Reach {
     Adapter(Vec<String>),
 }
 
+/// What a target says of itself.
+fn described(manifest: &serde_json::Value) -> String {
+    let list = |key: &str| manifest[key].as_array().map_or(0, Vec::len);
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
+    let durable = if manifest["durable"] == true { "with a durable journal" } else { "in memory" };
+    format!(
+        "{} {}, {durable}, {} capabilities, clock: {}",
+        text(&manifest["name"]),
+        text(&manifest["version"]),
+        list("capabilities"),
+        text(&manifest["clock"]["mode"])
+    )
+}
+
 /// A target over HTTP, and the side of the harness that it calls.
 struct Http {
     client: Client,
     harness: Harness,
+    described: String,
     // last, so that what it carries ends before
     _runtime: Runtime,
 }
@@ -61,6 +77,14 @@ impl Session {
         Ok(Session { profile, reach, run: format!("r{:x}", std::process::id()) })
     }
 
+    /// What is known of it, in one line.
+    pub fn says(&self) -> String {
+        match &self.reach {
+            Reach::Http(http) => format!("{} at {}", http.described, self.profile.base_url),
+            Reach::Adapter(command) => format!("a child process: {}", command.join(" ")),
+        }
+    }
+
     /// Why a case cannot be run against this target, if it cannot.
     pub fn not_applicable(&self, case: &Case) -> Option<String> {
         let survives = matches!(self.reach, Reach::Adapter(_)) && self.profile.durable;
@@ -80,13 +104,13 @@ impl Http {
         let harness = Harness::listen(runtime.handle().clone(), &profile.listen).map_err(|error| {
             Trouble::Environment(format!("error: cannot listen on {}: {error}\n  = help: name another address under [webhooks]", profile.listen))
         })?;
-        let http = Http { client, harness, _runtime: runtime };
-        http.ready(profile)?;
+        let mut http = Http { client, harness, described: String::new(), _runtime: runtime };
+        http.described = http.ready(profile)?;
         Ok(http)
     }
 
     /// Is it there, and does it speak the contract?
-    fn ready(&self, profile: &TargetProfile) -> Result<(), Trouble> {
+    fn ready(&self, profile: &TargetProfile) -> Result<String, Trouble> {
         let url = &profile.base_url;
         let start = "start it first: `orderstorm serve` in another terminal, or name another address under [http]";
         let manifest = self
@@ -110,7 +134,7 @@ impl Http {
             let what = format!("error: {url} runs at {scale} business seconds a second, and the profile says {}", profile.scale);
             return Err(Trouble::Environment(format!("{what}\n  = help: {help}")));
         }
-        Ok(())
+        Ok(described(&manifest))
     }
 }
 
@@ -125,6 +149,12 @@ impl Opened {
         match self {
             Opened::Http(live) => &mut **live,
             Opened::Adapter(process) => &mut **process,
+        }
+    }
+    fn names(&self) -> SharedNames {
+        match self {
+            Opened::Http(live) => live.names(),
+            Opened::Adapter(process) => process.names(),
         }
     }
     /// Why what was recorded cannot be relied on, if it cannot.
@@ -185,7 +215,7 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
     .map_err(Broken::Target)?;
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
     let mut meter = Meter::new();
-    let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?;
+    let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?.naming(opened.names());
     let (world, opening) = World::new(&part.plan);
     let engine = Engine {
         world,
@@ -222,7 +252,12 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
     if !judgement.findings.is_empty() {
         // what happened cannot be run again: it is read again
         let recorded = read_history(file).map_err(|error| Broken::Disk(io::Error::other(error.to_string())))?;
-        stories = execute::stories(&Lens::new(&header), &judgement.findings, &recorded.entries, &execute::reproduce(setup, &case.name));
+        stories = execute::stories(
+            &Lens::new(&header).with_names(&recorded.names),
+            &judgement.findings,
+            &recorded.entries,
+            &execute::reproduce(setup, &case.name),
+        );
     }
     Ok(Part { judgement, totals: meter.totals(), digest, ran, stories })
 }

@@ -1,5 +1,6 @@
 //! The verbs: the only room that knows every stage, one function a verb.
 
+mod check_target;
 pub mod execute;
 mod export;
 mod listing;
@@ -87,6 +88,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::Run(args) => matrix::run(args, stop),
         Command::Plan(args) => matrix::plan(args),
         Command::Serve(args) => serve::serve(args, stop),
+        Command::CheckTarget(args) => check_target::check_target(args, stop),
         Command::Prove(args) => prove::prove(args, stop),
         Command::Check(args) => stored::check(args),
         Command::Report(args) => stored::report(args),

@@ -1,25 +1,33 @@
 //! Names on the wire and the ids that they stand for, of one estate.
 
 use super::Unreadable;
-use crate::model::{Fid, Fixture, ForeignNames, Id, NodeId, OrderNo, SkuId};
+use crate::model::{Fid, Fixture, ForeignNames, Id, NodeId, OrderNo, SharedNames, SkuId};
 use rustc_hash::FxHashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// Shared by the threads that read and write messages of one case. Texts of others get a number of their own and are written back as they came.
 pub struct Names {
     estate: Arc<Fixture>,
     nodes: FxHashMap<String, NodeId>,
     skus: FxHashMap<String, SkuId>,
-    foreign: Mutex<ForeignNames>,
+    foreign: SharedNames,
 }
 
 impl Names {
     pub fn new(estate: Arc<Fixture>) -> Names {
-        let nodes = estate.node_ids().map(|id| (estate.node_name(id).to_owned(), id)).collect();
-        let skus = estate.sku_ids().map(|id| (estate.sku_name(id).to_owned(), id)).collect();
-        Names { estate, nodes, skus, foreign: Mutex::default() }
+        Names::sharing(estate, SharedNames::default())
     }
 
+    /// The same, with texts of others that are known elsewhere, too.
+    pub fn sharing(estate: Arc<Fixture>, foreign: SharedNames) -> Names {
+        let nodes = estate.node_ids().map(|id| (estate.node_name(id).to_owned(), id)).collect();
+        let skus = estate.sku_ids().map(|id| (estate.sku_name(id).to_owned(), id)).collect();
+        Names { estate, nodes, skus, foreign }
+    }
+
+    pub fn shared(&self) -> SharedNames {
+        self.foreign.clone()
+    }
     pub fn estate(&self) -> &Arc<Fixture> {
         &self.estate
     }

@@ -2,13 +2,16 @@
 
 use super::people::push_person;
 use crate::history::{Entry, Header, Observer};
-use crate::model::{Code, Fid, Fixture, Fulfil, Id, LineNo, Lines, NodeId, Op, Order, OrderLine, OrderNo, Outcome, Region, SkuId};
+use crate::model::{
+    Code, Fid, Fixture, ForeignNames, Fulfil, Id, LineNo, Lines, NodeId, Op, Order, OrderLine, OrderNo, Outcome, Region, SharedNames, SkuId,
+};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::PoisonError;
 
 /// Bytes are digested and handed on in blocks of this size.
 const BLOCK: usize = 64 * 1024;
@@ -78,6 +81,8 @@ pub struct HistoryWriter<W: Write> {
     /// names as JSON strings, by id - 1
     nodes: Vec<Vec<u8>>,
     skus: Vec<Vec<u8>>,
+    /// texts of a live target that some ids stand for
+    names: Option<SharedNames>,
     error: Option<io::Error>,
 }
 
@@ -109,13 +114,27 @@ impl<W: Write> HistoryWriter<W> {
 
     fn new(sink: Sink<W>, header: &Header) -> HistoryWriter<W> {
         let (nodes, skus) = quoted_names(&header.fixture);
-        let mut writer =
-            HistoryWriter { sink, buf: Vec::with_capacity(BLOCK + 4096), sha: Sha256::new(), entries: 0, bytes: 0, nodes, skus, error: None };
+        let mut writer = HistoryWriter {
+            sink,
+            buf: Vec::with_capacity(BLOCK + 4096),
+            sha: Sha256::new(),
+            entries: 0,
+            bytes: 0,
+            nodes,
+            skus,
+            names: None,
+            error: None,
+        };
         if let Err(error) = serde_json::to_writer(&mut writer.buf, header) {
             writer.error = Some(error.into());
         }
         writer.buf.push(b'\n');
         writer
+    }
+
+    /// Ids that stand for texts of the target are written as it wrote them.
+    pub fn naming(self, names: SharedNames) -> HistoryWriter<W> {
+        HistoryWriter { names: Some(names), ..self }
     }
 
     fn flush_block(&mut self) {
@@ -155,6 +174,7 @@ impl<W: Write> HistoryWriter<W> {
     fn write_entry(&mut self, entry: &Entry) {
         let out = &mut self.buf;
         let msg = &entry.msg;
+        let names = self.names.as_ref();
         out.extend_from_slice(b"{\"n\":");
         push_u64(out, entry.n);
         out.extend_from_slice(b",\"at\":");
@@ -171,13 +191,13 @@ impl<W: Write> HistoryWriter<W> {
         }
         key(out, "op");
         quoted(out, msg.op.name());
-        push_id(out, "id", msg.id);
-        push_id(out, "key", msg.key);
+        push_id(out, "id", msg.id, names);
+        push_id(out, "key", msg.key, names);
         push_order(out, msg.order);
         push_small(out, "line", msg.line.0.into());
-        push_fid(out, msg.fulfillment);
-        push_id(out, "ret", msg.ret);
-        push_id(out, "pay", msg.pay);
+        push_fid(out, msg.fulfillment, names);
+        push_id(out, "ret", msg.ret, names);
+        push_id(out, "pay", msg.pay, names);
         push_node(out, &self.nodes, msg.node);
         push_sku(out, &self.skus, msg.sku);
         push_small(out, "qty", msg.qty.into());
@@ -188,11 +208,11 @@ impl<W: Write> HistoryWriter<W> {
         }
         push_small(out, "seq", msg.seq.into());
         push_small(out, "rule_version", msg.rule_version.into());
-        push_id(out, "cause", msg.cause);
+        push_id(out, "cause", msg.cause, names);
         if msg.drift {
             out.extend_from_slice(b",\"drift\":true");
         }
-        push_id(out, "corr", msg.corr);
+        push_id(out, "corr", msg.corr, names);
         push_lines(out, &self.skus, &msg.lines);
         if let Some(order) = &msg.body {
             push_body(out, &self.nodes, &self.skus, msg.op, order);
@@ -280,20 +300,33 @@ fn push_small(out: &mut Vec<u8>, name: &str, value: i64) {
     }
 }
 
-fn push_id(out: &mut Vec<u8>, name: &str, id: Id) {
+/// The text that a number of a foreign name stands for, in quotes.
+fn push_foreign(out: &mut Vec<u8>, number: u64, names: Option<&SharedNames>, show: impl Fn(&ForeignNames) -> String) -> bool {
+    let Some(names) = names.filter(|_| ForeignNames::is_foreign(number)) else { return false };
+    let text = show(&names.lock().unwrap_or_else(PoisonError::into_inner));
+    out.extend(serde_json::to_vec(&text).unwrap_or_default());
+    true
+}
+
+fn push_id(out: &mut Vec<u8>, name: &str, id: Id, names: Option<&SharedNames>) {
     if id.is_some() {
         key(out, name);
-        out.push(b'"');
-        push_hex(out, id.0);
-        out.push(b'"');
+        if !push_foreign(out, id.0, names, |names| names.show_id(id)) {
+            out.push(b'"');
+            push_hex(out, id.0);
+            out.push(b'"');
+        }
     }
 }
 
-fn push_fid(out: &mut Vec<u8>, fid: Fid) {
+fn push_fid(out: &mut Vec<u8>, fid: Fid, names: Option<&SharedNames>) {
     if fid.is_some() {
-        out.extend_from_slice(b",\"fulfillment\":\"F");
-        push_hex(out, fid.0);
-        out.push(b'"');
+        key(out, "fulfillment");
+        if !push_foreign(out, fid.0, names, |names| names.show_fid(fid)) {
+            out.extend_from_slice(b"\"F");
+            push_hex(out, fid.0);
+            out.push(b'"');
+        }
     }
 }
 

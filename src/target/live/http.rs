@@ -3,7 +3,7 @@
 
 use super::super::{Inbound, Outbound, Skip, Target};
 use super::{Ears, Heard, What};
-use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Unreadable};
@@ -168,6 +168,10 @@ impl Live {
         Ok(live)
     }
 
+    /// Texts of the target's that ids stand for.
+    pub fn names(&self) -> SharedNames {
+        self.case.names.shared()
+    }
     /// Messages of the target that could not be read.
     pub fn unreadable(&self) -> usize {
         self.case.unreadable.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@
 
 use super::super::{Inbound, Outbound, Skip, Target};
 use super::{Ears, Heard, What};
-use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SkuId};
+use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, Skipped, StockView, ToAdapter};
 use rustc_hash::FxHashMap;
@@ -36,7 +36,7 @@ enum Asked {
 
 /// What the threads around one child share.
 struct Shared {
-    names: Names,
+    names: Arc<Names>,
     clock: WallClock,
     inbox: Mailbox<Heard<Waiting>>,
     asked: Mutex<FxHashMap<u64, Asked>>,
@@ -131,8 +131,8 @@ pub struct Process {
 impl Process {
     /// Starts the adapter and sets it up for one case.
     pub fn open(adapter: &Adapter, sandbox: Sandbox, clock: &WallClock) -> Result<Process, String> {
-        let running = start(adapter, &sandbox, clock)?;
         let names = Arc::new(Names::new(Arc::new(sandbox.estate.clone())));
+        let running = start(adapter, &names, clock)?;
         let mut process = Process {
             adapter: adapter.clone(),
             sandbox,
@@ -159,6 +159,10 @@ impl Process {
         Ok(())
     }
 
+    /// Texts of the adapter's that ids stand for.
+    pub fn names(&self) -> SharedNames {
+        self.names.shared()
+    }
     /// What was wrong with the adapter's lines, if anything.
     pub fn fault(&self) -> String {
         let first = self.running.shared.first_fault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,13 +199,13 @@ impl Process {
     }
 }
 
-fn start(adapter: &Adapter, sandbox: &Sandbox, clock: &WallClock) -> Result<Running, String> {
+fn start(adapter: &Adapter, names: &Arc<Names>, clock: &WallClock) -> Result<Running, String> {
     let (program, arguments) = adapter.command.split_first().ok_or("the adapter's command is empty")?;
     let spawned = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| format!("{program} cannot be started: {error}"))?;
     let (Some(mut to), Some(from)) = (child.stdin.take(), child.stdout.take()) else { return Err(format!("{program} has no standard input")) };
     let shared = Arc::new(Shared {
-        names: Names::new(Arc::new(sandbox.estate.clone())),
+        names: names.clone(),
         clock: clock.clone(),
         inbox: Mailbox::new(),
         asked: Mutex::default(),
@@ -313,7 +317,7 @@ impl Target for Process {
         self.ears.calls.clear();
         self.ears.events.clear();
         let clock = self.running.shared.clock.clone();
-        let started = start(&self.adapter, &self.sandbox, &clock).map(|running| self.running = running);
+        let started = start(&self.adapter, &self.names, &clock).map(|running| self.running = running);
         if let Err(why) = started.and_then(|()| self.init(true)) {
             eprintln!("error: the adapter did not start again: {why}");
             self.ended_by_itself = true;
