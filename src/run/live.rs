@@ -9,7 +9,7 @@ use crate::measure::Meter;
 use crate::model::SharedNames;
 use crate::net::Client;
 use crate::report::Lens;
-use crate::scenario::{Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
+use crate::scenario::{Capability, Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
 use crate::target::{Adapter, Harness, Live, Opening, Process, Target};
 use crate::wire::Sandbox;
@@ -87,6 +87,11 @@ impl Session {
 
     /// Why a case cannot be run against this target, if it cannot.
     pub fn not_applicable(&self, case: &Case) -> Option<String> {
+        let claims = |needed: &Capability| self.profile.capabilities.as_ref().is_none_or(|claimed| claimed.contains(needed));
+        let lacking: Vec<&str> = case.scenario.needs().into_iter().filter(|needed| !claims(needed)).map(Capability::name).collect();
+        if !lacking.is_empty() {
+            return Some(format!("the target does not claim the capability {}", lacking.join(", ")));
+        }
         let survives = matches!(self.reach, Reach::Adapter(_)) && self.profile.durable;
         (case.fault.crashes() && !survives)
             .then(|| "the target's profile does not say how to kill and restart it, or it does not survive that".into())

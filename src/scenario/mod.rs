@@ -25,7 +25,7 @@ pub use load::{Library, shipped};
 pub use matrix::{Case, Expansion, Selection, expand};
 pub use profile::{Arrival, LoadProfile, LoadProfileFile};
 pub use schema::{SCHEMAS, schema_text};
-pub use target_profile::{ClockMode, Protocol, TargetProfile, TargetProfileFile, from_environment};
+pub use target_profile::{Capability, ClockMode, Protocol, TargetProfile, TargetProfileFile, from_environment};
 
 use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Op, Order, OrderNo, Region, SkuId};
 use crate::sim::{Purpose, Seed, Span};

@@ -1,6 +1,8 @@
 //! Target profiles: what a live target is, where it is, and what may be done to it. The low form, and the high form made from it.
 
 use super::resolve::Check;
+use super::{Action, Scenario};
+use crate::model::{Fulfil, Op};
 use crate::sim::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,9 @@ pub struct TargetProfileFile {
     pub about: String,
     #[serde(default)]
     pub protocol: Protocol,
+    /// what it can do; everything where absent
+    #[serde(default)]
+    pub capabilities: Option<Vec<Capability>>,
     /// where it is; of a target over HTTP
     #[serde(default)]
     pub http: Option<HttpFile>,
@@ -28,6 +33,68 @@ pub struct TargetProfileFile {
     pub clock: ClockFile,
     #[serde(default)]
     pub limits: LimitsFile,
+}
+
+/// What a target can do. A case that needs what a target does not claim is not applicable.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// CancelOrder
+    Cancel,
+    /// RequestReturn
+    Return,
+    /// RequestExchange
+    Exchange,
+    /// lines that the shopper collects
+    Pickup,
+    /// one order from several nodes
+    Split,
+    /// orders that wait for goods
+    Backorder,
+    /// UpsertNode: nodes are taken out of routing and put back
+    Rules,
+}
+
+impl Capability {
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Cancel => "cancel",
+            Capability::Return => "return",
+            Capability::Exchange => "exchange",
+            Capability::Pickup => "pickup",
+            Capability::Split => "split",
+            Capability::Backorder => "backorder",
+            Capability::Rules => "rules",
+        }
+    }
+}
+
+impl Scenario {
+    /// What a target must be able to do for this.
+    pub fn needs(&self) -> Vec<Capability> {
+        let steps = || self.steps.iter().chain(self.kinds.iter().flat_map(|kind| &kind.steps));
+        let mut needs: Vec<Capability> = steps()
+            .filter_map(|step| match step.action {
+                Action::Cancel => Some(Capability::Cancel),
+                Action::Return | Action::CancelReturn => Some(Capability::Return),
+                Action::Exchange => Some(Capability::Exchange),
+                Action::DisableNode | Action::EnableNode => Some(Capability::Rules),
+                Action::Receipt | Action::Sale | Action::Supply | Action::Snapshot => None,
+            })
+            .collect();
+        let lines = || self.kinds.iter().flat_map(|kind| &kind.order.lines);
+        needs.extend(lines().any(|line| line.fulfil == Fulfil::Pickup).then_some(Capability::Pickup));
+        let expected = || std::iter::once(&self.expect).chain(self.expect.outcomes.iter().map(|(_, expect)| expect));
+        let steps_of = |op: Op| {
+            expected().flat_map(|expect| &expect.flow).flat_map(|chain| &chain.parts).any(|part| part.steps().iter().any(|step| step.op == op))
+        };
+        needs.extend(steps_of(Op::LineBackordered).then_some(Capability::Backorder));
+        let split = expected().flat_map(|expect| &expect.calls).any(|(op, count)| *op == Op::NodeRelease && count.min > 1);
+        needs.extend(split.then_some(Capability::Split));
+        needs.sort_unstable();
+        needs.dedup();
+        needs
+    }
 }
 
 /// How the target is spoken to.
@@ -142,6 +209,7 @@ pub struct TargetProfile {
     pub name: String,
     pub title: String,
     pub protocol: Protocol,
+    pub capabilities: Option<Vec<Capability>>,
     /// empty where it is a child process
     pub base_url: String,
     /// empty where it is spoken to over HTTP
@@ -186,6 +254,7 @@ impl TargetProfile {
             name: file.name.clone(),
             title: file.title.clone(),
             protocol: file.protocol,
+            capabilities: file.capabilities.clone(),
             base_url: file.http.as_ref().map_or(String::new(), |http| http.base_url.clone()),
             command: file.adapter.as_ref().map_or(Vec::new(), |adapter| adapter.command.clone()),
             durable: file.adapter.as_ref().is_some_and(|adapter| adapter.durable),

@@ -180,7 +180,15 @@ fn the_toy_orchestrator_passes_what_it_can_do_and_fails_what_it_cannot() {
     let folder = Folder::new("live-toy");
     let toy = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/target/toy.toml");
     folder.run("can", &["S01.base", "--faults", "none,duplicate", "--target", toy], 0);
-    let cannot = folder.run("cannot", &["S06.base", "--faults", "none", "--orders", "1", "--target", toy], 1);
+    // what it does not claim is not asked of it
+    let unclaimed = folder.run("unclaimed", &["S06.base", "--faults", "none", "--orders", "1", "--target", toy], 4);
+    let reasons: Vec<&str> = unclaimed.cases().iter().map(|case| text(&case["reason"])).collect();
+    assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason.contains("does not claim the capability cancel")), "{reasons:?}");
+    // what it claims it must be able to do
+    let adapter = concat!(env!("CARGO_MANIFEST_DIR"), "/adapters/toy.py");
+    let claims = include_str!("../../profiles/target/toy.toml").replace("capabilities = []", "capabilities = [\"cancel\"]");
+    let claims = folder.write("claims.toml", claims.replace("${dir}/../../adapters/toy.py", adapter).replace("#:schema", "#"));
+    let cannot = folder.run("cannot", &["S06.base", "--faults", "none", "--orders", "1", "--target", &claims], 1);
     assert!(cannot.with_verdict("fail").count() > 0);
 }
 
