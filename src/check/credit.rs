@@ -35,17 +35,23 @@ pub(super) struct Credit<'a> {
     first_fault: Timestamp,
     calm: Timestamp,
     downtime: &'a Downtime,
+    /// what the wire and the machine may take, where business runs faster than they do
+    slack: Span,
 }
+
+/// So long a target may take on the wire for what takes no time in business: assumed, a busy machine's worst.
+const ON_THE_WIRE: f64 = 2e9;
 
 impl Credit<'_> {
     pub fn of<'a>(account: &Account, downtime: &'a Downtime, header: &Header) -> Credit<'a> {
         let first_fault = if account.first_fault.is_set() { account.first_fault.at } else { Timestamp::NEVER };
-        Credit { first_fault, calm: Timestamp(header.calm_ns), downtime }
+        let slack = Span((ON_THE_WIRE * (header.scale() - 1.0)) as u64);
+        Credit { first_fault, calm: Timestamp(header.calm_ns), downtime, slack }
     }
     /// How much of the time from `from` to `to` faults could act on the order: from its first fault to the calm, or while the target was down.
     pub fn between(&self, from: Timestamp, to: Timestamp) -> Span {
         let own = to.min(self.calm).since(from.max(self.first_fault));
-        own.max(self.downtime.within(from, to))
+        Span(own.max(self.downtime.within(from, to)).0.saturating_add(self.slack.0))
     }
 }
 
@@ -68,5 +74,8 @@ mod tests {
         let credit = Credit::of(&account, &downtime, &header);
         assert_eq!(credit.between(Timestamp(150), Timestamp(450)).0, 150);
         assert_eq!(credit.between(Timestamp(2_000), Timestamp(1_500)).0, 0);
+        // at a hundred business seconds a second, two seconds on the wire are two hundred
+        let header = Header { time_scale: 101.0, ..header };
+        assert_eq!(Credit::of(&account, &downtime, &header).between(Timestamp(2_000), Timestamp(1_500)), Span::from_secs(200));
     }
 }

@@ -52,12 +52,25 @@ impl PublishLag {
 pub(super) struct LagMeter {
     /// messages and calls, and when they were acknowledged or answered
     causes: FxHashMap<Id, Option<Timestamp>>,
+    /// business seconds in one on the wire, less one: nothing where they are the same
+    over_scale: f64,
     /// a bit for each probe of which something was heard
     heard_of: u8,
     measured: PublishLag,
 }
 
+/// A span of the wire in business time.
+fn scaled(span: Span, over_scale: f64) -> Span {
+    Span(span.0.saturating_add((span.0 as f64 * over_scale) as u64))
+}
+
 impl LagMeter {
+    /// Bounds are those of the wire: where business runs faster, they are wider in its time.
+    pub(super) fn at_scale(scale: f64) -> LagMeter {
+        let over_scale = scale - 1.0;
+        let measured = PublishLag { grace: scaled(UNMEASURED, over_scale), ..PublishLag::default() };
+        LagMeter { over_scale, measured, ..LagMeter::default() }
+    }
     /// Takes in a new entry about a probe order.
     pub(super) fn observe(&mut self, e: &Entry) {
         match e.kind {
@@ -77,7 +90,7 @@ impl LagMeter {
                 self.heard_of |= bit;
                 m.claims += 1;
                 m.worst = m.worst.max(lag);
-                m.grace = m.worst.saturating_mul(2).max(LEAST).min(MOST);
+                m.grace = m.worst.saturating_mul(2).max(scaled(LEAST, self.over_scale)).min(scaled(MOST, self.over_scale));
             }
             _ => {}
         }
@@ -94,6 +107,12 @@ mod tests {
     use crate::check::Verdict;
     use crate::check::testing::*;
     use crate::model::{Op, OrderNo};
+
+    #[test]
+    fn bounds_are_those_of_the_wire_where_business_runs_faster() {
+        assert_eq!(LagMeter::at_scale(1.0).measured(), PublishLag::default());
+        assert_eq!(LagMeter::at_scale(100.0).measured().grace, UNMEASURED.saturating_mul(100));
+    }
 
     #[test]
     fn the_grace_is_twice_the_worst_lag_within_bounds_and_a_constant_without_probes() {

@@ -40,6 +40,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// The books of a record.
+    pub(super) fn of(header: &Header) -> Ledger {
+        Ledger { lag: LagMeter::at_scale(header.scale()), ..Ledger::default() }
+    }
     pub fn order(&self, no: OrderNo) -> Option<&Account> {
         Some(&self.accounts[self.place(no)?.at as usize])
     }

@@ -171,9 +171,9 @@ impl Suite {
         let routes = pairs.map(|(kind, op)| slots_that(&|checker| checker.hears(kind, op))).collect();
         let (again, all) = (slots_that(&|checker| checker.hears_again()), slots_that(&|_| true));
         Suite {
+            ledger: Ledger::of(&header),
             header,
             coverage: Coverage::everything(),
-            ledger: Ledger::default(),
             evidence: Evidence::default(),
             routes,
             again,

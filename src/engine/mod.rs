@@ -23,6 +23,8 @@ const SEND_TIMEOUT: Span = Span::from_secs(30);
 const REPLAY_APART: Span = Span::from_millis(100);
 const REPLAY_LASTS: Span = Span::from_days(30);
 
+/// Where the next order is due so soon, orders come as load, and time passes as it does.
+const LOAD: Span = Span::from_secs(1);
 /// With a live target: how long until it is asked again whether anything is under way, and the longest single wait.
 const BUSY: Span = Span::from_millis(1);
 const MOMENT: Span = Span::from_millis(200);
@@ -204,7 +206,7 @@ impl<'a> Engine<'a> {
             let at_item = l.calendar.next_at().unwrap_or(Timestamp::NEVER);
             let at_target = if l.down { Timestamp::NEVER } else { l.target.next_due() };
             let due = at_order.min(at_item).min(at_target);
-            let (wait, late) = if live { l.wait(clock, due, horizon) } else { simulated(clock, due, horizon) };
+            let (wait, late) = if live { l.wait(clock, due, at_order, horizon) } else { simulated(clock, due, horizon) };
             match wait {
                 Wait::Again => continue,
                 Wait::Rest if due == Timestamp::NEVER && !l.log.is_empty() => {
@@ -275,14 +277,21 @@ fn simulated(clock: &mut dyn Clock, due: Timestamp, horizon: Timestamp) -> (Wait
 impl<O: Observer> Loop<'_, O> {
     /// Waits for what is due with a target whose time passes by itself, at most a moment at a time. Where both ends agree that
     /// nothing is under way, time is skipped.
-    fn wait(&mut self, clock: &mut dyn Clock, due: Timestamp, horizon: Timestamp) -> (Wait, Span) {
+    fn wait(&mut self, clock: &mut dyn Clock, due: Timestamp, at_order: Timestamp, horizon: Timestamp) -> (Wait, Span) {
         let now = clock.now();
         if due <= now && due <= horizon {
             return (Wait::Due, now.since(due));
         }
         let nothing = due == Timestamp::NEVER || due > horizon;
         let quiet = self.heard_at + self.target.patience();
-        let until = match self.target.skip((!nothing).then_some(due)) {
+        if self.down && !nothing {
+            // nobody is there to be asked, or to say anything
+            clock.skip(due);
+            return (Wait::Again, Span::ZERO);
+        }
+        // load is offered at its own rate: nobody may hurry from one order to the next
+        let under_load = at_order.since(now) < LOAD;
+        let until = match if under_load { Skip::Unable } else { self.target.skip((!nothing).then_some(due)) } {
             Skip::To(time) => {
                 clock.skip(time);
                 return (if time > horizon { Wait::Rest } else { Wait::Again }, Span::ZERO);

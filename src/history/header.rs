@@ -42,6 +42,9 @@ pub struct Header {
     /// longest time the run waits for the target after the calm, in nanoseconds
     #[serde(default)]
     pub horizon_ns: u64,
+    /// business seconds in one second of the wall clock, where time passed by itself and faster than that; absent or 0: one
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub time_scale: f64,
     pub fixture: Fixture,
     /// after `mark.replay` everything that was sent is sent once more
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -54,7 +57,15 @@ pub struct Header {
     pub command: String,
 }
 
+fn is_zero(scale: &f64) -> bool {
+    *scale == 0.0
+}
+
 impl Header {
+    /// What takes a second on the wire takes so many in the record.
+    pub fn scale(&self) -> f64 {
+        if self.time_scale.is_finite() && self.time_scale > 1.0 { self.time_scale } else { 1.0 }
+    }
     /// Written by another program: its entries may lack what ours always have, and it may record less than everything.
     pub fn is_foreign(&self) -> bool {
         self.version.is_empty()

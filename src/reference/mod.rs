@@ -77,6 +77,14 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// What is a matter of networks and machines, and not of business, where business runs so many times faster.
+    pub fn at_scale(self, scale: f64) -> Settings {
+        let stretched = |span: Span| Span((span.0 as f64 * scale.max(1.0)) as u64);
+        Settings { call_timeout: stretched(self.call_timeout), backoff: stretched(self.backoff), backoff_max: stretched(self.backoff_max), ..self }
+    }
+}
+
 /// After a restart others have so long to repeat what nobody heard: longer than senders wait between two attempts, and shorter than
 /// the time in which what is due must be done (`release_within_s`).
 const PATIENCE: Span = Span::from_mins(10);

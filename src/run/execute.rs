@@ -56,6 +56,7 @@ pub fn header(setup: &Setup, case: &Case, part: &Partition) -> Header {
         fault_does: case.fault.rules.iter().map(|rule| rule.action.words().into()).collect(),
         calm_ns: part.calm.0,
         horizon_ns: part.horizon.0,
+        time_scale: 0.0,
         replay: case.fault.replays(),
         fixture: (*part.plan.estate).clone(),
         expect: case.scenario.expect_file.clone(),

@@ -4,7 +4,7 @@ use super::execute::{self, Part, Setup};
 use super::{Stop, Trouble};
 use crate::check::{Suite, Verdict};
 use crate::engine::Engine;
-use crate::history::{HistoryWriter, read_history};
+use crate::history::{Header, HistoryWriter, read_history};
 use crate::measure::Meter;
 use crate::model::SharedNames;
 use crate::net::Client;
@@ -193,8 +193,9 @@ pub enum Broken {
 
 /// Runs, judges and measures one partition against the target; its history is kept in `file`.
 pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition, file: &Path, stop: &Stop) -> Result<Part, Broken> {
-    let header = execute::header(setup, case, part);
     let profile = &session.profile;
+    let time_scale = if profile.scale > 1.0 { profile.scale } else { 0.0 };
+    let header = Header { time_scale, ..execute::header(setup, case, part) };
     let mut clock = WallClock::new(profile.scale);
     let sandbox = Sandbox {
         estate: (*part.plan.estate).clone(),

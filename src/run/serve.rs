@@ -6,8 +6,8 @@ use crate::cli::ServeArgs;
 use crate::service::{self, Config, Service};
 
 pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
-    if !(args.scale.is_finite() && (0.001..=1e6).contains(&args.scale)) {
-        return Err(Trouble::Usage(format!("error: --scale {}: expected a number from 0.001 to 1000000", args.scale)));
+    if !(args.scale.is_finite() && (0.001..=1e3).contains(&args.scale)) {
+        return Err(Trouble::Usage(format!("error: --scale {}: expected a number from 0.001 to 1000", args.scale)));
     }
     let config = Config {
         listen: args.listen.clone(),

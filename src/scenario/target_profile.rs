@@ -165,7 +165,7 @@ impl Default for WebhooksFile {
 pub struct ClockFile {
     pub mode: ClockMode,
     /// business seconds in one second of the wall clock; the target must run at the same
-    #[schemars(range(min = 0.001, max = 1000000.0))]
+    #[schemars(range(min = 0.001, max = 1000.0))]
     pub scale: f64,
     /// where time cannot be skipped: after so long without a word, in business time, nothing more is to come
     pub patience: String,

@@ -22,7 +22,7 @@ pub fn sandboxes(shared: &Shared) -> Vec<String> {
 /// Opens a sandbox. `restored`: it stands in the journal already.
 pub fn open(shared: &Arc<Shared>, name: &str, opened: Opened, restored: bool) -> Option<String> {
     let sandbox = &opened.sandbox;
-    let settings = Settings { remorse_hold: sandbox.remorse_hold_ns.map(Span), ..Settings::default() };
+    let settings = Settings { remorse_hold: sandbox.remorse_hold_ns.map(Span), ..Settings::default() }.at_scale(shared.config.scale);
     let model = if shared.config.service_model { ServiceModel::default() } else { ServiceModel::none() };
     let mut target = Embedded::new(Arc::new(sandbox.estate.clone()), settings, model, shared.config.defect, Seed(sandbox.seed));
     let mut journal = None;

@@ -85,7 +85,7 @@ impl Stdio {
         }
         let sandbox: Sandbox = serde_json::from_value(asked.args["sandbox"].clone()).map_err(|error| format!("no sandbox: {error}"))?;
         let restored = asked.args["restart"] == true && journals.is_some();
-        let settings = Settings { remorse_hold: sandbox.remorse_hold_ns.map(Span), ..Settings::default() };
+        let settings = Settings { remorse_hold: sandbox.remorse_hold_ns.map(Span), ..Settings::default() }.at_scale(config.scale);
         let model = if config.service_model { ServiceModel::default() } else { ServiceModel::none() };
         let estate = Arc::new(sandbox.estate.clone());
         let mut target = Embedded::new(estate.clone(), settings, model, config.defect, Seed(sandbox.seed));

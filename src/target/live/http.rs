@@ -2,7 +2,7 @@
 //! at a server of ours. async ends here: the engine sees a [`Target`] with an inbox.
 
 use super::super::{Inbound, Outbound, Skip, Target};
-use super::{Ears, Heard, What};
+use super::{Asking, Ears, Heard, What};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
@@ -242,6 +242,7 @@ fn respond(waiting: Option<Responder>, answered: Answered) {
 
 impl Target for Live {
     fn deliver(&mut self, now: Timestamp, inbound: Inbound, _out: &mut Vec<Outbound>) {
+        self.ears.sent();
         match inbound {
             Inbound::Message(msg) => {
                 let request = self.request(now, &msg);
@@ -309,6 +310,9 @@ impl Target for Live {
         if !self.skips {
             return Skip::Unable;
         }
+        if let Some(skip) = self.ears.asked() {
+            return skip;
+        }
         // in this order: an answer is put into the inbox before it is no longer under way
         let under_way = self.in_flight.load(Ordering::Acquire);
         self.ears.gather(&self.case.inbox);
@@ -319,15 +323,15 @@ impl Target for Live {
         let open = |waiting: &FxHashMap<Id, VecDeque<Responder>>| waiting.values().flatten().filter(|sender| !sender.is_closed()).count();
         let ask = wire::Skip { to_ns: to.map(|to| to.0), open_calls: open(&self.ears.calls), open_events: open(&self.ears.events) };
         let body = serde_json::to_vec(&ask).unwrap_or_default();
-        let said = self.ask(Method::POST, "clock", body).ok().and_then(|response| serde_json::from_slice::<Skipped>(&response.body).ok());
-        match said {
-            Some(Skipped { idle: true, .. }) => Skip::Idle,
-            Some(Skipped { busy: false, now_ns, .. }) => {
-                self.ears.skipped_to = Timestamp(now_ns);
-                Skip::To(self.ears.skipped_to)
-            }
-            _ => Skip::Busy,
-        }
+        let headers = vec![(CONTENT_TYPE, wire::JSON.to_string())];
+        let request = Request { method: Method::POST, path: self.path("clock"), headers, body };
+        let (client, case) = (self.client.clone(), self.case.clone());
+        self.ears.asking = Asking::Yes;
+        self.handle.spawn(async move {
+            let said = client.send(request).await.ok().and_then(|response| serde_json::from_slice::<Skipped>(&response.body).ok());
+            case.inbox.push(Heard { at: case.clock.now(), what: What::Skipped(said) });
+        });
+        Skip::Busy
     }
 
     fn patience(&self) -> Span {

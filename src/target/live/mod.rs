@@ -9,9 +9,10 @@ mod process;
 pub use http::{Harness, Live, Opening};
 pub use process::{Adapter, Process};
 
-use super::Outbound;
+use super::{Outbound, Skip};
 use crate::model::{Code, Id, Message, Outcome};
 use crate::sim::{Mailbox, Span, Timestamp};
+use crate::wire::Skipped;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -22,9 +23,32 @@ struct Heard<R> {
 }
 
 enum What<R> {
-    Reply { to: Id, outcome: Outcome, code: Code, retry_after: Span },
+    Reply {
+        to: Id,
+        outcome: Outcome,
+        code: Code,
+        retry_after: Span,
+    },
     Call(Message, R),
     Event(Message, R),
+    /// the answer to the question whether time may be skipped; none where there was no answer
+    Skipped(Option<Skipped>),
+}
+
+/// Whether the target has been asked if time may be skipped. The one thread of a case may not wait for an answer: a target that stands still
+/// must not hold up what is due.
+#[derive(Default)]
+enum Asking {
+    #[default]
+    No,
+    /// nothing was sent since
+    Yes,
+    /// something was
+    Overtaken,
+    Answered {
+        skipped: Option<Skipped>,
+        overtaken: bool,
+    },
 }
 
 /// What was heard and not given to the engine yet, and who waits for answers of ours.
@@ -34,28 +58,73 @@ struct Ears<R> {
     calls: FxHashMap<Id, VecDeque<R>>,
     events: FxHashMap<Id, VecDeque<R>>,
     skipped_to: Timestamp,
+    asking: Asking,
 }
 
 impl<R> Ears<R> {
     fn new() -> Ears<R> {
-        Ears { heard: VecDeque::new(), calls: FxHashMap::default(), events: FxHashMap::default(), skipped_to: Timestamp::ZERO }
+        let (calls, events) = (FxHashMap::default(), FxHashMap::default());
+        Ears { heard: VecDeque::new(), calls, events, skipped_to: Timestamp::ZERO, asking: Asking::No }
+    }
+
+    /// Something is sent to the target.
+    fn sent(&mut self) {
+        if let Asking::Yes = self.asking {
+            self.asking = Asking::Overtaken;
+        }
+    }
+
+    /// What came of the question, once there is an answer; none where it is to be asked.
+    fn asked(&mut self) -> Option<Skip> {
+        match std::mem::take(&mut self.asking) {
+            Asking::No => None,
+            Asking::Answered { skipped: Some(Skipped { busy: false, idle, now_ns }), overtaken } => Some(match idle {
+                // the target's clock has moved, so ours follows, whatever was sent meanwhile
+                false => Skip::To(Timestamp(now_ns)),
+                true if overtaken => Skip::Busy,
+                true => Skip::Idle,
+            }),
+            Asking::Answered { .. } => Some(Skip::Busy),
+            asking => {
+                self.asking = asking;
+                Some(Skip::Busy)
+            }
+        }
     }
 
     /// Takes in what has come. Nothing was under way when time was skipped, so what came since is not older, though it may have been
     /// stamped before our own clock was moved.
     fn gather(&mut self, inbox: &Mailbox<Heard<R>>) {
-        let least = self.skipped_to;
-        self.heard.extend(inbox.drain().into_iter().map(|heard| Heard { at: heard.at.max(least), ..heard }));
+        for heard in inbox.drain() {
+            match heard.what {
+                What::Skipped(skipped) => {
+                    let overtaken = matches!(self.asking, Asking::Overtaken);
+                    if let Some(Skipped { busy: false, idle: false, now_ns }) = skipped {
+                        self.skipped_to = Timestamp(now_ns);
+                        self.heard.iter_mut().for_each(|held| held.at = held.at.max(self.skipped_to));
+                    }
+                    self.asking = Asking::Answered { skipped, overtaken };
+                }
+                what => self.heard.push_back(Heard { at: heard.at.max(self.skipped_to), what }),
+            }
+        }
+    }
+
+    /// While it is not known whether the target's clock was moved, nobody can say when something came: it is held.
+    fn holds(&self) -> bool {
+        matches!(self.asking, Asking::Yes | Asking::Overtaken)
     }
 
     fn next_due(&self) -> Timestamp {
-        self.heard.front().map_or(Timestamp::NEVER, |heard| heard.at)
+        self.heard.front().filter(|_| !self.holds()).map_or(Timestamp::NEVER, |heard| heard.at)
     }
 
     fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
-        while self.heard.front().is_some_and(|heard| heard.at <= now) {
+        while !self.holds() && self.heard.front().is_some_and(|heard| heard.at <= now) {
             let Some(heard) = self.heard.pop_front() else { return };
             out.push(match heard.what {
+                // taken where it came in
+                What::Skipped(_) => continue,
                 What::Reply { to, outcome, code, retry_after } => Outbound::Reply { to, outcome, code, retry_after },
                 What::Call(msg, answer) => {
                     self.calls.entry(msg.id).or_default().push_back(answer);

@@ -2,10 +2,10 @@
 //! is shown. When it ends, every request that is open is of unknown outcome.
 
 use super::super::{Inbound, Outbound, Skip, Target};
-use super::{Ears, Heard, What};
+use super::{Asking, Ears, Heard, What};
 use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
-use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, Skipped, StockView, ToAdapter};
+use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, StockView, ToAdapter};
 use rustc_hash::FxHashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +32,8 @@ enum Asked {
     Message(Id),
     /// the thread that runs the case
     Here(mpsc::Sender<FromAdapter>),
+    /// whether time may be skipped
+    Skip,
 }
 
 /// What the threads around one child share.
@@ -71,6 +73,7 @@ impl Shared {
                 Some(Asked::Here(to)) => {
                     let _ = to.send(said);
                 }
+                Some(Asked::Skip) => self.inbox.push(Heard { at, what: What::Skipped(serde_json::from_value(said.result).ok()) }),
                 Some(Asked::Message(to)) => {
                     let (outcome, code, retry_after) = wire::outcome_of(&said.class, &said.reason, said.retry_after_ms);
                     let code = if matches!(outcome, Outcome::Rejected | Outcome::Backpressure) { code } else { Code::None };
@@ -262,6 +265,7 @@ impl Drop for Process {
 
 impl Target for Process {
     fn deliver(&mut self, now: Timestamp, inbound: Inbound, out: &mut Vec<Outbound>) {
+        self.ears.sent();
         match inbound {
             Inbound::Message(msg) if self.running.shared.dead.load(Ordering::Acquire) => {
                 out.push(Outbound::Reply { to: msg.id, outcome: Outcome::Refused, code: Code::None, retry_after: Span::ZERO });
@@ -309,11 +313,13 @@ impl Target for Process {
         self.unreadable += self.running.shared.unreadable.load(Ordering::Relaxed);
         // what it had written when it died has left it: the pipe gives it out to its end
         let _ = self.running.reader.take().map(JoinHandle::join);
+        self.ears.asking = Asking::No;
         self.ears.gather(&self.running.shared.inbox);
     }
 
     fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
         // whoever waited is gone
+        self.ears.asking = Asking::No;
         self.ears.calls.clear();
         self.ears.events.clear();
         let clock = self.running.shared.clock.clone();
@@ -350,22 +356,21 @@ impl Target for Process {
         if !self.skips {
             return Skip::Unable;
         }
+        if let Some(skip) = self.ears.asked() {
+            return skip;
+        }
         let under_way = !self.running.shared.asked().is_empty();
         let heard = self.running.shared.heard.load(Ordering::Acquire);
         self.ears.gather(&self.running.shared.inbox);
         if under_way || !self.ears.heard.is_empty() {
             return Skip::Busy;
         }
-        let ask = wire::SkipLine { to_ns: to.map(|to| to.0), heard };
-        let said = self.ask("skip", serde_json::to_value(ask).unwrap_or_default());
-        match said.and_then(|said| serde_json::from_value::<Skipped>(said.result).ok()) {
-            Some(Skipped { idle: true, .. }) => Skip::Idle,
-            Some(Skipped { busy: false, now_ns, .. }) => {
-                self.ears.skipped_to = Timestamp(now_ns);
-                Skip::To(self.ears.skipped_to)
-            }
-            _ => Skip::Busy,
-        }
+        let args = serde_json::to_value(wire::SkipLine { to_ns: to.map(|to| to.0), heard }).unwrap_or_default();
+        let id = self.number();
+        self.running.shared.asked().insert(id, Asked::Skip);
+        self.ears.asking = Asking::Yes;
+        self.write(&ToAdapter { id, op: "skip".into(), args, now_ns: self.running.shared.clock.now().0, ..ToAdapter::default() });
+        Skip::Busy
     }
 
     fn is_gone(&self) -> bool {
