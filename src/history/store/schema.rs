@@ -164,6 +164,7 @@ pub fn history_schema() -> String {
             "fault_rules": {"type": "array", "items": text("name of a fault rule")},
             "calm_ns": whole("from when on no fault acts"),
             "horizon_ns": whole("orderstorm's own"),
+            "time_scale": {"type": "number", "description": "business seconds in one of the wall clock, above 1 where they ran faster"},
             "fixture": fixture,
             "expect": {"type": "object", "description": "`[expect]` of a scenario, see its schema"},
             "command": text("what makes this record again"),
