@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub struct Request {
     pub method: Method,
     /// from the root, with `/`
     pub path: String,
-    pub headers: Vec<(HeaderName, String)>,
+    pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
 }
 
@@ -160,5 +160,100 @@ impl Host {
                 },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    }
+
+    /// A server that does `with` to each connection, and counts whole requests.
+    fn server(with: fn(&mut std::net::TcpStream, &dyn Fn() -> bool)) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/base", listener.local_addr().unwrap());
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = requests.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, count) = (stream.unwrap(), count.clone());
+                std::thread::spawn(move || {
+                    let mut reading = stream.try_clone().unwrap();
+                    let read = || {
+                        let (mut text, mut byte) = (Vec::new(), [0]);
+                        while !text.ends_with(b"\r\n\r\n") {
+                            if (&reading).read(&mut byte).unwrap_or(0) == 0 {
+                                return false;
+                            }
+                            text.push(byte[0]);
+                        }
+                        count.fetch_add(1, Ordering::SeqCst);
+                        true
+                    };
+                    with(&mut stream, &read);
+                    let _ = reading.flush();
+                });
+            }
+        });
+        (url, requests)
+    }
+
+    const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+    fn ask() -> Request {
+        Request { method: Method::POST, path: "/orders".into(), headers: vec![("x-message-id", "1".into())], body: Vec::new() }
+    }
+
+    fn client(url: &str) -> Client {
+        Client::new(url, 4, Duration::from_millis(300)).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_never_written_again() {
+        let (url, requests) = server(|_, read| {
+            read();
+        });
+        let failed = runtime().block_on(client(&url).send(ask())).err();
+        assert!(matches!(failed, Some(Failed::Broken(_))), "{failed:?}");
+        assert_eq!(requests.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_connection_that_ended_while_it_was_idle_is_replaced_and_one_that_lives_is_used_again() {
+        let (url, requests) = server(|stream, read| {
+            read();
+            let _ = stream.write_all(GOOD);
+        });
+        let (client, runtime) = (client(&url), runtime());
+        for n in 1..=3 {
+            let answer = runtime.block_on(client.send(ask())).map(|answer| (answer.status, answer.body));
+            assert_eq!(answer.unwrap(), (200, Bytes::from_static(b"ok")));
+            assert_eq!(requests.load(Ordering::SeqCst), n);
+        }
+        let (url, _) = server(|stream, read| {
+            while read() {
+                let _ = stream.write_all(GOOD);
+            }
+        });
+        let client = super::Client::new(&url, 4, Duration::from_millis(300)).unwrap();
+        for _ in 0..3 {
+            runtime.block_on(client.send(ask())).map(|answer| answer.status).unwrap();
+        }
+        assert_eq!(client.0.idle.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn nobody_there_and_no_answer_are_told_apart() {
+        let refused = runtime().block_on(client("http://127.0.0.1:1").send(ask())).err();
+        assert!(matches!(refused, Some(Failed::Refused(_))), "{refused:?}");
+        let (url, _) = server(|_, read| while read() {});
+        assert_eq!(runtime().block_on(client(&url).send(ask())).err(), Some(Failed::TimedOut));
+        assert!(Client::new("https://127.0.0.1", 1, Duration::ZERO).is_err_and(|why| why.contains("not understood")));
     }
 }

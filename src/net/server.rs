@@ -124,3 +124,33 @@ fn response(status: u16, headers: &[(&'static str, String)], body: Vec<u8>) -> h
     }
     built.body(Full::new(Bytes::from(body))).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Client, Failed, Request};
+    use super::*;
+    use hyper::Method;
+
+    #[test]
+    fn bodies_are_bounded_and_a_handler_may_hang_up() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = runtime.block_on(Server::bind("127.0.0.1:0", Limits { body: 100, ..Limits::default() })).unwrap();
+        let url = format!("http://{}", server.address().unwrap());
+        runtime.spawn(server.run(|arrived: Arrived| async move {
+            match arrived.path.as_str() {
+                "/cut" => Deed::Cut,
+                _ => Deed::Answer { status: 200, headers: vec![("x-length", arrived.body.len().to_string())], body: arrived.query.into_bytes() },
+            }
+        }));
+        let client = Client::new(&url, 4, Duration::from_secs(5)).unwrap();
+        let send = |path: &str, length: usize| {
+            let request = Request { method: Method::POST, path: path.into(), headers: Vec::new(), body: vec![b'a'; length] };
+            runtime.block_on(client.send(request))
+        };
+        let answer = send("/echo?after=3", 100).map(|answer| (answer.status, answer.header("x-length").map(str::to_owned), answer.body)).unwrap();
+        assert_eq!(answer, (200, Some("100".into()), Bytes::from_static(b"after=3")));
+        assert_eq!(send("/echo", 101).map(|answer| answer.status), Ok(413));
+        assert!(matches!(send("/cut", 0).err(), Some(Failed::Broken(_))));
+        assert_eq!(send("/echo", 1).map(|answer| answer.status), Ok(200));
+    }
+}

@@ -49,10 +49,7 @@ fn end(running: Option<Running>) -> bool {
 }
 
 fn respond(answered: Answered) -> Deed {
-    let mut headers = vec![("content-type", answered.media.to_string())];
-    headers.extend(answered.replayed.then(|| (wire::REPLAYED, "true".to_string())));
-    headers.extend(answered.retry_after.map(|seconds| (wire::RETRY_AFTER, seconds.to_string())));
-    Deed::Answer { status: answered.status, headers, body: answered.body }
+    Deed::Answer { status: answered.status, headers: answered.headers(), body: answered.body }
 }
 
 fn problem(status: u16, code: &str, detail: impl Into<String>) -> Answered {

@@ -10,7 +10,6 @@ use crate::sim::{Clock, Span, Timestamp, WallClock};
 use crate::target::{Embedded, Inbound, Outbound, Target};
 use crate::wire::{self, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skip, Skipped, StockView};
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderName};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -243,14 +242,7 @@ impl Actor {
         count(&self.shared.counters.calls);
         self.open_calls += 1;
         let names = self.names.clone();
-        let mut headers = vec![
-            (CONTENT_TYPE, wire::JSON.to_string()),
-            (HeaderName::from_static(wire::MESSAGE_ID), names.show_id(msg.id)),
-            (HeaderName::from_static(wire::IDEMPOTENCY_KEY), names.show_id(msg.key)),
-            (HeaderName::from_static(wire::TRACEPARENT), wire::traceparent(&msg)),
-        ];
-        let optional = [(wire::CORRELATION_ID, msg.corr), (wire::CAUSATION_ID, msg.cause)];
-        headers.extend(optional.into_iter().filter(|(_, id)| id.is_some()).map(|(name, id)| (HeaderName::from_static(name), names.show_id(id))));
+        let headers = wire::request_headers(&msg, &names);
         let body = serde_json::to_vec(&Payload::of(&msg, &names)).unwrap_or_default();
         let path = format!("/{}", msg.op.name().replacen('.', "/", 1));
         let (client, to_self) = (self.partners.clone(), self.to_self.clone());
@@ -266,14 +258,13 @@ impl Actor {
         self.open_events += 1;
         let event = CloudEvent::of(&msg, self.clock.now(), &self.source(), &self.names);
         let body = serde_json::to_vec(&event).unwrap_or_default();
-        let mut headers =
-            vec![(CONTENT_TYPE, wire::CLOUD_EVENT.to_string()), (HeaderName::from_static(wire::TRACEPARENT), event.traceparent.clone())];
+        let mut headers = vec![("content-type", wire::CLOUD_EVENT.to_string()), (wire::TRACEPARENT, event.traceparent.clone())];
         if let Some(signature) = &self.signature {
             // the time of the sandbox: a clock that can be moved is no protection against a replay, and none is claimed
             let time = (self.clock.now().0 / 1_000_000_000).to_string();
-            headers.push((HeaderName::from_static(wire::WEBHOOK_SIGNATURE), signature.sign(&event.id, &time, &body)));
-            headers.push((HeaderName::from_static(wire::WEBHOOK_ID), event.id.clone()));
-            headers.push((HeaderName::from_static(wire::WEBHOOK_TIMESTAMP), time));
+            headers.push((wire::WEBHOOK_SIGNATURE, signature.sign(&event.id, &time, &body)));
+            headers.push((wire::WEBHOOK_ID, event.id.clone()));
+            headers.push((wire::WEBHOOK_TIMESTAMP, time));
         }
         let (client, to_self, id) = (self.webhook.clone(), self.to_self.clone(), msg.id);
         tokio::spawn(async move {

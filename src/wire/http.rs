@@ -62,6 +62,14 @@ pub fn command_path(msg: &Message, names: &Names) -> Option<(&'static str, Strin
     })
 }
 
+/// Names and values of the headers of a command or of a partner call.
+pub fn request_headers(msg: &Message, names: &Names) -> Vec<(&'static str, String)> {
+    let always = [(MESSAGE_ID, msg.id), (IDEMPOTENCY_KEY, msg.key)];
+    let where_there_is_one = [(CORRELATION_ID, msg.corr), (CAUSATION_ID, msg.cause)].into_iter().filter(|(_, id)| id.is_some());
+    let ids = always.into_iter().chain(where_there_is_one).map(|(name, id)| (name, names.show_id(id)));
+    [("content-type", super::JSON.to_string()), (TRACEPARENT, traceparent(msg))].into_iter().chain(ids).collect()
+}
+
 /// The command that goes to such a path. Ids of the path stand in the body, too.
 pub fn command_route(method: &str, path: &[&str]) -> Option<Op> {
     Some(match (method, path) {
@@ -87,6 +95,13 @@ pub struct Answered {
 }
 
 impl Answered {
+    /// Names and values of its headers.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("content-type", self.media.to_string())];
+        headers.extend(self.replayed.then(|| (REPLAYED, "true".to_string())));
+        headers.extend(self.retry_after.map(|seconds| (RETRY_AFTER, seconds.to_string())));
+        headers
+    }
     pub fn json(status: u16, value: &impl Serialize) -> Answered {
         let body = serde_json::to_vec(value).unwrap_or_default();
         Answered { status, media: super::JSON, body, replayed: false, retry_after: None }

@@ -19,7 +19,7 @@ mod sign;
 pub use envelope::{CLOUD_EVENT, CloudEvent, event_time};
 pub use http::{
     Answered, CALL_PREFIX, CAUSATION_ID, CORRELATION_ID, IDEMPOTENCY_KEY, MESSAGE_ID, Problem, REPLAYED, RETRY_AFTER, TRACEPARENT, answer,
-    command_path, command_route, read_answer, traceparent,
+    command_path, command_route, read_answer, request_headers, traceparent,
 };
 pub use line::{ADAPTER, FromAdapter, LONGEST_LINE, ToAdapter, class_of, outcome_of};
 pub use names::Names;

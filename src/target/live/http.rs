@@ -8,7 +8,6 @@ use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Serve
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Unreadable};
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderName};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::io;
@@ -65,10 +64,7 @@ impl Harness {
 }
 
 fn deed(answered: Answered) -> Deed {
-    let mut headers = vec![("content-type", answered.media.to_string())];
-    headers.extend(answered.replayed.then(|| (wire::REPLAYED, "true".to_string())));
-    headers.extend(answered.retry_after.map(|seconds| (wire::RETRY_AFTER, seconds.to_string())));
-    Deed::Answer { status: answered.status, headers, body: answered.body }
+    Deed::Answer { status: answered.status, headers: answered.headers(), body: answered.body }
 }
 
 /// One request of the target: a call of a partner, or the delivery of an event.
@@ -183,7 +179,7 @@ impl Live {
 
     /// Asks and waits: reads, and what is beside the business.
     fn ask(&self, method: Method, rest: &str, body: Vec<u8>) -> Result<Response, Failed> {
-        let headers = vec![(CONTENT_TYPE, wire::JSON.to_string())];
+        let headers = vec![("content-type", wire::JSON.to_string())];
         self.handle.block_on(self.client.send(Request { method, path: self.path(rest), headers, body }))
     }
 
@@ -195,20 +191,13 @@ impl Live {
     fn request(&self, now: Timestamp, msg: &Message) -> Request {
         let names = &self.case.names;
         if let Some((method, path)) = wire::command_path(msg, names) {
-            let mut headers = vec![
-                (CONTENT_TYPE, wire::JSON.to_string()),
-                (HeaderName::from_static(wire::MESSAGE_ID), names.show_id(msg.id)),
-                (HeaderName::from_static(wire::IDEMPOTENCY_KEY), names.show_id(msg.key)),
-                (HeaderName::from_static(wire::TRACEPARENT), wire::traceparent(msg)),
-            ];
-            let optional = [(wire::CORRELATION_ID, msg.corr), (wire::CAUSATION_ID, msg.cause)];
-            headers.extend(optional.into_iter().filter(|(_, id)| id.is_some()).map(|(name, id)| (HeaderName::from_static(name), names.show_id(id))));
+            let headers = wire::request_headers(msg, names);
             let body = serde_json::to_vec(&Payload::of(msg, names)).unwrap_or_default();
             let method = if method == "PUT" { Method::PUT } else { Method::POST };
             return Request { method, path: self.path(&path), headers, body };
         }
         let event = CloudEvent::of(msg, now, "orderstorm", names);
-        let headers = vec![(CONTENT_TYPE, wire::CLOUD_EVENT.to_string())];
+        let headers = vec![("content-type", wire::CLOUD_EVENT.to_string())];
         Request { method: Method::POST, path: self.path("events"), headers, body: serde_json::to_vec(&event).unwrap_or_default() }
     }
 }
@@ -323,7 +312,7 @@ impl Target for Live {
         let open = |waiting: &FxHashMap<Id, VecDeque<Responder>>| waiting.values().flatten().filter(|sender| !sender.is_closed()).count();
         let ask = wire::Skip { to_ns: to.map(|to| to.0), open_calls: open(&self.ears.calls), open_events: open(&self.ears.events) };
         let body = serde_json::to_vec(&ask).unwrap_or_default();
-        let headers = vec![(CONTENT_TYPE, wire::JSON.to_string())];
+        let headers = vec![("content-type", wire::JSON.to_string())];
         let request = Request { method: Method::POST, path: self.path("clock"), headers, body };
         let (client, case) = (self.client.clone(), self.case.clone());
         self.ears.asking = Asking::Yes;
