@@ -128,6 +128,12 @@ struct Waiting {
     delivered: bool,
 }
 
+impl Waiting {
+    fn is_stock_on_the_wire(&self) -> bool {
+        self.send.link == Link::Feeds && self.delivered && !self.lost
+    }
+}
+
 /// What the calendar holds. Ordered by class, entity and id; the slot only finds the body.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Item {
@@ -202,7 +208,9 @@ impl<'a> Engine<'a> {
                 stopped = true;
                 break;
             }
-            let at_order = arrivals.peek().map_or(Timestamp::NEVER, |(at, _, _)| *at);
+            // no shop opens before its stock is known, and on a real network that takes as long as it takes
+            let opening = live && orders.is_empty() && l.pending.values().any(Waiting::is_stock_on_the_wire);
+            let at_order = if opening { Timestamp::NEVER } else { arrivals.peek().map_or(Timestamp::NEVER, |(at, _, _)| *at) };
             let at_item = l.calendar.next_at().unwrap_or(Timestamp::NEVER);
             let at_target = if l.down { Timestamp::NEVER } else { l.target.next_due() };
             let due = at_order.min(at_item).min(at_target);
