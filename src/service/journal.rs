@@ -66,17 +66,14 @@ impl Journals {
     }
 
     /// Every sandbox that was opened and not removed.
-    pub fn sandboxes(&self) -> Vec<(String, Opened)> {
-        let read = || -> Result<Vec<(String, Opened)>, JournalError> {
-            let table = self.database.begin_read().map_err(failed)?.open_table(SANDBOXES).map_err(failed)?;
-            let mut all = Vec::new();
-            for row in table.iter().map_err(failed)? {
-                let (name, opened) = row.map_err(failed)?;
-                all.push((name.value().to_owned(), serde_json::from_slice(opened.value()).map_err(failed)?));
-            }
-            Ok(all)
-        };
-        read().unwrap_or_default()
+    pub fn sandboxes(&self) -> Result<Vec<(String, Opened)>, JournalError> {
+        let table = self.database.begin_read().map_err(failed)?.open_table(SANDBOXES).map_err(failed)?;
+        let mut all = Vec::new();
+        for row in table.iter().map_err(failed)? {
+            let (name, opened) = row.map_err(failed)?;
+            all.push((name.value().to_owned(), serde_json::from_slice(opened.value()).map_err(failed)?));
+        }
+        Ok(all)
     }
 
     /// Begins the log of a sandbox anew.

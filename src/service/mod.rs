@@ -15,6 +15,8 @@ pub use stdio::speak;
 
 use crate::net::{Limits, Server};
 use crate::reference::Defect;
+use crate::sim::{Clock, Timestamp, WallClock};
+use crate::wire::Skipped;
 use counters::Counters;
 use journal::Journals;
 use sandbox::Running;
@@ -22,6 +24,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 /// How the service is set up.
 #[derive(Clone, Debug)]
@@ -54,6 +57,26 @@ impl std::fmt::Display for Trouble {
     }
 }
 
+/// Wall time until `due`, not longer than timers can be set.
+fn wall_until(due: Timestamp, clock: &WallClock) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(3_600);
+    if due == Timestamp::NEVER {
+        return LONGEST;
+    }
+    Duration::from_nanos((due.since(clock.now()).0 as f64 / clock.scale()).ceil().min(LONGEST.as_nanos() as f64) as u64)
+}
+
+/// Moves the clock to `to_ns`, or to what is `due` if that is earlier; `agreed`: nothing is under way that the harness does not know of.
+fn skip(clock: &WallClock, due: Timestamp, to_ns: Option<u64>, agreed: bool) -> Skipped {
+    let busy = !agreed || due <= clock.now();
+    let goal = to_ns.map_or(Timestamp::NEVER, Timestamp).min(due);
+    let idle = !busy && goal == Timestamp::NEVER;
+    if !busy && !idle {
+        clock.skip_to(goal);
+    }
+    Skipped { busy, idle, now_ns: clock.now().0 }
+}
+
 /// What all requests share.
 struct Shared {
     config: Config,
@@ -75,12 +98,16 @@ impl Service {
         let listening = |error| Trouble::Listen(config.listen.clone(), error);
         let server = Server::bind(&config.listen, Limits::default()).await.map_err(listening)?;
         let address = server.address().map_err(listening)?;
-        let journals = config.data.as_ref().map(|dir| Journals::open(dir).map_err(|error| Trouble::Journal(dir.clone(), error))).transpose()?;
+        let unusable = |dir: &PathBuf, error| Trouble::Journal(dir.clone(), error);
+        let journals = config.data.as_ref().map(|dir| Journals::open(dir).map_err(|error| unusable(dir, error))).transpose()?;
+        // what cannot be read was not nothing: to begin without it would lose what was acknowledged
+        let opened = match (&journals, &config.data) {
+            (Some(journals), Some(dir)) => journals.sandboxes().map_err(|error| unusable(dir, error))?,
+            _ => Vec::new(),
+        };
         let shared = Arc::new(Shared { config, journals, sandboxes: RwLock::default(), counters: Counters::default() });
-        if let Some(journals) = &shared.journals {
-            for (name, opened) in journals.sandboxes() {
-                api::open(&shared, &name, opened, true);
-            }
+        for (name, opened) in opened {
+            api::open(&shared, &name, opened, true);
         }
         Ok(Service { server, shared, address })
     }

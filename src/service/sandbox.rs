@@ -6,7 +6,7 @@ use super::counters::count;
 use super::journal::OnDisk;
 use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::net::{Client, Failed, Request, Response};
-use crate::sim::{Clock, Span, Timestamp, WallClock};
+use crate::sim::{Clock, Span, WallClock};
 use crate::target::{Embedded, Inbound, Outbound, Target};
 use crate::wire::{self, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skip, Skipped, StockView};
 use hyper::Method;
@@ -126,8 +126,7 @@ impl Actor {
             self.let_out().await;
         }
         loop {
-            let due = self.target.next_due();
-            let wait = if due == Timestamp::NEVER { Duration::from_secs(3_600) } else { self.wall(due.since(self.clock.now())) };
+            let wait = super::wall_until(self.target.next_due(), &self.clock);
             tokio::select! {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::End) | None => return,
@@ -146,11 +145,6 @@ impl Actor {
             self.let_out().await;
             self.skip();
         }
-    }
-
-    /// Wall time of a span, not longer than timers can be set.
-    fn wall(&self, span: Span) -> Duration {
-        Duration::from_nanos((span.0 as f64 / self.clock.scale()).ceil().min(3.6e12) as u64)
     }
 
     fn take(&mut self, ask: Ask) {
@@ -278,17 +272,12 @@ impl Actor {
     /// Moves the clock, where nothing is under way that the harness does not know of.
     fn skip(&mut self) {
         for (skip, to) in std::mem::take(&mut self.skips) {
-            let now = self.clock.now();
-            let due = self.target.next_due();
-            let agreed = (skip.open_calls, skip.open_events) == (self.open_calls, self.open_events);
-            let busy = !agreed || !self.asks.is_empty() || due <= now;
-            let goal = skip.to_ns.map_or(Timestamp::NEVER, Timestamp).min(due);
-            let idle = !busy && goal == Timestamp::NEVER;
-            if !busy && !idle {
+            let agreed = (skip.open_calls, skip.open_events) == (self.open_calls, self.open_events) && self.asks.is_empty();
+            let skipped = super::skip(&self.clock, self.target.next_due(), skip.to_ns, agreed);
+            if !skipped.busy && !skipped.idle {
                 count(&self.shared.counters.skips);
-                self.clock.skip_to(goal);
             }
-            let _ = to.send(Skipped { busy, idle, now_ns: self.clock.now().0 });
+            let _ = to.send(skipped);
         }
     }
 }

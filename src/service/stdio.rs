@@ -7,7 +7,7 @@ use crate::model::{Code, Id, Message, Outcome};
 use crate::reference::Settings;
 use crate::sim::{Clock, Inbox, Mailbox, Seed, Span, Timestamp, WallClock};
 use crate::target::{Embedded, Inbound, Outbound, ServiceModel, Target};
-use crate::wire::{self, FromAdapter, Names, OrderView, Sandbox, SkipLine, Skipped, StockView, ToAdapter};
+use crate::wire::{self, FromAdapter, Names, OrderView, Sandbox, SkipLine, StockView, ToAdapter};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -114,11 +114,7 @@ impl Stdio {
 
     /// Until it has something to do by itself.
     fn wait(&mut self) -> Duration {
-        let due = self.target.next_due();
-        if due == Timestamp::NEVER {
-            return Duration::from_secs(3_600);
-        }
-        Duration::from_nanos((due.since(self.clock.now()).0 as f64 / self.clock.scale()).ceil().min(3.6e12) as u64)
+        super::wall_until(self.target.next_due(), &self.clock)
     }
 
     fn answer(&self, re: u64, class: &str, result: Value) {
@@ -184,14 +180,8 @@ impl Stdio {
         self.target.poll(self.clock.now(), &mut self.out);
         self.let_out();
         for (id, skip) in std::mem::take(&mut self.skips) {
-            let (now, due) = (self.clock.now(), self.target.next_due());
-            let busy = skip.heard != self.said || due <= now;
-            let goal = skip.to_ns.map_or(Timestamp::NEVER, Timestamp).min(due);
-            let idle = !busy && goal == Timestamp::NEVER;
-            if !busy && !idle {
-                self.clock.skip_to(goal);
-            }
-            self.answer(id, "ok", json!(Skipped { busy, idle, now_ns: self.clock.now().0 }));
+            let skipped = super::skip(&self.clock, self.target.next_due(), skip.to_ns, skip.heard == self.said);
+            self.answer(id, "ok", json!(skipped));
         }
     }
 
