@@ -47,6 +47,8 @@ class Details {
 
     // A cart without a customer or without a line is not yet worth remembering.
     async order(id) {
+        // TypeORM takes an id that is undefined for no condition at all, and finds somebody else's order.
+        if (id === undefined) return undefined;
         let brief;
         const complete = await this.remember('order', id, async () => {
             const order = await this.find(Order, id, { customer: true, lines: true });
@@ -59,7 +61,7 @@ class Details {
     }
 
     async complete({ type, at, order: orderId, line: lineId, data }) {
-        const order = await this.order(orderId ?? (lineId && (await this.line(lineId))?.order));
+        const order = await this.order(orderId ?? (lineId === undefined ? undefined : (await this.line(lineId))?.order));
         const told = {};
         for (const [key, value] of Object.entries(data)) {
             if (key === 'variant') told.sku = await this.sku(value);
