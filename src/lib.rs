@@ -16,6 +16,7 @@ pub mod cli;
 pub mod engine;
 pub mod fault;
 pub mod history;
+pub mod mapping;
 pub mod measure;
 pub mod model;
 pub mod net;

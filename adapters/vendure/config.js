@@ -1,5 +1,6 @@
 // The server's settings: one channel on a private PostgreSQL, everything on the loopback interface, and our plugins.
 const { DefaultLogger, LogLevel, dummyPaymentHandler } = require('@vendure/core');
+const { playedPaymentHandler } = require('./payments');
 const { PricingPlugin } = require('./pricing');
 const { WebhookPlugin } = require('./webhooks');
 
@@ -29,6 +30,6 @@ exports.config = ({ seeding }) => ({
         logging: false,
     },
     logger: new DefaultLogger({ level: LogLevel.Warn, timestamp: true }),
-    paymentOptions: { paymentMethodHandlers: [dummyPaymentHandler] },
+    paymentOptions: { paymentMethodHandlers: [dummyPaymentHandler, playedPaymentHandler] },
     plugins: [PricingPlugin, WebhookPlugin],
 });

@@ -1,6 +1,6 @@
 // Adds to the description of an event what its ids mean: order code and customer, SKUs, the name of a stock location. What cannot change is
 // remembered, for an order has some twenty events.
-const { Order, OrderLine, ProductVariant, StockLocation } = require('@vendure/core');
+const { Allocation, Order, OrderLine, ProductVariant, StockLevel, StockLocation } = require('@vendure/core');
 
 const kept = 20000;
 
@@ -66,12 +66,39 @@ class Details {
         for (const [key, value] of Object.entries(data)) {
             if (key === 'variant') told.sku = await this.sku(value);
             else if (key === 'location') told.location = await this.location(value);
+            else if (key === 'parcels') told.parcels = await this.parcels(data.lines);
             else if (key === 'lines') told.lines = await Promise.all(value.map(line => this.completeLine(line)));
             else told[key] = ['id', 'line', 'payment', 'fulfillment', 'refund'].includes(key) && value != null ? String(value) : value;
         }
         const skus = [told.sku, ...(told.lines ?? []).map(line => line.sku), ...(order?.skus ?? [])].filter(Boolean);
         const brief = order && { id: order.id, code: order.code, email: order.email };
         return { skus, body: { type, at, order: brief ?? null, data: told } };
+    }
+
+    // What somebody who packs finds: each line, from the locations that it was allocated to, and no more units than were ordered. A line that
+    // nothing was allocated to is looked for where its goods usually are.
+    async parcels(lines) {
+        const parcels = new Map();
+        const put = async (location, line, quantity) => {
+            const name = (await this.location(location)) ?? '';
+            const { ref, sku } = (await this.line(line)) ?? {};
+            if (!parcels.has(name)) parcels.set(name, { location: name, lines: [] });
+            parcels.get(name).lines.push({ id: String(line), ref, sku, quantity });
+        };
+        for (const { id, variant, quantity } of lines) {
+            let left = quantity;
+            const allocations = await this.connection.getRepository(Allocation).find({ where: { orderLine: { id } }, order: { id: 'ASC' }, loadEagerRelations: false });
+            for (const allocation of allocations) {
+                const units = Math.min(left, allocation.quantity);
+                if (units > 0) await put(allocation.stockLocationId, id, units);
+                left -= units;
+            }
+            if (left > 0) {
+                const [level] = await this.connection.getRepository(StockLevel).find({ where: { productVariantId: variant }, order: { stockOnHand: 'DESC', id: 'ASC' }, take: 1, loadEagerRelations: false });
+                await put(level?.stockLocationId, id, left);
+            }
+        }
+        return [...parcels.values()].sort((a, b) => a.location.localeCompare(b.location));
     }
 
     async completeLine({ id, variant, quantity, ...more }) {

@@ -18,6 +18,7 @@ const descriptions = new Map([
             to: event.toState,
             total: event.order.totalWithTax,
             shipping: event.order.shippingWithTax,
+            parcels: true,
             lines: event.order.lines.map(line => ({ ...orderLine(line), unit_price: line.unitPriceWithTax, amount: line.discountedLinePriceWithTax })),
         },
     })],

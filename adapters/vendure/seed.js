@@ -63,6 +63,9 @@ exports.seed = async () => {
             input: { code, enabled: true, handler: operation('dummy-payment-handler', { automaticSettle }), ...named(code, { description: '' }) },
         });
     }
+    await admin('mutation($input: CreatePaymentMethodInput!) { createPaymentMethod(input: $input) { id } }', {
+        input: { code: 'played', enabled: true, handler: operation('played'), ...named('played', { description: '' }) },
+    });
     await admin('mutation($input: CreatePromotionInput!) { createPromotion(input: $input) { ... on Promotion { id } ... on ErrorResult { errorCode message } } }', {
         input: { enabled: true, conditions: [operation('some-line-is-discounted')], actions: [operation('discount-from-line')], ...named('Line discount', { description: '' }) },
     });

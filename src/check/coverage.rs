@@ -1,7 +1,7 @@
 //! What a record tells of at all. Our own tell of everything; that of another program may hold a partner's books without the
 //! target's events, or the other way round. A rule whose side is not there has nothing to judge.
 
-use crate::history::{Entry, Kind};
+use crate::history::{Entry, Kind, Tells};
 use crate::model::{Class, Op};
 
 /// The payment partner's books.
@@ -27,6 +27,13 @@ impl Coverage {
     /// A record that holds all there was.
     pub fn everything() -> Coverage {
         Coverage { everything: true, ..Coverage::default() }
+    }
+    /// What a header says that its record tells of.
+    pub fn of(tells: &Tells) -> Coverage {
+        let mut coverage = Coverage { placed: true, ..Coverage::default() };
+        tells.facts.iter().for_each(|op| coverage.facts.add(*op));
+        tells.claims.iter().for_each(|op| coverage.claims.add(*op));
+        Coverage { stock: coverage.facts.any(GOODS), ..coverage }
     }
     pub fn observe(&mut self, entry: &Entry) {
         match entry.kind {

@@ -58,6 +58,7 @@ mod suite;
 mod supply;
 #[cfg(test)]
 mod testing;
+mod told;
 mod traceable;
 mod verdict;
 

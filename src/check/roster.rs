@@ -2,8 +2,9 @@
 //! alone; claims; what is owed at rest. `EXPECTATION`, the scenario's own, comes last.
 
 use super::expectation::{self, Expectation};
+use super::told::told;
 use super::{
-    Checker, Invariant, accept_once, alloc_within_order, auth_once, backorder_fair, cancel_honest, capture_complete, capture_within_auth,
+    Checker, Coverage, Invariant, accept_once, alloc_within_order, auth_once, backorder_fair, cancel_honest, capture_complete, capture_within_auth,
     capture_within_shipped, event_gapless, event_stable, evidence, exception_class, feed_tracked, no_lost, no_oversell, no_phantom,
     paid_before_release, partner_agreement, precedence, progress, quiet_after_end, refund_exact, refund_within_captured, reject_inert,
     release_within_alloc, released_on_end, replay_equal, reply_idempotent, restock_exact, routing, ship_once, state_agreement, stock_conserved,
@@ -57,6 +58,8 @@ pub fn invariant(name: &str) -> Option<&'static Invariant> {
 
 /// One checker for each, but `EVIDENCE`: that one sees entries before the books do.
 pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>> {
+    let covers = header.tells.as_ref().map_or_else(Coverage::everything, Coverage::of);
+    let expect = told(expect, &covers, header);
     vec![
         Box::new(event_stable::EventStable),
         Box::new(event_gapless::EventGapless),

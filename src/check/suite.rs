@@ -172,8 +172,8 @@ impl Suite {
         let (again, all) = (slots_that(&|checker| checker.hears_again()), slots_that(&|_| true));
         Suite {
             ledger: Ledger::of(&header),
+            coverage: header.tells.as_ref().map_or_else(Coverage::everything, Coverage::of),
             header,
-            coverage: Coverage::everything(),
             evidence: Evidence::default(),
             routes,
             again,

@@ -745,7 +745,8 @@ impl<O: Observer> Loop<'_, O> {
 
     /// At rest: what the target says of every order and every stock level.
     fn read_states(&mut self, orders: &[OrderNo]) {
-        for order in orders {
+        let asked = if self.target.tells_states() { orders } else { &[] };
+        for order in asked {
             let mut msg = Message::of_order(Op::GetOrder, Id::NONE, *order);
             match self.target.order_state(*order) {
                 Some((code, held, net)) => (msg.code, msg.qty, msg.amount) = (code, held, Money(net)),

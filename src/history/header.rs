@@ -1,6 +1,6 @@
 //! What a history says before its first entry: enough to judge it alone.
 
-use crate::model::Fixture;
+use crate::model::{Fixture, Op};
 use crate::scenario::ExpectFile;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,9 @@ pub struct Header {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub time_scale: f64,
     pub fixture: Fixture,
+    /// what the record can tell of, where that is not everything
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tells: Option<Tells>,
     /// after `mark.replay` everything that was sent is sent once more
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
@@ -55,6 +58,20 @@ pub struct Header {
     /// the command that reproduces this history
     #[serde(default)]
     pub command: String,
+}
+
+/// What a record tells of: a rule that rests on something else has nothing to judge. A target that is said to announce something and
+/// does not is to blame.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tells {
+    /// calls and callbacks of partners whose books are in it
+    pub facts: Vec<Op>,
+    /// events that the target announces
+    pub claims: Vec<Op>,
+    /// states are only looked at so often, in nanoseconds; 0 where each is announced
+    #[serde(default)]
+    pub sampled_ns: u64,
 }
 
 fn is_zero(scale: &f64) -> bool {

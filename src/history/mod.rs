@@ -10,6 +10,6 @@ mod ocel;
 mod store;
 
 pub use entry::{Entry, Kind, Observer};
-pub use header::{HISTORY_VERSION, Header};
+pub use header::{HISTORY_VERSION, Header, Tells};
 pub use ocel::{ExportError, Exported, OCEL_EPOCH, export_ocel};
 pub use store::{Digest, End, HistoryReader, HistoryWriter, Item, ReadError, Recorded, combined_digest, combined_hex, history_schema, read_history};

@@ -141,7 +141,7 @@ impl Policies {
         ]
     }
     /// What is known of a target that declares nothing: it promised nothing. Exchanges that net and cumulative rounding are taken for granted.
-    fn undeclared() -> Policies {
+    pub fn undeclared() -> Policies {
         let none = String::new;
         Policies {
             capture: none(),

@@ -44,11 +44,15 @@ fn place_one(session: &Session, case: &Case, profile: &str, stop: &Stop) -> Resu
     let file = dir.join("one-order.jsonl");
     let arguments = format!("S01.base --target {}", super::matrix::quoted(profile));
     let setup = Setup { seed: 1, target: profile.into(), defect: None, service: ServiceModel::default(), arguments };
-    let result = live::partition(session, &setup, case, &workload::partition(case, 0), &file, stop);
+    let mut tape = Vec::new();
+    let result = live::watched(session, &setup, case, &workload::partition(case, 0), &file, stop, Some(&mut tape));
     let part = result.map_err(|broken| match broken {
         Broken::Disk(error) => super::cannot_write(&dir, &error),
         Broken::Target(why) => Trouble::Environment(format!("error: {why}")),
     })?;
+    if !tape.is_empty() {
+        say(&format!("\nWhat was sent, and what came back:\n\n{}\n", tape.join("\n")));
+    }
     say(&format!("\nOne order ({PLAINEST}), partners and warehouse played:\n\n"));
     let recorded = read_history(&file).map_err(|error| Trouble::Environment(error.to_string()))?;
     let lens = Lens::new(&recorded.header).with_names(&recorded.names);

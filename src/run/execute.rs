@@ -57,6 +57,7 @@ pub fn header(setup: &Setup, case: &Case, part: &Partition) -> Header {
         calm_ns: part.calm.0,
         horizon_ns: part.horizon.0,
         time_scale: 0.0,
+        tells: None,
         replay: case.fault.replays(),
         fixture: (*part.plan.estate).clone(),
         expect: case.scenario.expect_file.clone(),

@@ -4,19 +4,23 @@ use super::execute::{self, Part, Setup};
 use super::{Stop, Trouble};
 use crate::check::{Suite, Verdict};
 use crate::engine::Engine;
-use crate::history::{Header, HistoryWriter, read_history};
+use crate::history::{Header, HistoryWriter, Tells, read_history};
+use crate::mapping::{StatesSeen, value_of};
 use crate::measure::Meter;
-use crate::model::SharedNames;
+use crate::model::{Policies, SharedNames};
 use crate::net::Client;
 use crate::report::Lens;
 use crate::scenario::{Capability, Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
-use crate::target::{Adapter, Harness, Live, Opening, Process, Target};
+use crate::target::{self, Adapter, Harness, Live, Mapped, Opening, Process, Shared, Target};
 use crate::wire::Sandbox;
 use crate::workload::Partition;
 use crate::world::World;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -26,11 +30,14 @@ pub struct Session {
     reach: Reach,
     /// names of its sandboxes begin with this: runs at the same time do not meet
     run: String,
+    /// cases that were begun
+    begun: AtomicUsize,
 }
 
 /// How it is reached.
 enum Reach {
     Http(Http),
+    Mapped(Http, Arc<Shared>),
     /// program and arguments, with what is the same for all cases filled in
     Adapter(Vec<String>),
 }
@@ -65,32 +72,47 @@ impl Session {
         let get = |name: &str| std::env::var(name).ok();
         let filled = |text: &str| from_environment(text, get).map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")));
         (profile.base_url, profile.secret) = (filled(&profile.base_url)?, filled(&profile.secret)?);
-        let reach = match profile.protocol {
-            Protocol::Canonical => Reach::Http(Http::open(asked, &profile, allowed)?),
-            Protocol::Adapter => {
-                let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
-                let dir = Path::new(asked).parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), |dir| dir.display().to_string());
-                let words = profile.command.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir)));
-                Reach::Adapter(words.collect::<Result<_, Trouble>>()?)
+        let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
+        let dir = Path::new(asked).parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), |dir| dir.display().to_string());
+        let words = |words: &[String]| -> Result<Vec<String>, Trouble> {
+            words.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir))).collect()
+        };
+        let reach = match (profile.protocol, &profile.mapping) {
+            (Protocol::Adapter, _) => Reach::Adapter(words(&profile.command)?),
+            (Protocol::Mapped, Some(mapping)) => {
+                let http = Http::open(asked, &profile, &profile.base_url, allowed)?;
+                let env: BTreeMap<String, String> = std::env::vars().collect();
+                let reset = words(mapping.reset.as_ref().map_or(&[], |reset| &reset.command))?;
+                let shared = Shared::new(mapping.clone(), http.client.clone(), value_of(env), reset, profile.max_rate);
+                Reach::Mapped(http, Arc::new(shared))
+            }
+            (Protocol::Canonical | Protocol::Mapped, _) => {
+                let mut http = Http::open(asked, &profile, &format!("{}/v1", profile.base_url.trim_end_matches('/')), allowed)?;
+                http.described = http.ready(&profile)?;
+                Reach::Http(http)
             }
         };
-        Ok(Session { profile, reach, run: format!("r{:x}", std::process::id()) })
+        Ok(Session { profile, reach, run: format!("r{:x}", std::process::id()), begun: AtomicUsize::new(0) })
     }
 
     /// What is known of it, in one line.
     pub fn says(&self) -> String {
         match &self.reach {
             Reach::Http(http) => format!("{} at {}", http.described, self.profile.base_url),
+            Reach::Mapped(_, shared) => format!(
+                "its own API at {}, mapped: {} commands, {} events announced",
+                self.profile.base_url,
+                shared.mapping.commands.len(),
+                shared.mapping.claims().len()
+            ),
             Reach::Adapter(command) => format!("a child process: {}", command.join(" ")),
         }
     }
 
     /// Why a case cannot be run against this target, if it cannot.
     pub fn not_applicable(&self, case: &Case) -> Option<String> {
-        let claims = |needed: &Capability| self.profile.capabilities.as_ref().is_none_or(|claimed| claimed.contains(needed));
-        let lacking: Vec<&str> = case.scenario.needs().into_iter().filter(|needed| !claims(needed)).map(Capability::name).collect();
-        if !lacking.is_empty() {
-            return Some(format!("the target does not claim the capability {}", lacking.join(", ")));
+        if let Some(why) = self.profile.not_applicable(case) {
+            return Some(why);
         }
         let survives = matches!(self.reach, Reach::Adapter(_)) && self.profile.durable;
         (case.fault.crashes() && !survives)
@@ -99,19 +121,16 @@ impl Session {
 }
 
 impl Http {
-    fn open(asked: &str, profile: &TargetProfile, allowed: &[String]) -> Result<Http, Trouble> {
+    fn open(asked: &str, profile: &TargetProfile, base: &str, allowed: &[String]) -> Result<Http, Trouble> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the target: {error}")))?;
-        let base = format!("{}/v1", profile.base_url.trim_end_matches('/'));
-        let client = Client::new(&base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
+        let client = Client::new(base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
         let client = client.map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")))?;
         permitted(client.authority(), allowed)?;
         let harness = Harness::listen(runtime.handle().clone(), &profile.listen).map_err(|error| {
             Trouble::Environment(format!("error: cannot listen on {}: {error}\n  = help: name another address under [webhooks]", profile.listen))
         })?;
-        let mut http = Http { client, harness, described: String::new(), _runtime: runtime };
-        http.described = http.ready(profile)?;
-        Ok(http)
+        Ok(Http { client, harness, described: String::new(), _runtime: runtime })
     }
 
     /// Is it there, and does it speak the contract?
@@ -146,6 +165,7 @@ impl Http {
 /// A target of one case.
 enum Opened {
     Http(Box<Live>),
+    Mapped(Box<Mapped>),
     Adapter(Box<Process>),
 }
 
@@ -153,12 +173,14 @@ impl Opened {
     fn target(&mut self) -> &mut dyn Target {
         match self {
             Opened::Http(live) => &mut **live,
+            Opened::Mapped(mapped) => &mut **mapped,
             Opened::Adapter(process) => &mut **process,
         }
     }
     fn names(&self) -> SharedNames {
         match self {
             Opened::Http(live) => live.names(),
+            Opened::Mapped(mapped) => mapped.names(),
             Opened::Adapter(process) => process.names(),
         }
     }
@@ -166,6 +188,12 @@ impl Opened {
     fn trouble(&self) -> Option<String> {
         let (unreadable, fault, dead) = match self {
             Opened::Http(live) => (live.unreadable(), String::new(), false),
+            Opened::Mapped(mapped) => {
+                let troubles = mapped.troubles();
+                let first = troubles.first()?;
+                let more = if troubles.len() > 1 { format!(", and {} more such", troubles.len() - 1) } else { String::new() };
+                return Some(format!("{first}{more}"));
+            }
             Opened::Adapter(process) => (process.unreadable(), process.fault(), process.is_dead()),
         };
         if dead {
@@ -193,9 +221,37 @@ pub enum Broken {
 
 /// Runs, judges and measures one partition against the target; its history is kept in `file`.
 pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition, file: &Path, stop: &Stop) -> Result<Part, Broken> {
+    watched(session, setup, case, part, file, stop, None)
+}
+
+/// The same, with what a mapped target was sent and what came back.
+pub fn watched(
+    session: &Session,
+    setup: &Setup,
+    case: &Case,
+    part: &Partition,
+    file: &Path,
+    stop: &Stop,
+    tape: Option<&mut Vec<String>>,
+) -> Result<Part, Broken> {
     let profile = &session.profile;
     let time_scale = if profile.scale > 1.0 { profile.scale } else { 0.0 };
-    let header = Header { time_scale, ..execute::header(setup, case, part) };
+    let mut header = Header { time_scale, ..execute::header(setup, case, part) };
+    if let Some(mapping) = &profile.mapping {
+        let sampled = mapping.events.states_seen == StatesSeen::Sampled;
+        let period = mapping.events.polls.iter().map(|poll| poll.every).max().filter(|_| sampled).unwrap_or_default();
+        let sampled_ns = (period.0 as f64 * profile.scale) as u64;
+        header.tells = Some(Tells { facts: mapping.facts(), claims: mapping.claims(), sampled_ns });
+        header.fixture.policies = profile.policies.clone().unwrap_or_else(Policies::undeclared);
+    } else if let Some(policies) = &profile.policies {
+        header.fixture.policies = policies.clone();
+    }
+    if !profile.claims(Capability::NodeLimits) {
+        // what it cannot know it is not held to
+        for node in &mut header.fixture.nodes {
+            (node.safety_stock, node.capacity_per_day, node.opens_h, node.closes_h) = (0, 0, 0, 24);
+        }
+    }
     let mut clock = WallClock::new(profile.scale);
     let sandbox = Sandbox {
         estate: (*part.plan.estate).clone(),
@@ -211,6 +267,20 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
             let name = format!("{}-{}-{}", session.run, case.name, part.number);
             let opening = Opening { name, sandbox, clock: &clock.clone(), skips: profile.mode == ClockMode::Skip, patience: profile.patience };
             Live::open(&http.harness, http.client.clone(), opening).map(|live| Opened::Http(Box::new(live)))
+        }
+        Reach::Mapped(http, shared) => {
+            let name = format!("{}-{}-{}", session.run, case.name, part.number);
+            let opened = target::Opened {
+                name,
+                prefix: format!("{}n{}", session.run, session.begun.fetch_add(1, Ordering::Relaxed)),
+                sandbox: &sandbox,
+                clock: &clock,
+                timeless: profile.mode == ClockMode::Timeless,
+                settle: profile.settle,
+                patience: profile.patience,
+                tape: tape.is_some(),
+            };
+            Mapped::open(&http.harness, shared.clone(), opened).map(|mapped| Opened::Mapped(Box::new(mapped)))
         }
         Reach::Adapter(command) => {
             let command = command.iter().map(|word| word.replace("${scratch}", &scratch.display().to_string())).collect();
@@ -250,6 +320,9 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
         unknown(trouble);
         // by the target, that is, and not by whoever sits here
         ran.stopped &= stop.is_set();
+    }
+    if let (Some(tape), Opened::Mapped(mapped)) = (tape, &opened) {
+        *tape = mapped.tape();
     }
     drop(opened);
     // what an adapter kept for this case is of no use any more

@@ -270,7 +270,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         bar.set_message(case.name.clone());
         result.map(Some).map_err(Broken::Disk)
     };
-    let at_once = live.as_ref().filter(|_| args.jobs.is_none()).map_or_else(|| jobs(args.jobs), |session| session.profile.cases);
+    let at_once = live.as_ref().map_or_else(|| jobs(args.jobs), |session| args.jobs.map_or(usize::MAX, |jobs| jobs as usize).min(session.profile.cases));
     execute::in_parallel(units.len(), at_once, stop, work, |unit, result| {
         let (at, number) = units[unit];
         match result {

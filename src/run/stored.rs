@@ -13,7 +13,7 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
     let Recorded { header, entries, end, names } = read_history(&args.history).map_err(|error| Trouble::Usage(error.to_string()))?;
     let expect = execute::expectations(&header).map_err(Trouble::Usage)?;
     let mut suite = Suite::new(header.clone(), expect);
-    if header.is_foreign() {
+    if header.is_foreign() && header.tells.is_none() {
         let mut coverage = Coverage::default();
         entries.iter().for_each(|entry| coverage.observe(entry));
         suite = suite.covering(coverage);

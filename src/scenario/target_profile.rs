@@ -1,16 +1,17 @@
 //! Target profiles: what a live target is, where it is, and what may be done to it. The low form, and the high form made from it.
 
 use super::resolve::Check;
-use super::{Action, Scenario};
-use crate::model::{Fulfil, Op};
+use super::{Action, Behaviour, Case, FaultRule, Link, PartnerAnswer, PartnerPoint, Scenario, standard_fixture};
+use crate::mapping::{self, Mapping, MappingFile, Role};
+use crate::model::{Class, Fulfil, Money, Node, Op, Policies};
 use crate::sim::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A file in `profiles/target/`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(title = "orderstorm target profile", extend("$id" = "https://orderstorm.dev/schemas/target.v1.json"))]
+#[schemars(title = "orderstorm target profile", extend("$id" = "https://orderstorm.dev/schemas/target.v1.json", "additionalProperties" = false))]
 pub struct TargetProfileFile {
     pub name: String,
     pub title: String,
@@ -33,6 +34,12 @@ pub struct TargetProfileFile {
     pub clock: ClockFile,
     #[serde(default)]
     pub limits: LimitsFile,
+    /// what it declares of its own rules; what is left out it does not promise. Of the canonical contract and of adapters: the reference's
+    #[serde(default)]
+    pub policies: Option<Policies>,
+    /// of protocol "mapped"
+    #[serde(flatten)]
+    pub mapping: MappingFile,
 }
 
 /// What a target can do. A case that needs what a target does not claim is not applicable.
@@ -53,6 +60,12 @@ pub enum Capability {
     Backorder,
     /// UpsertNode: nodes are taken out of routing and put back
     Rules,
+    /// goods that a node refuses, does not accept in time or does not find come from another
+    Reroute,
+    /// it knows the safety stock, daily capacity and opening hours of nodes
+    NodeLimits,
+    /// tax on top of prices
+    Tax,
 }
 
 impl Capability {
@@ -65,6 +78,9 @@ impl Capability {
             Capability::Split => "split",
             Capability::Backorder => "backorder",
             Capability::Rules => "rules",
+            Capability::Reroute => "reroute",
+            Capability::NodeLimits => "node_limits",
+            Capability::Tax => "tax",
         }
     }
 }
@@ -91,9 +107,97 @@ impl Scenario {
         needs.extend(steps_of(Op::LineBackordered).then_some(Capability::Backorder));
         let split = expected().flat_map(|expect| &expect.calls).any(|(op, count)| *op == Op::NodeRelease && count.min > 1);
         needs.extend(split.then_some(Capability::Split));
+        let fails = |behaviour: &Behaviour| {
+            let bad = matches!(behaviour.answer, PartnerAnswer::Reject | PartnerAnswer::Never | PartnerAnswer::Short);
+            bad && matches!(behaviour.at, PartnerPoint::Accept | PartnerPoint::Pick)
+        };
+        let fails = self.kinds.iter().flat_map(|kind| &kind.partner).any(fails) || !self.phantom.is_empty();
+        needs.extend(fails.then_some(Capability::Reroute));
+        let standard = standard_fixture();
+        let limits = |node: &Node| (node.safety_stock, node.capacity_per_day, node.opens_h, node.closes_h);
+        let own = self.fixture.nodes.iter().any(|node| !standard.nodes.iter().any(|usual| usual.name == node.name && limits(usual) == limits(node)));
+        needs.extend(own.then_some(Capability::NodeLimits));
+        needs.extend(lines().any(|line| line.tax > Money::ZERO).then_some(Capability::Tax));
         needs.sort_unstable();
         needs.dedup();
         needs
+    }
+}
+
+/// A partner that a scenario makes behave otherwise than well.
+fn partner_at(point: PartnerPoint) -> &'static str {
+    match point {
+        PartnerPoint::Authorize => "payment",
+        PartnerPoint::Screen => "fraud",
+        PartnerPoint::Validate => "address",
+        PartnerPoint::Accept | PartnerPoint::Pick | PartnerPoint::Collect | PartnerPoint::NodeCancel => "node",
+    }
+}
+
+impl Scenario {
+    /// Times that the target itself has to keep for this.
+    fn timers(&self) -> Vec<(&'static str, Span)> {
+        let policies = &self.fixture.policies;
+        let behaves = |point, answer| self.kinds.iter().flat_map(|kind| &kind.partner).any(|b| (b.at, b.answer) == (point, answer));
+        let named = |op: Op| {
+            let all = std::iter::once(&self.expect).chain(self.expect.outcomes.iter().map(|(_, expect)| expect));
+            all.flat_map(|expect| &expect.flow).flat_map(|chain| &chain.parts).any(|part| part.steps().iter().any(|step| step.op == op))
+        };
+        let mut timers = Vec::new();
+        timers.extend(self.remorse_hold.map(|hold| ("a hold before release", hold)));
+        timers.extend(named(Op::FulfillmentExpired).then(|| ("the hold of a pickup", Span::from_secs(policies.pickup_hold_s))));
+        let never = behaves(PartnerPoint::Accept, PartnerAnswer::Never);
+        timers.extend(never.then(|| ("a node's time to accept", Span::from_secs(policies.node_accept_sla_s))));
+        timers.extend(named(Op::PaymentReauthorized).then(|| ("the life of an authorization", Span::from_days(7))));
+        timers
+    }
+}
+
+impl TargetProfile {
+    /// Does it claim to be able to do this?
+    pub fn claims(&self, capability: Capability) -> bool {
+        self.capabilities.as_ref().is_none_or(|claimed| claimed.contains(&capability))
+    }
+
+    /// Why a case cannot be asked of this target, if it cannot.
+    pub fn not_applicable(&self, case: &Case) -> Option<String> {
+        let lacking: Vec<&str> = case.scenario.needs().into_iter().filter(|needed| !self.claims(*needed)).map(Capability::name).collect();
+        if !lacking.is_empty() {
+            return Some(format!("the target does not claim the capability {}", lacking.join(", ")));
+        }
+        if self.max_orders > 0 && case.orders > self.max_orders {
+            return Some(format!("it has more orders than the profile allows: {} (limits.max_orders)", self.max_orders));
+        }
+        let timers = case.scenario.timers();
+        let longest = timers.into_iter().max_by_key(|(_, takes)| *takes);
+        if let Some((what, takes)) = longest {
+            let real = Span((takes.0 as f64 / self.scale) as u64);
+            match self.mode {
+                ClockMode::Skip => {}
+                ClockMode::Timeless => return Some(format!("the target does nothing by the clock, and this needs {what}")),
+                ClockMode::Passes if real > self.case_time => {
+                    return Some(format!("{what} is {takes}, at this scale {real}, longer than a case may take (limits.case_time)"));
+                }
+                ClockMode::Passes => {}
+            }
+        }
+        let mapping = self.mapping.as_ref()?;
+        let plays = |partner: &str| mapping.role(partner) != Role::Internal;
+        let moods = case.scenario.kinds.iter().flat_map(|kind| &kind.partner).map(|behaviour| partner_at(behaviour.at));
+        if let Some(partner) = moods.into_iter().find(|partner| !plays(partner)) {
+            return Some(format!("the role of {partner} is internal, and this needs it to behave in a way of its own"));
+        }
+        let reaches = |rule: &FaultRule| match rule.link {
+            Link::Calls => Op::ALL.iter().filter(|op| op.class() == Class::Call).any(|op| {
+                (rule.ops.is_empty() || rule.ops.contains(op)) && mapping::partner_of(*op).is_some_and(plays)
+            }),
+            Link::Feeds => mapping.commands.keys().any(|op| op.class() == Class::Feed),
+            Link::Callbacks => mapping.commands.keys().any(|op| op.class() == Class::Callback && (rule.ops.is_empty() || rule.ops.contains(op))),
+            Link::Events => mapping.events.rules.iter().any(|rule| rule.op.is_some()),
+            Link::Commands | Link::Target => true,
+        };
+        let rules = &case.fault.rules;
+        (!rules.is_empty() && !rules.iter().any(reaches)).then(|| "its faults are on messages that this target neither sends nor is sent".into())
     }
 }
 
@@ -106,6 +210,8 @@ pub enum Protocol {
     Canonical,
     /// a child process that speaks JSON lines (docs/adapter.md)
     Adapter,
+    /// its own API over HTTP, as this profile maps it (docs/target-profile.md)
+    Mapped,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -169,6 +275,8 @@ pub struct ClockFile {
     pub scale: f64,
     /// where time cannot be skipped: after so long without a word, in business time, nothing more is to come
     pub patience: String,
+    /// of a timeless target: after so long without a word, in real time, nothing is under way
+    pub settle: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -179,11 +287,13 @@ pub enum ClockMode {
     /// time passes by itself, at `scale`
     #[default]
     Passes,
+    /// it does nothing by the clock: where nothing is under way, only ours moves
+    Timeless,
 }
 
 impl Default for ClockFile {
     fn default() -> ClockFile {
-        ClockFile { mode: ClockMode::default(), scale: 1.0, patience: "8d".into() }
+        ClockFile { mode: ClockMode::default(), scale: 1.0, patience: "8d".into(), settle: "500ms".into() }
     }
 }
 
@@ -195,16 +305,22 @@ pub struct LimitsFile {
     pub cases: u32,
     /// the harness may send so much later than it meant to; beyond it is the bottleneck, and a case is unknown
     pub send_lag: String,
+    /// orders in one case, probe orders aside; a larger case is not applicable. 0: no limit
+    pub max_orders: u32,
+    /// requests a second, all cases together; what is due earlier waits, and that counts as its latency. 0: no limit
+    pub max_rate: u32,
+    /// time that a case may take where time passes: one that needs longer is not applicable
+    pub case_time: String,
 }
 
 impl Default for LimitsFile {
     fn default() -> LimitsFile {
-        LimitsFile { cases: 8, send_lag: "2s".into() }
+        LimitsFile { cases: 8, send_lag: "2s".into(), max_orders: 0, max_rate: 0, case_time: "30m".into() }
     }
 }
 
 /// A target profile, checked; what it takes from the environment is not filled in yet.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct TargetProfile {
     pub name: String,
     pub title: String,
@@ -222,8 +338,15 @@ pub struct TargetProfile {
     pub mode: ClockMode,
     pub scale: f64,
     pub patience: Span,
+    pub settle: Span,
     pub cases: usize,
     pub send_lag: Span,
+    pub max_orders: u32,
+    pub max_rate: u32,
+    pub case_time: Span,
+    pub policies: Option<Policies>,
+    /// of a foreign API
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 impl TargetProfile {
@@ -231,11 +354,11 @@ impl TargetProfile {
         let before = check.problems.len();
         check.name("name", &file.name);
         let (wanted, unwanted) = match file.protocol {
-            Protocol::Canonical => (file.http.is_some(), file.adapter.is_some()),
+            Protocol::Canonical | Protocol::Mapped => (file.http.is_some(), file.adapter.is_some()),
             Protocol::Adapter => (file.adapter.is_some(), file.http.is_some()),
         };
         if !wanted || unwanted {
-            let help = "protocol \"canonical\" has a table [http] with `base_url`, protocol \"adapter\" a table [adapter] with `command`";
+            let help = "protocols \"canonical\" and \"mapped\" have a table [http] with `base_url`, protocol \"adapter\" has [adapter] with `command`";
             check.value("protocol", "it has not the one table that goes with it", Some(help.into()));
         }
         let fits = |url: &str| url.starts_with("http://") || url.starts_with("${env.");
@@ -250,6 +373,9 @@ impl TargetProfile {
         };
         let patience = check.span("clock.patience", &file.clock.patience);
         let send_lag = check.span("limits.send_lag", &file.limits.send_lag);
+        let settle = check.span("clock.settle", &file.clock.settle);
+        let case_time = check.span("limits.case_time", &file.limits.case_time);
+        let mapping = Self::mapping(file, check);
         let profile = TargetProfile {
             name: file.name.clone(),
             title: file.title.clone(),
@@ -265,12 +391,52 @@ impl TargetProfile {
             mode: file.clock.mode,
             scale: file.clock.scale,
             patience,
+            settle,
             cases: file.limits.cases as usize,
             send_lag,
+            max_orders: file.limits.max_orders,
+            max_rate: file.limits.max_rate,
+            case_time,
+            policies: file.policies.clone(),
+            mapping,
         };
         (check.problems.len() == before).then_some(profile)
     }
+
+    fn mapping(file: &TargetProfileFile, check: &mut Check<'_>) -> Option<Arc<Mapping>> {
+        if file.protocol != Protocol::Mapped {
+            if file.mapping != MappingFile::default() {
+                let help = "write protocol = \"mapped\", or leave out the tables that map an API";
+                check.value("protocol", "it maps no API, and the file has tables that do", Some(help.into()));
+            }
+            return None;
+        }
+        if file.clock.mode == ClockMode::Skip {
+            let help = "\"timeless\" where it does nothing by the clock, else \"passes\" with its `scale`";
+            check.value("clock.mode", "only the canonical contract and adapters can skip time", Some(help.into()));
+        }
+        if file.mapping.reset.is_some() && file.limits.cases != 1 {
+            check.value("limits.cases", "a target that is reset before each case has one at a time", Some("write cases = 1 under [limits]".into()));
+        }
+        let mapping = mapping::compile(&file.mapping, &mut |path, what, help| check.value(path, what, help));
+        for (capability, command) in CAPABILITY_COMMANDS {
+            let claims = file.capabilities.as_ref().is_none_or(|claimed| claimed.contains(capability));
+            if claims && !mapping.commands.contains_key(command) {
+                let what = format!("it claims the capability {}, and [command.{command}] is missing", capability.name());
+                check.value("capabilities", what, Some("list what it can do: capabilities = [..]".into()));
+            }
+        }
+        Some(Arc::new(mapping))
+    }
 }
+
+/// Commands without which nobody can ask for what a target claims to do.
+const CAPABILITY_COMMANDS: &[(Capability, Op)] = &[
+    (Capability::Cancel, Op::CancelOrder),
+    (Capability::Return, Op::RequestReturn),
+    (Capability::Exchange, Op::RequestExchange),
+    (Capability::Rules, Op::UpsertNode),
+];
 
 /// A text with `${env.NAME}` and `${env.NAME:-otherwise}` filled in; the error names what is not set.
 pub fn from_environment(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<String, String> {

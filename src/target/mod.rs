@@ -4,7 +4,7 @@ mod embedded;
 mod live;
 
 pub use embedded::{Embedded, Journal, Logged, ServiceModel};
-pub use live::{Adapter, Harness, Live, Opening, Process};
+pub use live::{Adapter, Harness, Live, Mapped, Opened, Opening, Process, Shared};
 
 use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::sim::{Inbox, NoInbox, Span, Timestamp};
@@ -66,6 +66,10 @@ pub trait Target {
     /// `GetInventory`: (on hand, reserved).
     fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)>;
 
+    /// Can it be asked for the state of an order at all?
+    fn tells_states(&self) -> bool {
+        true
+    }
     /// Lives elsewhere, in time that passes by itself; what it says comes in by its inbox.
     fn is_live(&self) -> bool {
         false

@@ -33,6 +33,7 @@ const ROOMS: &[Room] = &[
             "reference",
             "history",
             "service",
+            "mapping",
             "wire",
             "net",
             "model",
@@ -49,11 +50,12 @@ const ROOMS: &[Room] = &[
     room("workload", 5, &["world", "scenario", "model", "sim"]),
     room("world", 5, &["scenario", "model", "sim"]),
     room("fault", 5, &["scenario", "model", "sim"]),
-    room("target", 5, &["reference", "wire", "net", "model", "sim"]),
+    room("target", 5, &["reference", "mapping", "wire", "net", "model", "sim"]),
     room("measure", 5, &["history", "model", "sim"]),
-    room("scenario", 4, &["model", "sim"]),
+    room("scenario", 4, &["mapping", "model", "sim"]),
     room("reference", 4, &["model", "sim"]),
     room("history", 4, &["scenario", "model", "sim"]),
+    room("mapping", 4, &["model", "sim"]),
     room("wire", 4, &["model", "sim"]),
     room("model", 3, &["sim"]),
     room("net", 2, &[]),
@@ -64,6 +66,8 @@ const ROOMS: &[Room] = &[
 const ON_ONE_FLOOR: &[(&str, &str)] = &[
     // a history carries the expectations that it is judged by
     ("history", "scenario"),
+    // a target profile holds the mapping of a foreign API
+    ("scenario", "mapping"),
     // `workload` builds the plan that `world` carries out
     ("workload", "world"),
     // argv is nobody's floor

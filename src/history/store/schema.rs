@@ -166,6 +166,17 @@ pub fn history_schema() -> String {
             "horizon_ns": whole("orderstorm's own"),
             "time_scale": {"type": "number", "description": "business seconds in one of the wall clock, above 1 where they ran faster"},
             "fixture": fixture,
+            "tells": {
+                "type": "object",
+                "description": "what the record can tell of, where that is not everything; left out, it is found out from the entries",
+                "required": ["facts", "claims"],
+                "additionalProperties": false,
+                "properties": {
+                    "facts": {"type": "array", "items": text("a call or callback of a partner whose books are in it")},
+                    "claims": {"type": "array", "items": text("an event that the target announces")},
+                    "sampled_ns": whole("states are only looked at so often; 0 where each is announced"),
+                },
+            },
             "expect": {"type": "object", "description": "`[expect]` of a scenario, see its schema"},
             "command": text("what makes this record again"),
         },

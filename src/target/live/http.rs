@@ -10,14 +10,24 @@ use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox
 use hyper::Method;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Where an answer of ours goes to.
-type Responder = oneshot::Sender<Answered>;
+pub(super) type Responder = oneshot::Sender<Answered>;
+
+/// Who listens for one case.
+pub(super) trait Ear: Send + Sync {
+    fn receive(self: Arc<Self>, arrived: Arrived) -> Pin<Box<dyn Future<Output = Deed> + Send>>;
+}
+
+/// Cases by name.
+type Cases = Arc<RwLock<FxHashMap<String, Arc<dyn Ear>>>>;
 
 /// What the receiving threads know of one case.
 struct Case {
@@ -29,10 +39,17 @@ struct Case {
     unreadable: AtomicUsize,
 }
 
+impl Ear for Case {
+    fn receive(self: Arc<Self>, arrived: Arrived) -> Pin<Box<dyn Future<Output = Deed> + Send>> {
+        Box::pin(async move { receive(&self, arrived).await })
+    }
+}
+
 /// The side of the harness that a target calls: one server for all cases, each under a path of its own.
+#[derive(Clone)]
 pub struct Harness {
     handle: Handle,
-    cases: Arc<RwLock<FxHashMap<String, Arc<Case>>>>,
+    cases: Cases,
     /// where targets reach it
     url: String,
 }
@@ -42,19 +59,37 @@ impl Harness {
     pub fn listen(handle: Handle, address: &str) -> io::Result<Harness> {
         let server = handle.block_on(Server::bind(address, Limits::default()))?;
         let url = format!("http://{}", server.address()?);
-        let cases: Arc<RwLock<FxHashMap<String, Arc<Case>>>> = Arc::default();
+        let cases: Cases = Arc::default();
         let known = cases.clone();
         handle.spawn(server.run(move |arrived| {
             let name = arrived.path.trim_start_matches('/').split('/').next().unwrap_or_default();
-            let case = known.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+            let case = {
+                let known = known.read().unwrap_or_else(PoisonError::into_inner);
+                // a target that sends everything to one address has one case at a time
+                let only = || known.values().next().filter(|_| known.len() == 1);
+                known.get(name).or_else(only).cloned()
+            };
             async move {
                 match case {
-                    Some(case) => receive(&case, arrived).await,
+                    Some(case) => case.receive(arrived).await,
                     None => deed(Answered::problem(&wire::Problem::new(404, "unknown_case", "no case of this name is running"))),
                 }
             }
         }));
         Ok(Harness { handle, cases, url })
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+    pub(super) fn register(&self, name: &str, case: Arc<dyn Ear>) {
+        self.cases.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), case);
+    }
+    pub(super) fn leave(&self, name: &str) {
+        self.cases.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     /// Reads something of a target, outside of any case.
@@ -63,7 +98,7 @@ impl Harness {
     }
 }
 
-fn deed(answered: Answered) -> Deed {
+pub(super) fn deed(answered: Answered) -> Deed {
     Deed::Answer { status: answered.status, headers: answered.headers(), body: answered.body }
 }
 
@@ -88,7 +123,7 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
                 Err(error) => Err(Unreadable { field: "body", expected: format!("a CloudEvent in JSON: {error}") }),
             }
         }
-        [wire::CALL_PREFIX, partner, verb] => call(case, &arrived, partner, verb).map(|msg| What::Call(msg, answer)),
+        [wire::CALL_PREFIX, partner, verb] => canonical_call(&case.names, &arrived, partner, verb).map(|msg| What::Call(msg, answer)),
         _ => return deed(Answered::problem(&wire::Problem::new(404, "unknown_path", "partners/{partner}/{verb} and webhook are here"))),
     };
     match what {
@@ -102,11 +137,12 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
     }
 }
 
-fn call(case: &Case, arrived: &Arrived, partner: &str, verb: &str) -> Result<Message, Unreadable> {
+/// A call of a partner in the form of the contract.
+pub(super) fn canonical_call(names: &Names, arrived: &Arrived, partner: &str, verb: &str) -> Result<Message, Unreadable> {
     let op = Op::parse(&format!("{partner}.{verb}")).filter(|op| op.class() == Class::Call);
     let op = op.ok_or_else(|| Unreadable { field: "path", expected: format!("a partner call of the contract, not {partner}/{verb}") })?;
     let payload: Payload = serde_json::from_slice(&arrived.body).map_err(|error| Unreadable { field: "body", expected: format!("JSON: {error}") })?;
-    payload.request(op, &case.names, |name| arrived.header(name))
+    payload.request(op, names, |name| arrived.header(name))
 }
 
 /// A target of one case.
@@ -114,7 +150,7 @@ pub struct Live {
     handle: Handle,
     client: Client,
     case: Arc<Case>,
-    cases: Arc<RwLock<FxHashMap<String, Arc<Case>>>>,
+    harness: Harness,
     /// the case's name in every path
     name: String,
     ears: Ears<Responder>,
@@ -147,14 +183,14 @@ impl Live {
             handle: harness.handle.clone(),
             client,
             case: Arc::new(case),
-            cases: harness.cases.clone(),
+            harness: harness.clone(),
             name,
             ears: Ears::new(),
             in_flight: Arc::default(),
             skips,
             patience,
         };
-        live.cases.write().unwrap_or_else(PoisonError::into_inner).insert(live.name.clone(), live.case.clone());
+        harness.register(&live.name, live.case.clone());
         let body = serde_json::to_vec(&sandbox).map_err(|error| error.to_string())?;
         let made = live.ask(Method::PUT, "", body).map_err(|why| format!("{}: {why}", live.client.authority()))?;
         if made.status >= 300 {
@@ -204,7 +240,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.cases.write().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.harness.leave(&self.name);
         // a sandbox that stays behind costs the target memory; nobody waits for this
         let _ = self.ask(Method::DELETE, "", Vec::new());
     }
@@ -225,7 +261,7 @@ fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
 }
 
 /// Lets a request have its answer; whoever asked may be gone.
-fn respond(waiting: Option<Responder>, answered: Answered) {
+pub(super) fn respond(waiting: Option<Responder>, answered: Answered) {
     let _ = waiting.map(|waiting| waiting.send(answered));
 }
 

@@ -1,12 +1,15 @@
-//! Targets in processes of their own: over HTTP (`http`), or as a child of ours that speaks JSON lines (`process`).
+//! Targets in processes of their own: over HTTP by the contract (`http`) or by the mapping of a profile (`mapped`), or as a child of ours that
+//! speaks JSON lines (`process`).
 //!
 //! What they say comes in on threads that stamp it; the engine takes it from an inbox, in the order of the stamps. An answer to a call, or
 //! to the delivery of an event, is held until the engine gives it, so every fault of the engine's (late, lost, refused) is one on the wire.
 
 mod http;
+mod mapped;
 mod process;
 
 pub use http::{Harness, Live, Opening};
+pub use mapped::{Mapped, Opened, Shared};
 pub use process::{Adapter, Process};
 
 use super::{Outbound, Skip};
@@ -138,6 +141,10 @@ impl<R> Ears<R> {
         }
     }
 
+    /// Who waits for an answer of ours.
+    fn waiting(&self) -> impl Iterator<Item = &R> {
+        self.calls.values().chain(self.events.values()).flatten()
+    }
     fn caller(&mut self, call: Id) -> Option<R> {
         first(&mut self.calls, call)
     }

@@ -1,0 +1,310 @@
+//! A target that speaks its own API over HTTP, as a profile maps it. Commands, feeds and callbacks go out as the steps of the profile; its
+//! webhooks, rows of polls and calls of partners come in, and what they are in the vocabulary the profile says.
+//!
+//! Rooms: `case` (what is known of one case), `steps` (requests and what their answers mean), `hear` (what the target says).
+
+mod case;
+mod hear;
+mod steps;
+
+pub use case::Shared;
+
+use super::super::{Inbound, Outbound, Skip, Target};
+use super::http::{Ear, Harness, Responder, respond};
+use super::{Ears, Heard, What};
+use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SharedNames, SkuId};
+use crate::net::{Arrived, Deed};
+use crate::sim::{Clock, Inbox, NoInbox, Span, Stopwatch, Timestamp, WallClock};
+use crate::wire::{self, Answered, Names, Payload, Sandbox};
+use case::{About, Case};
+use minijinja::value::Value;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// What is done through the target's own API is tried again after so long, as somebody does who looks at a list.
+const LOOKS_AGAIN: Span = Span::from_secs(5);
+
+/// What a target is set up with for one case.
+pub struct Opened<'a> {
+    pub name: String,
+    /// short, and the same for nothing else: SKUs and ids of the case may begin with it
+    pub prefix: String,
+    pub sandbox: &'a Sandbox,
+    pub clock: &'a WallClock,
+    /// it does nothing by the clock
+    pub timeless: bool,
+    pub settle: Span,
+    pub patience: Span,
+    /// what is sent and what comes back is kept for who looks on
+    pub tape: bool,
+}
+
+/// A mapped target of one case.
+pub struct Mapped {
+    handle: Handle,
+    harness: Harness,
+    case: Arc<Case>,
+    name: String,
+    ears: Ears<Responder>,
+    /// calls through the target's own API that are to be tried again
+    again: Vec<(Timestamp, Message)>,
+    polls: Vec<(JoinHandle<()>, Arc<hear::Seen>)>,
+    timeless: bool,
+    settle: Span,
+    patience: Span,
+    /// how much had happened when everything had settled
+    settled_at: u64,
+}
+
+impl Ear for Case {
+    fn receive(self: Arc<Self>, arrived: Arrived) -> Pin<Box<dyn Future<Output = Deed> + Send>> {
+        Box::pin(hear::receive(self, arrived))
+    }
+}
+
+impl Mapped {
+    /// Sets a case up: ready, lookups, the steps of `[open]`, and the subscription to events.
+    pub fn open(harness: &Harness, shared: Arc<Shared>, opened: Opened<'_>) -> Result<Mapped, String> {
+        let Opened { name, prefix, sandbox, clock, timeless, settle, patience, tape } = opened;
+        let names = Names::new(Arc::new(sandbox.estate.clone()));
+        let (webhook_url, partners_url) =
+            (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
+        let about = About { name: &name, prefix: &prefix, seed: sandbox.seed, webhook_url: &webhook_url, partners_url: &partners_url };
+        let case = Arc::new(Case::new(shared, names, clock.clone(), &about, tape));
+        harness.register(&name, case.clone());
+        let mut mapped = Mapped {
+            handle: harness.handle().clone(),
+            harness: harness.clone(),
+            case,
+            name,
+            ears: Ears::new(),
+            again: Vec::new(),
+            polls: Vec::new(),
+            timeless,
+            settle,
+            patience,
+            settled_at: u64::MAX,
+        };
+        mapped.begin().map_err(|why| {
+            let authority = mapped.case.shared.client.authority();
+            let mut told = mapped.case.taped();
+            told.push(format!("{authority}: {why}"));
+            told.join("\n")
+        })?;
+        Ok(mapped)
+    }
+
+    fn begin(&mut self) -> Result<(), String> {
+        let (case, mapping) = (&self.case, self.case.shared.mapping.clone());
+        if let Some(reset) = &mapping.reset {
+            run_to_end(&case.shared.reset, reset.timeout)?;
+            case.shared.forget();
+        }
+        self.handle.block_on(async {
+            if let Some(reset) = &mapping.reset {
+                steps::series(case, &reset.steps).await?;
+            }
+            steps::ready(case).await?;
+            steps::lookups(case, false).await?;
+            steps::series(case, &mapping.open).await?;
+            steps::lookups(case, true).await?;
+            steps::series(case, &mapping.events.subscribe).await
+        })?;
+        for number in 0..mapping.events.polls.len() {
+            let seen: Arc<hear::Seen> = Arc::default();
+            self.polls.push((self.handle.spawn(hear::poll(case.clone(), number, seen.clone())), seen));
+        }
+        Ok(())
+    }
+
+    /// Texts of the target's that ids stand for.
+    pub fn names(&self) -> SharedNames {
+        self.case.names.shared()
+    }
+    /// Why what was recorded cannot be relied on.
+    pub fn troubles(&self) -> Vec<String> {
+        self.case.troubles()
+    }
+    /// What was sent and what came back.
+    pub fn tape(&self) -> Vec<String> {
+        self.case.taped()
+    }
+
+    fn read(&self, read: Option<&crate::mapping::Read>, order: OrderNo, cmd: &Message) -> Option<BTreeMap<String, Value>> {
+        let scope = self.case.scope_of(cmd, false).with("item", Value::default());
+        self.handle.block_on(steps::read(&self.case, read?, order, &scope))
+    }
+
+    fn try_again(&mut self, now: Timestamp, call: Id) {
+        let Some(msg) = self.case.take_driven(call) else { return };
+        // another attempt of the same intent
+        let id = self.case.names.id(&format!("{}'", self.case.names.show_id(msg.id)));
+        self.again.push((now + LOOKS_AGAIN, Message { id, cause: msg.id, ..msg }));
+    }
+}
+
+/// Runs a command of the profile; none where there are no words.
+fn run_to_end(words: &[String], within: Span) -> Result<(), String> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let failed = |why: String| format!("the reset of the profile, {}: {why}", words.join(" "));
+    let spawned = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    let mut child = spawned.map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let took = Stopwatch::start();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(failed(format!("ended with {status}"))),
+            Ok(None) if took.seconds() * 1e9 < within.0 as f64 => drop(NoInbox.wait(Duration::from_millis(20))),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failed(format!("had not ended after {within}")));
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        self.polls.iter().for_each(|(poll, _)| poll.abort());
+        let mapping = self.case.shared.mapping.clone();
+        // what stays behind at the target costs it memory; the verdict is made
+        let _ = self.handle.block_on(steps::series(&self.case, &mapping.close));
+        self.harness.leave(&self.name);
+    }
+}
+
+fn whole(values: &BTreeMap<String, Value>, name: &str) -> i64 {
+    let value = values.get(name).cloned().unwrap_or_default();
+    i64::try_from(value.clone()).unwrap_or_else(|_| value.to_string().parse().unwrap_or(0))
+}
+
+impl Target for Mapped {
+    fn deliver(&mut self, now: Timestamp, inbound: Inbound, _out: &mut Vec<Outbound>) {
+        match inbound {
+            Inbound::Message(msg) => {
+                let (case, to) = (self.case.clone(), msg.id);
+                case.traffic.opened();
+                case.traffic.moved(now);
+                self.handle.spawn(async move {
+                    let ended = steps::command(case.clone(), msg).await;
+                    let at = case.clock.now();
+                    let steps::Ended { outcome, code, retry_after } = ended;
+                    // a good answer's reason is none of a command's business
+                    let code = if matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) { Code::None } else { code };
+                    case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
+                    case.traffic.closed();
+                });
+            }
+            Inbound::Answer { msg, outcome } => {
+                if !matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected) {
+                    self.try_again(now, msg.id);
+                }
+                let waits = if outcome == Outcome::Backpressure { Span::from_secs(msg.qty.max(0) as u64) } else { Span::ZERO };
+                let answered = wire::answer(outcome, msg.code, waits, &Payload::of(&msg, &self.case.names));
+                let caller = self.ears.caller(msg.id);
+                respond(caller.filter(|_| outcome != Outcome::Refused), answered);
+            }
+        }
+    }
+
+    fn next_due(&mut self) -> Timestamp {
+        self.ears.gather(&self.case.inbox);
+        let again = self.again.iter().map(|(at, _)| *at).min().unwrap_or(Timestamp::NEVER);
+        self.ears.next_due().min(again)
+    }
+
+    fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        self.ears.gather(&self.case.inbox);
+        self.ears.poll(now, out);
+        for (_, msg) in self.again.extract_if(.., |(at, _)| *at <= now) {
+            self.case.driven(msg.clone());
+            out.push(Outbound::Call(msg));
+        }
+    }
+
+    fn acknowledged(&mut self, _now: Timestamp, event: Id) {
+        respond(self.ears.publisher(event), Answered::empty(204));
+    }
+
+    fn refused(&mut self, _now: Timestamp, event: Id) {
+        respond(self.ears.publisher(event), Answered::empty(503));
+    }
+
+    fn crash(&mut self) {}
+
+    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {}
+
+    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
+        let msg = Message::of_order(crate::model::Op::GetOrder, Id::NONE, order);
+        let mapping = self.case.shared.mapping.clone();
+        let values = self.read(mapping.read_order.as_ref(), order, &msg)?;
+        let state = values.get("state").map(ToString::to_string).unwrap_or_default();
+        let Some(code) = Code::parse(&state).filter(|code| *code != Code::None) else {
+            self.case.trouble(format!("profile, read.order: `state` came out as `{state}`: expected open, completed, state_cancelled, .."));
+            return None;
+        };
+        Some((code, whole(&values, "reserved") as i32, whole(&values, "net")))
+    }
+
+    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
+        let msg = Message { node, sku, ..Message::new(crate::model::Op::GetInventory, Id::NONE) };
+        let mapping = self.case.shared.mapping.clone();
+        let values = self.read(mapping.read_stock.as_ref(), OrderNo::NONE, &msg)?;
+        Some((whole(&values, "on_hand"), whole(&values, "reserved")))
+    }
+
+    fn tells_states(&self) -> bool {
+        self.case.shared.mapping.read_order.is_some()
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn inbox(&self) -> &dyn Inbox {
+        &self.case.inbox
+    }
+
+    fn skip(&mut self, to: Option<Timestamp>) -> Skip {
+        if !self.timeless {
+            return Skip::Unable;
+        }
+        // in this order: an answer is put into the inbox before it is no longer under way
+        let open = self.case.traffic.is_open();
+        self.ears.gather(&self.case.inbox);
+        // a command that waits for us is not what keeps us
+        let waits = self.ears.waiting().any(|caller| !caller.is_closed());
+        if open && !waits || !self.ears.heard.is_empty() {
+            return Skip::Busy;
+        }
+        let moves = self.case.traffic.moves();
+        if moves != self.settled_at {
+            let asleep = self.case.clock.now().since(self.case.traffic.last()) >= self.settle;
+            let seen = self.polls.iter().all(|(_, seen)| seen.quiet_at.load(Ordering::Acquire) >= moves);
+            if !asleep || !seen {
+                return Skip::Busy;
+            }
+            self.settled_at = moves;
+        }
+        // nothing comes of itself: only ours is to be done
+        to.map_or(Skip::Idle, Skip::To)
+    }
+
+    fn patience(&self) -> Span {
+        self.patience
+    }
+
+    fn unanswered(&mut self, call: Id) {
+        self.try_again(self.case.clock.now(), call);
+        drop(self.ears.caller(call));
+    }
+}
