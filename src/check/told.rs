@@ -4,7 +4,7 @@ use super::Coverage;
 use super::coverage::MONEY;
 use crate::history::Header;
 use crate::model::Op;
-use crate::scenario::{Chain, Expect, Never, Relation, StepTree};
+use crate::scenario::{Chain, Count, Expect, FlowStep, Never, Relation, StepTree};
 use crate::sim::Span;
 
 /// When a target without the policy `capture = "on_ship"` moves money, and without `refund = "on_inspection"` gives it back, is its own affair.
@@ -69,9 +69,15 @@ fn of_chain(mut chain: Chain, told: &impl Fn(Op) -> bool, sampled: bool) -> Opti
     (all_kept && !chain.parts.is_empty()).then_some(chain)
 }
 
+/// Whether a hold of goods is told of by the order, by the line or by the place is the target's own affair.
+fn at_its_own_grain(step: FlowStep) -> FlowStep {
+    let grains = matches!(step.op, Op::InventoryReserved | Op::InventoryReleased);
+    FlowStep { count: Count { max: step.count.max.filter(|_| !grains), ..step.count }, ..step }
+}
+
 fn of_tree(tree: StepTree, told: &impl Fn(Op) -> bool) -> Option<StepTree> {
     match tree {
-        StepTree::One(step) => told(step.op).then_some(StepTree::One(step)),
+        StepTree::One(step) => told(step.op).then_some(StepTree::One(at_its_own_grain(step))),
         StepTree::And(parts) => {
             let kept: Vec<StepTree> = parts.into_iter().filter_map(|part| of_tree(part, told)).collect();
             (!kept.is_empty()).then_some(StepTree::And(kept))
@@ -130,6 +136,16 @@ mod tests {
         assert_eq!(judged(&mut story(), &more, &[], 0, FLOW).verdict_of("EXPECTATION"), Verdict::Fail);
         // between two samples it may have been picked
         assert_eq!(judged(&mut story(), &more, &[], 300_000_000, FLOW).verdict_of("EXPECTATION"), Verdict::Pass);
+    }
+
+    #[test]
+    fn goods_may_be_held_line_by_line() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1), (2, B, 1)]).accept(1);
+        h.reserve(1, DC1, &[(1, A, 1)], crate::model::Id::NONE).reserve(1, DC1, &[(2, B, 1)], crate::model::Id::NONE);
+        let says = [Op::OrderAccepted, Op::InventoryReserved];
+        let flow = "order.accepted > inventory.reserved";
+        assert_eq!(judged(&mut h, &says, &[], 0, flow).verdict_of("EXPECTATION"), Verdict::Pass);
     }
 
     #[test]

@@ -46,6 +46,9 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
         let items: Result<Vec<Vec<Value>>, Error> = lists.iter().map(|list| Ok(list.try_iter()?.collect())).collect();
         Ok(Value::from(items?.concat()))
     });
+    language.add_filter("values", |map: Value| -> Result<Value, Error> {
+        Ok(map.try_iter()?.map(|key| map.get_item(&key)).collect::<Result<Vec<Value>, Error>>()?.into())
+    });
     language.add_filter("b64", |text: String| STANDARD.encode(text));
     language.add_filter("minor", minor);
     language.add_filter("major", |amount: i64| format!("{}{}.{:02}", if amount < 0 { "-" } else { "" }, amount.abs() / 100, amount.abs() % 100));
@@ -110,6 +113,9 @@ impl Expr {
         if let Some(filter) = filters(text).into_iter().find(|filter| !is_filter(filter)) {
             return Err(format!("`{text}`: there is no filter `{filter}`"));
         }
+        if let Some(test) = tests(text).into_iter().find(|test| !is_test(test)) {
+            return Err(format!("`{text}`: there is no test `{test}`"));
+        }
         Ok(Expr { text: text.into(), code: Some(code) })
     }
 
@@ -146,8 +152,8 @@ fn plain(error: &Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
 }
 
-/// Names after a `|` that stands outside of quotes.
-fn filters(text: &str) -> Vec<String> {
+/// What stands outside of quotes.
+fn unquoted(text: &str) -> String {
     let mut outside = String::new();
     let mut quote = None;
     for c in text.chars() {
@@ -158,8 +164,28 @@ fn filters(text: &str) -> Vec<String> {
             None => outside.push(c),
         }
     }
-    let word = |part: &str| part.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    outside.split('|').skip(1).map(word).filter(|word| !word.is_empty()).collect()
+    outside
+}
+
+fn word(text: &str) -> String {
+    text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// Names after a `|`.
+fn filters(text: &str) -> Vec<String> {
+    unquoted(text).split('|').skip(1).map(word).filter(|word| !word.is_empty()).collect()
+}
+
+/// Names after an `is`, or an `is not`.
+fn tests(text: &str) -> Vec<String> {
+    let text = unquoted(text);
+    let name = |rest: &str| word(rest.trim_start().strip_prefix("not ").unwrap_or(rest));
+    text.split(" is ").skip(1).map(name).filter(|word| !word.is_empty()).collect()
+}
+
+fn is_test(name: &str) -> bool {
+    let tried = LANGUAGE.compile_expression_owned(format!("none is {name}")).and_then(|code| code.eval(Value::from(())));
+    tried.err().is_none_or(|error| error.kind() != ErrorKind::UnknownTest)
 }
 
 fn is_filter(name: &str) -> bool {
@@ -328,6 +354,7 @@ mod tests {
             ("body.a +", "no expression"),
             ("boddy.a", "there is no `boddy` here; there is body"),
             ("body.a | firts", "no filter `firts`"),
+            ("body.a is not containing('x')", "no test `containing`"),
         ] {
             assert!(Expr::new(text, &["body"]).is_err_and(|found| found.contains(why)), "{text}");
         }
@@ -348,6 +375,7 @@ mod tests {
             assert_eq!(eval(&format!("{amount} | minor"), json!({})), Ok(json!(minor)), "{amount}");
         }
         assert!(eval("'1.234' | minor", json!({})).is_err() && eval("'abc' | minor", json!({})).is_err());
+        assert_eq!(eval("(body | values | first).n", json!({"a": {"n": 3}})), Ok(json!(3)));
         assert_eq!(eval("-1205 | major", json!({})), Ok(json!("-12.05")));
         assert_eq!(eval("body.a | map(attribute='n') | flat | sum", json!({"a": [{"n": [1, 2]}, {"n": []}, {"n": [4]}]})), Ok(json!(7)));
     }

@@ -66,6 +66,8 @@ pub enum Capability {
     NodeLimits,
     /// tax on top of prices
     Tax,
+    /// a payment that is decided later, by a callback
+    PendingPayment,
 }
 
 impl Capability {
@@ -81,6 +83,7 @@ impl Capability {
             Capability::Reroute => "reroute",
             Capability::NodeLimits => "node_limits",
             Capability::Tax => "tax",
+            Capability::PendingPayment => "pending_payment",
         }
     }
 }
@@ -113,6 +116,9 @@ impl Scenario {
         };
         let fails = self.kinds.iter().flat_map(|kind| &kind.partner).any(fails) || !self.phantom.is_empty();
         needs.extend(fails.then_some(Capability::Reroute));
+        let pends = |behaviour: &Behaviour| (behaviour.at, behaviour.answer) == (PartnerPoint::Authorize, PartnerAnswer::Pending);
+        let pends = self.kinds.iter().flat_map(|kind| &kind.partner).any(pends);
+        needs.extend(pends.then_some(Capability::PendingPayment));
         let standard = standard_fixture();
         let limits = |node: &Node| (node.safety_stock, node.capacity_per_day, node.opens_h, node.closes_h);
         let own = self.fixture.nodes.iter().any(|node| !standard.nodes.iter().any(|usual| usual.name == node.name && limits(usual) == limits(node)));

@@ -3,7 +3,7 @@
 use super::super::Heard;
 use super::super::http::Responder;
 use crate::mapping::{Bind, Lookup, Mapping, Scope, value_of};
-use crate::model::{Code, Id, Message, OrderNo};
+use crate::model::{Code, Fid, Id, Lines, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::net::Client;
 use crate::sim::{Clock, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{Names, Payload};
@@ -97,6 +97,8 @@ struct Known {
     attempts: FxHashMap<Id, Arc<Attempts>>,
     /// by id: calls that were heard through the target's own API
     driven: FxHashMap<Id, Message>,
+    /// by fulfillment: what is packed and has not left
+    packed: FxHashMap<Fid, (NodeId, Lines)>,
     /// the greatest number that an event had
     sequence: Option<u64>,
     trouble: Vec<String>,
@@ -208,6 +210,8 @@ impl Case {
 
     /// The same with a message of ours.
     pub fn scope_of(&self, msg: &Message, again: bool) -> Scope {
+        let estate = self.names.estate();
+        let packed = |sku: SkuId| self.packed(msg.node, sku);
         let mut cmd = serde_json::to_value(Payload::of(msg, &self.names)).unwrap_or_default();
         cmd["op"] = msg.op.name().into();
         cmd["key"] = self.names.show_id(msg.key).into();
@@ -218,6 +222,11 @@ impl Case {
             if cmd.get(field).is_none() {
                 cmd[field] = nothing;
             }
+        }
+        cmd["packed"] = packed(msg.sku).into();
+        for (line, told) in msg.lines.iter().zip(cmd["lines"].as_array_mut().into_iter().flatten()) {
+            debug_assert_eq!(told["sku"], estate.sku_name(line.sku));
+            told["packed"] = packed(line.sku).into();
         }
         self.scope(msg.order).with("cmd", value_of(cmd)).with("again", Value::from(again))
     }
@@ -284,6 +293,23 @@ impl Case {
         } else {
             lock(&self.shared.lookups).insert(name.to_owned(), map);
         }
+    }
+
+    /// Goods that are packed: many a target takes them off its stock then, and not when they leave.
+    pub fn follow(&self, msg: &Message, outcome: Outcome) {
+        let mut known = self.known();
+        match msg.op {
+            Op::CbNodePacked => drop(known.packed.insert(msg.fulfillment, (msg.node, msg.lines.clone()))),
+            Op::CbNodeShipped | Op::CbNodeCollected => drop(known.packed.remove(&msg.fulfillment)),
+            Op::NodeCancel if matches!(outcome, Outcome::Ok | Outcome::Replayed) => drop(known.packed.remove(&msg.fulfillment)),
+            _ => {}
+        }
+    }
+    fn packed(&self, node: NodeId, sku: SkuId) -> i64 {
+        let known = self.known();
+        #[allow(clippy::iter_over_hash_type, reason = "a sum has no order")]
+        let units = known.packed.values().filter(|(at, _)| *at == node).flat_map(|(_, lines)| lines);
+        units.filter(|line| line.sku == sku).map(|line| i64::from(line.qty)).sum()
     }
 
     pub fn driven(&self, call: Message) {

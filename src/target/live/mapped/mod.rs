@@ -191,6 +191,7 @@ impl Target for Mapped {
     fn deliver(&mut self, now: Timestamp, inbound: Inbound, _out: &mut Vec<Outbound>) {
         match inbound {
             Inbound::Message(msg) => {
+                self.case.follow(&msg, Outcome::None);
                 let (case, to) = (self.case.clone(), msg.id);
                 case.traffic.opened();
                 case.traffic.moved(now);
@@ -205,6 +206,7 @@ impl Target for Mapped {
                 });
             }
             Inbound::Answer { msg, outcome } => {
+                self.case.follow(&msg, outcome);
                 if !matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected) {
                     self.try_again(now, msg.id);
                 }
