@@ -2,7 +2,7 @@
 
 use super::resolve::Check;
 use super::{Action, Behaviour, Case, FaultRule, Link, PartnerAnswer, PartnerPoint, Scenario, standard_fixture};
-use crate::mapping::{self, Mapping, MappingFile, Role};
+use crate::mapping::{self, Mapping, MappingFile, Role, StatesSeen};
 use crate::model::{Class, Fulfil, Money, Node, Op, Policies};
 use crate::sim::Span;
 use schemars::JsonSchema;
@@ -194,12 +194,14 @@ impl TargetProfile {
             return Some(format!("the role of {partner} is internal, and this needs it to behave in a way of its own"));
         }
         let reaches = |rule: &FaultRule| match rule.link {
-            Link::Calls => Op::ALL.iter().filter(|op| op.class() == Class::Call).any(|op| {
-                (rule.ops.is_empty() || rule.ops.contains(op)) && mapping::partner_of(*op).is_some_and(plays)
-            }),
+            Link::Calls => Op::ALL
+                .iter()
+                .filter(|op| op.class() == Class::Call)
+                .any(|op| (rule.ops.is_empty() || rule.ops.contains(op)) && mapping::partner_of(*op).is_some_and(plays)),
             Link::Feeds => mapping.commands.keys().any(|op| op.class() == Class::Feed),
             Link::Callbacks => mapping.commands.keys().any(|op| op.class() == Class::Callback && (rule.ops.is_empty() || rule.ops.contains(op))),
-            Link::Events => mapping.events.rules.iter().any(|rule| rule.op.is_some()),
+            // whoever looks himself is sent nothing that could go astray
+            Link::Events => mapping.events.states_seen == StatesSeen::All && mapping.events.rules.iter().any(|rule| rule.op.is_some()),
             Link::Commands | Link::Target => true,
         };
         let rules = &case.fault.rules;
@@ -364,7 +366,8 @@ impl TargetProfile {
             Protocol::Adapter => (file.adapter.is_some(), file.http.is_some()),
         };
         if !wanted || unwanted {
-            let help = "protocols \"canonical\" and \"mapped\" have a table [http] with `base_url`, protocol \"adapter\" has [adapter] with `command`";
+            let help =
+                "protocols \"canonical\" and \"mapped\" have a table [http] with `base_url`, protocol \"adapter\" has [adapter] with `command`";
             check.value("protocol", "it has not the one table that goes with it", Some(help.into()));
         }
         let fits = |url: &str| url.starts_with("http://") || url.starts_with("${env.");

@@ -31,6 +31,13 @@ use tokio::task::JoinHandle;
 /// What is done through the target's own API is tried again after so long, as somebody does who looks at a list.
 const LOOKS_AGAIN: Span = Span::from_secs(5);
 
+/// Whoever was turned away with an event tries again. Between two attempts business time moves so far at first, then eight times as far, and no
+/// further than the last.
+const FIRST_STEP: Span = Span::from_secs(1);
+const LONGEST_STEP: Span = Span::from_mins(30);
+/// In real time: a target that has not tried again for so long has given up.
+const GIVES_UP: Duration = Duration::from_secs(20);
+
 /// What a target is set up with for one case.
 pub struct Opened<'a> {
     pub name: String,
@@ -61,6 +68,15 @@ pub struct Mapped {
     patience: Span,
     /// how much had happened when everything had settled
     settled_at: u64,
+    retries: Retries,
+}
+
+/// How far time has moved for a target that was turned away with an event.
+struct Retries {
+    /// deliveries that had been turned away when it moved last
+    seen: u64,
+    since: Stopwatch,
+    step: Span,
 }
 
 impl Ear for Case {
@@ -74,8 +90,7 @@ impl Mapped {
     pub fn open(harness: &Harness, shared: Arc<Shared>, opened: Opened<'_>) -> Result<Mapped, String> {
         let Opened { name, prefix, sandbox, clock, timeless, settle, patience, tape } = opened;
         let names = Names::new(Arc::new(sandbox.estate.clone()));
-        let (webhook_url, partners_url) =
-            (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
+        let (webhook_url, partners_url) = (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
         let about = About { name: &name, prefix: &prefix, seed: sandbox.seed, webhook_url: &webhook_url, partners_url: &partners_url };
         let case = Arc::new(Case::new(shared, names, clock.clone(), &about, tape));
         harness.register(&name, case.clone());
@@ -91,6 +106,7 @@ impl Mapped {
             settle,
             patience,
             settled_at: u64::MAX,
+            retries: Retries { seen: 0, since: Stopwatch::start(), step: FIRST_STEP },
         };
         mapped.begin().map_err(|why| {
             let authority = mapped.case.shared.client.authority();
@@ -104,7 +120,7 @@ impl Mapped {
     fn begin(&mut self) -> Result<(), String> {
         let (case, mapping) = (&self.case, self.case.shared.mapping.clone());
         if let Some(reset) = &mapping.reset {
-            run_to_end(&case.shared.reset, reset.timeout)?;
+            run_to_end(&case.shared.reset, reset)?;
             case.shared.forget();
         }
         self.handle.block_on(async {
@@ -142,6 +158,17 @@ impl Mapped {
         self.handle.block_on(steps::read(&self.case, read?, order, &scope))
     }
 
+    /// An event that was turned away comes again, and by what is due nobody can tell when. None where it does not come any more.
+    fn until_it_tries_again(&mut self, to: Option<Timestamp>) -> Option<Skip> {
+        let turned_away = self.case.traffic.turned_away();
+        if turned_away == self.retries.seen {
+            return (self.retries.since.seconds() < GIVES_UP.as_secs_f64()).then_some(Skip::Busy);
+        }
+        let next = self.case.clock.now() + self.retries.step;
+        self.retries = Retries { seen: turned_away, since: Stopwatch::start(), step: self.retries.step.saturating_mul(8).min(LONGEST_STEP) };
+        Some(Skip::To(to.map_or(next, |to| to.min(next))))
+    }
+
     fn try_again(&mut self, now: Timestamp, call: Id) {
         let Some(msg) = self.case.take_driven(call) else { return };
         // another attempt of the same intent
@@ -151,9 +178,11 @@ impl Mapped {
 }
 
 /// Runs a command of the profile; none where there are no words.
-fn run_to_end(words: &[String], within: Span) -> Result<(), String> {
+fn run_to_end(words: &[String], reset: &crate::mapping::Reset) -> Result<(), String> {
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    let failed = |why: String| format!("the reset of the profile, {}: {why}", words.join(" "));
+    let within = reset.timeout;
+    // as it is written: what was filled in may be a secret
+    let failed = |why: String| format!("the reset of the profile, {}: {why}", reset.command.join(" "));
     let spawned = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
     let mut child = spawned.map_err(|error| failed(format!("cannot be started: {error}")))?;
     let took = Stopwatch::start();
@@ -198,7 +227,7 @@ impl Target for Mapped {
                 self.handle.spawn(async move {
                     let ended = steps::command(case.clone(), msg).await;
                     let at = case.clock.now();
-                    let steps::Ended { outcome, code, retry_after } = ended;
+                    let steps::Ended { outcome, code, retry_after, .. } = ended;
                     // a good answer's reason is none of a command's business
                     let code = if matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) { Code::None } else { code };
                     case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
@@ -296,6 +325,11 @@ impl Target for Mapped {
                 return Skip::Busy;
             }
             self.settled_at = moves;
+        }
+        if !self.case.owes_any() {
+            self.retries.step = FIRST_STEP;
+        } else if let Some(skip) = self.until_it_tries_again(to) {
+            return skip;
         }
         // nothing comes of itself: only ours is to be done
         to.map_or(Skip::Idle, Skip::To)
