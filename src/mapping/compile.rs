@@ -258,7 +258,9 @@ impl Compiler<'_> {
         };
         let session = Some(if file.session.is_empty() { &command.session } else { &file.session }).filter(|name| !name.is_empty());
         if let Some(name) = session.filter(|name| !self.file.session.contains_key(*name)) {
-            self.wrong(&join(path, "session"), format!("there is no [session.{name}]"));
+            // a step that names none has that of its command
+            let place = if file.session.is_empty() { path.rsplit_once(".step[").map_or(path, |(command, _)| command) } else { path };
+            self.wrong(&join(place, "session"), format!("there is no [session.{name}]"));
         }
         let until = self.expr(&join(path, "until"), &file.until, ANSWERED);
         Step {

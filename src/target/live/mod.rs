@@ -123,22 +123,29 @@ impl<R> Ears<R> {
     }
 
     fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
-        while !self.holds() && self.heard.front().is_some_and(|heard| heard.at <= now) {
-            let Some(heard) = self.heard.pop_front() else { return };
-            out.push(match heard.what {
-                // taken where it came in
-                What::Skipped(_) => continue,
-                What::Reply { to, outcome, code, retry_after } => Outbound::Reply { to, outcome, code, retry_after },
-                What::Call(msg, answer) => {
-                    self.calls.entry(msg.id).or_default().push_back(answer);
-                    Outbound::Call(msg)
-                }
-                What::Event(msg, answer) => {
-                    self.events.entry(msg.id).or_default().push_back(answer);
-                    Outbound::Event(msg)
-                }
-            });
+        while self.poll_one(now, out) {}
+    }
+
+    /// Gives the engine the first that is due; says whether there was one.
+    fn poll_one(&mut self, now: Timestamp, out: &mut Vec<Outbound>) -> bool {
+        if self.next_due() > now {
+            return false;
         }
+        let Some(heard) = self.heard.pop_front() else { return false };
+        out.push(match heard.what {
+            // taken where it came in
+            What::Skipped(_) => return true,
+            What::Reply { to, outcome, code, retry_after } => Outbound::Reply { to, outcome, code, retry_after },
+            What::Call(msg, answer) => {
+                self.calls.entry(msg.id).or_default().push_back(answer);
+                Outbound::Call(msg)
+            }
+            What::Event(msg, answer) => {
+                self.events.entry(msg.id).or_default().push_back(answer);
+                Outbound::Event(msg)
+            }
+        });
+        true
     }
 
     /// Who waits for an answer of ours.

@@ -5,7 +5,7 @@ use super::super::http::Responder;
 use crate::mapping::{Bind, Lookup, Mapping, Scope, value_of};
 use crate::model::{Code, Fid, Id, Lines, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::net::Client;
-use crate::sim::{Clock, Mailbox, Span, Timestamp, WallClock};
+use crate::sim::{Clock, Mailbox, Span, Stopwatch, Timestamp, WallClock};
 use crate::wire::{Names, Payload};
 use minijinja::value::Value;
 use rustc_hash::FxHashMap;
@@ -104,7 +104,11 @@ struct Known {
     owed: BTreeSet<String>,
     /// those that nothing can be made of, however often they are sent
     hopeless: BTreeSet<String>,
+    /// ids that were waited for, and nobody ever had
+    nobodys: BTreeSet<(String, String)>,
     trouble: Vec<String>,
+    /// since there is any
+    troubled: Option<Stopwatch>,
     /// what was sent and what came back, for who looks on
     tape: Option<Vec<String>>,
 }
@@ -296,6 +300,14 @@ impl Case {
         self.known().owners.get(&(name.to_owned(), value.to_owned())).copied().filter(|order| order.is_some())
     }
 
+    /// Nobody had it when it was waited for, so it is not waited for again.
+    pub fn is_nobodys(&self, name: &str, value: &str) -> bool {
+        self.known().nobodys.contains(&(name.to_owned(), value.to_owned()))
+    }
+    pub fn is_nobodys_from_now_on(&self, name: &str, value: &str) {
+        self.known().nobodys.insert((name.to_owned(), value.to_owned()));
+    }
+
     pub fn attempts(&self, key: Id) -> Arc<Attempts> {
         self.known().attempts.entry(key).or_insert_with(|| Arc::new(watch::Sender::new(Reached::default()))).clone()
     }
@@ -384,10 +396,15 @@ impl Case {
     /// Something that makes the record unreliable.
     pub fn trouble(&self, what: String) {
         let mut known = self.known();
+        known.troubled.get_or_insert_with(Stopwatch::start);
         // what goes wrong again and again is one trouble
         if known.trouble.last() != Some(&what) {
             known.trouble.push(what);
         }
+    }
+    /// Seconds since something went wrong.
+    pub fn troubled_for(&self) -> f64 {
+        self.known().troubled.as_ref().map_or(0.0, Stopwatch::seconds)
     }
     pub fn troubles(&self) -> Vec<String> {
         let known = self.known();

@@ -249,7 +249,9 @@ async fn whose(case: &Arc<Case>, whose: &Whose, scope: &Scope) -> Result<OrderNo
                 if let Some(order) = values.iter().find_map(|(name, value)| case.owner(name, value)) {
                     return Ok(order);
                 }
-                if waited.seconds() > park {
+                let in_vain = values.iter().all(|(name, value)| case.is_nobodys(name, value));
+                if in_vain || waited.seconds() > park {
+                    values.iter().for_each(|(name, value)| case.is_nobodys_from_now_on(name, value));
                     let tried: Vec<String> = values.iter().map(|(name, value)| format!("{name}={}", short(value))).collect();
                     return Err(format!("after {park} s no order is known that it belongs to: {}", tried.join(", ")));
                 }

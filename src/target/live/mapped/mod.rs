@@ -38,6 +38,9 @@ const LONGEST_STEP: Span = Span::from_mins(30);
 /// In real time: a target that has not tried again for so long has given up.
 const GIVES_UP: Duration = Duration::from_secs(20);
 
+/// In real time: a case that is unknown for a reason of its own goes on for no longer.
+const UNKNOWN_ANYWAY: Duration = Duration::from_secs(60);
+
 /// What a target is set up with for one case.
 pub struct Opened<'a> {
     pub name: String,
@@ -60,6 +63,8 @@ pub struct Mapped {
     case: Arc<Case>,
     name: String,
     ears: Ears<Responder>,
+    /// the next thing that is heard is given to the engine at this time at the earliest
+    next_at: Timestamp,
     /// calls through the target's own API that are to be tried again
     again: Vec<(Timestamp, Message)>,
     polls: Vec<(JoinHandle<()>, Arc<hear::Seen>)>,
@@ -100,6 +105,7 @@ impl Mapped {
             case,
             name,
             ears: Ears::new(),
+            next_at: Timestamp::ZERO,
             again: Vec::new(),
             polls: Vec::new(),
             timeless,
@@ -250,12 +256,15 @@ impl Target for Mapped {
     fn next_due(&mut self) -> Timestamp {
         self.ears.gather(&self.case.inbox);
         let again = self.again.iter().map(|(at, _)| *at).min().unwrap_or(Timestamp::NEVER);
-        self.ears.next_due().min(again)
+        // what comes at one time would be put into any order, and one look or webhook tells of several things in theirs
+        self.ears.next_due().max(self.next_at).min(again)
     }
 
     fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
         self.ears.gather(&self.case.inbox);
-        self.ears.poll(now, out);
+        if now >= self.next_at && self.ears.poll_one(now, out) {
+            self.next_at = now + Span(1);
+        }
         for (_, msg) in self.again.extract_if(.., |(at, _)| *at <= now) {
             self.case.driven(msg.clone());
             out.push(Outbound::Call(msg));
@@ -299,6 +308,10 @@ impl Target for Mapped {
 
     fn is_live(&self) -> bool {
         true
+    }
+
+    fn is_gone(&self) -> bool {
+        self.case.troubled_for() > UNKNOWN_ANYWAY.as_secs_f64()
     }
 
     fn inbox(&self) -> &dyn Inbox {

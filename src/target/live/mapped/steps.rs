@@ -179,6 +179,10 @@ async fn begin_session(case: &Case, order: Option<OrderNo>, name: &str, session:
             return Err(Mistaken(format!("session {name}: {} ended with {} {}", step.name, ended.outcome.name(), ended.code)));
         }
     }
+    if case.session(order, name).is_empty() && !session.capture.is_empty() {
+        let wanted: Vec<&str> = session.capture.iter().map(|(key, _)| key.as_str()).collect();
+        return Err(Mistaken(format!("session {name}: no answer to its login has a value for {}", wanted.join(", "))));
+    }
     Ok(())
 }
 
