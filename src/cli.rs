@@ -181,6 +181,9 @@ pub struct ServeArgs {
     /// Work as slowly as the simulated one: workers, service time, a bounded queue
     #[arg(long)]
     pub service_model: bool,
+    /// Certificates in PEM of the only authorities that are believed, where partners or events are at https; those of this machine where absent
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Speak the child-process protocol on standard input and output in place of HTTP (docs/adapter.md)
     #[arg(long, conflicts_with = "listen")]
     pub stdio: bool,

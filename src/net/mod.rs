@@ -2,6 +2,8 @@
 
 mod client;
 mod server;
+mod tls;
 
 pub use client::{Client, Failed, Request, Response};
 pub use server::{Arrived, Deed, Limits, Server};
+pub use tls::Trust;

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::history::{Header, HistoryWriter, read_history};
 use crate::measure::Meter;
 use crate::model::SharedNames;
-use crate::net::Client;
+use crate::net::{Client, Trust};
 use crate::report::Lens;
 use crate::scenario::{Capability, Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
@@ -69,7 +69,7 @@ impl Session {
             Protocol::Canonical => Reach::Http(Http::open(asked, &profile, allowed)?),
             Protocol::Adapter => {
                 let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
-                let dir = Path::new(asked).parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), |dir| dir.display().to_string());
+                let dir = folder_of(asked).display().to_string();
                 let words = profile.command.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir)));
                 Reach::Adapter(words.collect::<Result<_, Trouble>>()?)
             }
@@ -103,8 +103,10 @@ impl Http {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the target: {error}")))?;
         let base = format!("{}/v1", profile.base_url.trim_end_matches('/'));
-        let client = Client::new(&base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
-        let client = client.map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")))?;
+        let unusable = |what: String| Trouble::Usage(format!("error: target {asked}: {what}"));
+        let trust = profile.ca_file.as_ref().map(|file| trusted(&folder_of(asked).join(file))).transpose().map_err(unusable)?;
+        let client = Client::trusting(trust.as_ref(), &base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
+        let client = client.map_err(unusable)?;
         permitted(client.authority(), allowed)?;
         let harness = Harness::listen(runtime.handle().clone(), &profile.listen).map_err(|error| {
             Trouble::Environment(format!("error: cannot listen on {}: {error}\n  = help: name another address under [webhooks]", profile.listen))
@@ -117,7 +119,10 @@ impl Http {
     /// Is it there, and does it speak the contract?
     fn ready(&self, profile: &TargetProfile) -> Result<String, Trouble> {
         let url = &profile.base_url;
-        let start = "start it first: `orderstorm serve` in another terminal, or name another address under [http]";
+        let start = match url.starts_with("https:") {
+            true => "start it first; where an authority of your own signs its certificate, name that one under [http]: ca_file = \"ca.pem\"",
+            false => "start it first: `orderstorm serve` in another terminal, or name another address under [http]",
+        };
         let manifest = self
             .harness
             .get(&self.client, "")
@@ -173,6 +178,17 @@ impl Opened {
         }
         (unreadable > 0).then(|| format!("{unreadable} messages of the target could not be read{fault}"))
     }
+}
+
+/// The folder of a profile that was named by its file; what stands in it is relative to that.
+fn folder_of(profile: &str) -> &Path {
+    Path::new(profile).parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The authorities in a file.
+pub(super) fn trusted(file: &Path) -> Result<Trust, String> {
+    let pem = std::fs::read(file).map_err(|error| format!("the certificates in {} cannot be read: {error}", file.display()))?;
+    Trust::only(&pem).map_err(|why| format!("{}: {why}", file.display()))
 }
 
 /// Load goes to this machine; to any other only where somebody said so.

@@ -13,7 +13,7 @@ mod stdio;
 pub use journal::JournalError;
 pub use stdio::speak;
 
-use crate::net::{Limits, Server};
+use crate::net::{Limits, Server, Trust};
 use crate::reference::Defect;
 use crate::sim::{Clock, Timestamp, WallClock};
 use crate::wire::Skipped;
@@ -37,6 +37,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// workers, service time and a bounded queue, as in the simulation
     pub service_model: bool,
+    /// who is believed where partners or events are at https; the authorities of this machine where absent
+    pub trust: Option<Trust>,
 }
 
 /// Why it does not run.

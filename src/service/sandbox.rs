@@ -93,6 +93,7 @@ impl Actor {
         let (to_self, asks) = mpsc::unbounded_channel();
         let running = Running { names: names.clone(), asks: to_self.clone() };
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
+        let client = |url: &str| Client::trusting(shared.config.trust.as_ref(), url, IN_FLIGHT, PATIENCE);
         let actor = Actor {
             name: name.to_owned(),
             shared: shared.clone(),
@@ -105,8 +106,8 @@ impl Actor {
             answers: FxHashMap::default(),
             out: Vec::new(),
             skips: Vec::new(),
-            partners: Client::new(&sandbox.partners_url, IN_FLIGHT, PATIENCE)?,
-            webhook: Client::new(&sandbox.webhook_url, IN_FLIGHT, PATIENCE)?,
+            partners: client(&sandbox.partners_url)?,
+            webhook: client(&sandbox.webhook_url)?,
             signature,
             open_calls: 0,
             open_events: 0,

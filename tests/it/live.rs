@@ -9,16 +9,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// `orderstorm serve` on a port of its own, ended with the test.
-struct Service {
+pub struct Service {
     child: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Service {
-    fn start(folder: &Folder, arguments: &[&str]) -> Service {
+    pub fn start(folder: &Folder, arguments: &[&str]) -> Service {
         Service::at(folder, "127.0.0.1:0", arguments)
     }
-    fn at(folder: &Folder, address: &str, arguments: &[&str]) -> Service {
+    pub fn at(folder: &Folder, address: &str, arguments: &[&str]) -> Service {
         let mut all = vec!["serve", "--listen", address];
         all.extend(arguments);
         let mut child = folder.command(&all).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the program can be started");
@@ -31,15 +31,15 @@ impl Service {
         std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         Service { child, url }
     }
-    fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
     }
     /// Runs cases against it.
-    fn run(&self, folder: &Folder, out: &str, arguments: &[&str]) -> (i32, String) {
+    pub fn run(&self, folder: &Folder, out: &str, arguments: &[&str]) -> (i32, String) {
         let mut all = vec!["run", "--target", "reference", "--out", out];
         all.extend(arguments);
         let ran = folder.command(&all).env("ORDERSTORM_TARGET_URL", &self.url).output().expect("the program can be started");

@@ -18,4 +18,5 @@ mod stop;
 mod stored;
 mod sweep;
 mod wall_clock;
+mod wire;
 mod world;

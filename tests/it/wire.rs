@@ -1,0 +1,75 @@
+//! What goes over the wire beside the contract itself: TLS.
+#![cfg(unix)]
+
+use crate::live::Service;
+use crate::world::Folder;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads")
+}
+
+/// A port on which TLS is taken off in front of `address`, and in PEM the authority that signed its certificate for localhost.
+fn secured(runtime: &Runtime, address: &str) -> (u16, String) {
+    let (key, server_key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = params.self_signed(&key).expect("an authority");
+    let names = CertificateParams::new(vec!["localhost".to_string()]).expect("a name");
+    let signed = names.signed_by(&server_key, &Issuer::new(params, key)).expect("a certificate");
+    let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().expect("versions");
+    let key = PrivateKeyDer::try_from(server_key.serialize_der()).expect("a key");
+    let config = versions.with_no_client_auth().with_single_cert(vec![signed.der().clone()], key).expect("they go together");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+    let port = listener.local_addr().expect("its address").port();
+    let to = address.to_string();
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, to) = (acceptor.clone(), to.clone());
+            tokio::spawn(async move {
+                let (Ok(mut inside), Ok(mut stream)) = (TcpStream::connect(to).await, acceptor.accept(stream).await) else { return };
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut inside).await;
+            });
+        }
+    });
+    (port, root.pem())
+}
+
+fn profile(url: &str, more: &str) -> String {
+    format!("name = \"mine\"\ntitle = \"mine\"\n[http]\nbase_url = \"{url}\"\n{more}\n[clock]\nmode = \"skip\"\n")
+}
+
+#[test]
+fn a_target_behind_tls_is_driven_where_its_authority_is_named_and_refused_where_it_is_not() {
+    let (folder, runtime) = (Folder::new("wire-tls"), runtime());
+    let service = Service::start(&folder, &[]);
+    let (port, pem) = secured(&runtime, service.address());
+    std::fs::create_dir(folder.at("mine")).expect("a folder");
+    folder.write("mine/ca.pem", &pem);
+    folder.write("mine/good.toml", profile(&format!("https://localhost:{port}"), "ca_file = \"ca.pem\""));
+    folder.write("mine/unknown.toml", profile(&format!("https://localhost:{port}"), ""));
+    folder.write("mine/name.toml", profile(&format!("https://127.0.0.1:{port}"), "ca_file = \"ca.pem\""));
+    folder.write("mine/plain.toml", profile(&format!("http://localhost:{port}"), ""));
+    folder.write("mine/no-tls.toml", profile(&service.url.replace("http://127.0.0.1", "https://localhost"), "ca_file = \"ca.pem\""));
+    folder.write("mine/no-file.toml", profile("https://localhost", "ca_file = \"none.pem\""));
+    folder.write("mine/no-ca.toml", profile("https://localhost", "ca_file = \"good.toml\""));
+    folder.run("out", &["S01.base", "--faults", "none,duplicate", "--orders", "3", "--target", "mine/good.toml"], 0);
+    for (name, code, parts) in [
+        ("unknown", 3, ["no authority that is known here has signed it", "ca_file"]),
+        ("name", 3, ["is for another name than 127.0.0.1", "start it first"]),
+        ("plain", 3, ["it may be TLS", "https://"]),
+        ("no-tls", 3, ["does not speak TLS", "http://"]),
+        ("no-file", 2, ["mine/none.pem", "cannot be read"]),
+        ("no-ca", 2, ["mine/good.toml", "BEGIN CERTIFICATE"]),
+    ] {
+        folder.orderstorm(&["check-target", &format!("mine/{name}.toml")]).exits(code).says(&parts);
+    }
+}
