@@ -18,6 +18,12 @@ use std::path::PathBuf;
 Exit codes: 0 all applicable cases passed and were exercised; 1 something failed; 2 usage or file error; 3 target or environment
 error; 4 nothing failed, but something is unknown or was not exercised; 130 stopped by Ctrl-C.")]
 pub struct Cli {
+    /// Say on standard error what happens on the wire, as it happens
+    #[arg(long, global = true, value_enum, value_name = "LEVEL", env = "ORDERSTORM_LOG", hide_env_values = true)]
+    pub log: Option<LogLevel>,
+    /// Form of --log
+    #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -336,6 +342,28 @@ impl Sweep {
             Sweep::Crash => "crash",
         }
     }
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogLevel {
+    Off,
+    /// what cannot go on
+    Error,
+    /// what was given up or could not be read
+    Warn,
+    /// cases, sandboxes and processes that begin and end
+    Info,
+    /// each message, answer and retry
+    Debug,
+    /// connections and clocks
+    Trace,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    Human,
+    /// an object a line
+    Json,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tracing::{debug, trace};
 
 /// Answers are read so far.
 const LARGEST_ANSWER: usize = 8 << 20;
@@ -107,10 +108,11 @@ impl Client {
     pub async fn send(&self, request: Request) -> Result<Response, Failed> {
         let Ok(_permit) = self.0.in_flight.acquire().await else { return Err(Failed::Malformed("the client is closed".into())) };
         let request = self.0.build(request).map_err(Failed::Malformed)?;
-        match tokio::time::timeout(self.0.timeout, self.0.send(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failed::TimedOut),
+        let answer = tokio::time::timeout(self.0.timeout, self.0.send(request)).await.unwrap_or(Err(Failed::TimedOut));
+        if let Err(failed) = &answer {
+            debug!(to = self.0.authority, %failed, "no answer");
         }
+        answer
     }
 }
 
@@ -142,6 +144,7 @@ impl Host {
     async fn connect(&self) -> Result<Connection, Failed> {
         let stream = TcpStream::connect(&self.authority).await.map_err(|error| Failed::Refused(error.to_string()))?;
         let _ = stream.set_nodelay(true);
+        trace!(to = self.authority, tls = self.tls.is_some(), "connected");
         match &self.tls {
             Some(tls) => greet(tls.secure(stream).await.map_err(Failed::Refused)?).await,
             None => greet(stream).await,

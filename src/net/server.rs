@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 /// How much it takes on.
 #[derive(Clone, Copy, Debug)]
@@ -105,9 +106,15 @@ where
     let whole = tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await;
     let body = match whole {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Ok(response(413, &[], Vec::new())),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            warn!(path = head.uri.path(), limit = limits.body, "a request that is too large");
+            return Ok(response(413, &[], Vec::new()));
+        }
         Ok(Err(error)) => return Err(io::Error::other(error)),
-        Err(_) => return Ok(response(408, &[], Vec::new())),
+        Err(_) => {
+            warn!(path = head.uri.path(), "a request that did not come whole in time");
+            return Ok(response(408, &[], Vec::new()));
+        }
     };
     let (method, path) = (head.method.to_string(), head.uri.path().to_owned());
     let query = head.uri.query().unwrap_or_default().to_owned();

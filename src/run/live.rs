@@ -19,6 +19,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tracing::info;
 
 /// A live target.
 pub struct Session {
@@ -213,6 +214,7 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
     let time_scale = if profile.scale > 1.0 { profile.scale } else { 0.0 };
     let header = Header { time_scale, ..execute::header(setup, case, part) };
     let mut clock = WallClock::new(profile.scale);
+    info!(case = case.name, orders = part.orders, "case begins");
     let sandbox = Sandbox {
         estate: (*part.plan.estate).clone(),
         seed: part.seed.0,
@@ -268,6 +270,7 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
         ran.stopped &= stop.is_set();
     }
     drop(opened);
+    info!(case = case.name, verdict = judgement.verdict.name(), reason = judgement.reason, "case ends");
     // what an adapter kept for this case is of no use any more
     let _ = std::fs::remove_dir_all(&scratch);
     let mut stories = Vec::new();

@@ -389,7 +389,8 @@ fn history_name(case: &Case, number: u32, of: u32) -> String {
 }
 
 pub(super) fn progress(units: u64) -> ProgressBar {
-    let bar = ProgressBar::new(units);
+    // two that write to one terminal would write over each other
+    let bar = if super::logs::are_on() { ProgressBar::hidden() } else { ProgressBar::new(units) };
     if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} cases, {per_sec}, {eta} left  {wide_msg}") {
         bar.set_style(style.progress_chars("=> "));
     }

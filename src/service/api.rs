@@ -13,6 +13,7 @@ use crate::wire::{self, Answered, CloudEvent, Payload, Problem, Sandbox, Skip, U
 use serde_json::json;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
+use tracing::{debug, info};
 
 /// Names of the sandboxes that are open.
 pub fn sandboxes(shared: &Shared) -> Vec<String> {
@@ -67,6 +68,7 @@ pub async fn serve(shared: Arc<Shared>, arrived: Arrived) -> Deed {
         ("GET", ["v1"]) => Answered::json(200, &manifest(&shared)),
         ("PUT", ["v1", name]) => put(&shared, name, &arrived),
         ("DELETE", ["v1", name]) => {
+            info!(sandbox = name, "sandbox closed");
             let known = end(shared.sandboxes.write().unwrap_or_else(PoisonError::into_inner).remove(*name));
             if let Some(journals) = &shared.journals {
                 let _ = journals.remove(name);
@@ -83,6 +85,7 @@ pub async fn serve(shared: Arc<Shared>, arrived: Arrived) -> Deed {
         _ => problem(404, "unknown_path", "see GET /v1"),
     };
     if matches!(answered.status, 400..=404 | 413) {
+        debug!(method = arrived.method, path = arrived.path, status = answered.status, "refused");
         count(&shared.counters.refused);
     }
     respond(answered)

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, info, trace};
 
 /// Events that can be asked for again.
 const EVENTS_KEPT: usize = 10_000;
@@ -118,7 +119,13 @@ impl Actor {
         Ok(running)
     }
 
+    fn log(&self, what: &'static str, msg: &Message) {
+        let (names, order) = (&self.names, msg.order.is_some().then(|| self.names.show_order(msg.order)));
+        debug!(sandbox = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key = names.show_id(msg.key), "{what}");
+    }
+
     async fn run(mut self, restored: bool) {
+        info!(sandbox = self.name, restored, "sandbox opened");
         if restored {
             let begin = self.journal.as_ref().and_then(|journal| journal.latest());
             // time went on while nobody was there, but a journal cannot say by how much: it goes on where it stopped
@@ -153,6 +160,7 @@ impl Actor {
         match ask {
             Ask::Message(msg, answer) => {
                 count(&self.shared.counters.messages);
+                self.log("received", &msg);
                 self.answers.entry(msg.id).or_default().push_back(answer);
                 self.target.deliver(now, Inbound::Message(msg), &mut self.out);
             }
@@ -180,6 +188,7 @@ impl Actor {
                 match answer {
                     Some(answer) => {
                         let (msg, outcome) = *answer;
+                        debug!(sandbox = self.name, op = msg.op.name(), id = self.names.show_id(msg.id), outcome = outcome.name(), "call answered");
                         self.target.deliver(now, Inbound::Answer { msg, outcome }, &mut self.out);
                     }
                     // nobody knows: its own time-out will see to it
@@ -192,6 +201,7 @@ impl Actor {
                     count(&self.shared.counters.events_taken);
                     self.target.acknowledged(now, event);
                 } else {
+                    debug!(sandbox = self.name, id = self.names.show_id(event), "event not taken");
                     self.target.refused(now, event);
                 }
             }
@@ -217,6 +227,7 @@ impl Actor {
                     if queue.is_empty() {
                         self.answers.remove(&to);
                     }
+                    debug!(sandbox = self.name, id = self.names.show_id(to), outcome = outcome.name(), code = code.name(), "answered");
                     // whoever asked may be gone
                     let _ = answer.map(|answer| answer.send((outcome, code, retry_after)));
                 }
@@ -235,6 +246,7 @@ impl Actor {
 
     fn call(&mut self, msg: Message) {
         count(&self.shared.counters.calls);
+        self.log("call sent", &msg);
         self.open_calls += 1;
         let names = self.names.clone();
         let headers = wire::request_headers(&msg, &names);
@@ -250,6 +262,7 @@ impl Actor {
 
     fn publish(&mut self, msg: Message, once_more: bool) {
         count(&self.shared.counters.events);
+        self.log("event sent", &msg);
         self.open_events += 1;
         let event = CloudEvent::of(&msg, self.clock.now(), &self.source(), &self.names);
         let body = serde_json::to_vec(&event).unwrap_or_default();
@@ -278,6 +291,7 @@ impl Actor {
             if !skipped.busy && !skipped.idle {
                 count(&self.shared.counters.skips);
             }
+            trace!(sandbox = self.name, ?skip, ?skipped, "clock");
             let _ = to.send(skipped);
         }
     }

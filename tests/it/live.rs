@@ -6,12 +6,14 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// `orderstorm serve` on a port of its own, ended with the test.
 pub struct Service {
     child: Child,
     pub url: String,
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Service {
@@ -28,8 +30,19 @@ impl Service {
         let url =
             first.split_whitespace().last().filter(|url| url.starts_with("http://")).unwrap_or_else(|| panic!("no address in `{first}`")).to_string();
         // what it says later must have somewhere to go
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Service { child, url }
+        let later = Arc::new(Mutex::new(Vec::new()));
+        let lines = later.clone();
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            while said.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                lines.lock().expect("whole").append(&mut line);
+            }
+        });
+        Service { child, url, said: later }
+    }
+    /// What it has said on standard error, but for its first line.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().expect("whole")).into_owned()
     }
     pub fn address(&self) -> &str {
         self.url.trim_start_matches("http://")

@@ -1,9 +1,10 @@
-//! What goes over the wire beside the contract itself: TLS.
+//! What is beside the contract itself: TLS, logs.
 #![cfg(unix)]
 
 use crate::live::Service;
 use crate::world::Folder;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -72,4 +73,41 @@ fn a_target_behind_tls_is_driven_where_its_authority_is_named_and_refused_where_
     ] {
         folder.orderstorm(&["check-target", &format!("mine/{name}.toml")]).exits(code).says(&parts);
     }
+}
+
+#[test]
+fn logs_tell_a_live_run_step_by_step_and_never_the_secret() {
+    let folder = Folder::new("wire-logs");
+    // base64 of "nobody may read this"
+    let secret = "whsec_bm9ib2R5IG1heSByZWFkIHRoaXM=";
+    let service = Service::start(&folder, &["--log", "trace"]);
+    let run = |out: &str, more: &[&str]| {
+        let mut all = vec!["run", "S01.base", "--faults", "none,sink-503,reply-lost", "--orders", "2", "--target", "reference", "--out", out];
+        all.extend(more);
+        let ran =
+            folder.command(&all).env("ORDERSTORM_TARGET_URL", &service.url).env("ORDERSTORM_WEBHOOK_SECRET", secret).output().expect("it starts");
+        assert_eq!(ran.status.code(), Some(0));
+        (String::from_utf8_lossy(&ran.stdout).into_owned(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    };
+    let (_, said) = run("loud", &["--log", "trace"]);
+    let steps =
+        ["case begins", "sandbox opened", "connected", " sent ", "sent again", "answer ", "call received", "event received", "answered", "case ends"];
+    for step in steps {
+        assert!(said.contains(step), "`{step}` is not in\n{said}");
+    }
+    let theirs = service.said();
+    for step in ["sandbox opened", "received", "call sent", "call answered", "event sent", "event not taken", "clock", "sandbox closed"] {
+        assert!(theirs.contains(step), "`{step}` is not in\n{theirs}");
+    }
+    for word in [&secret[6..], "nobody may read this"] {
+        assert!(!said.contains(word) && !theirs.contains(word), "`{word}` is in a log");
+    }
+    let (_, said) = run("json", &["--log", "info", "--log-format", "json"]);
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    assert!(lines.iter().any(|line| line["message"] == "case ends" && line["verdict"] == "pass" && line["level"] == "INFO"), "{lines:?}");
+    assert!(lines.iter().all(|line| line["level"] != "DEBUG"), "{lines:?}");
+    assert_eq!(run("quiet", &[]).1, "", "nobody asked for logs");
+    // time in the simulation is not wall time, and its loop is hot: it says nothing at all
+    let simulated = folder.orderstorm(&["run", "S01.base", "--faults", "none,reply-lost", "--out", "simulated", "--log", "trace"]).exits(0);
+    assert_eq!(simulated.err, "");
 }

@@ -8,25 +8,34 @@ use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Serve
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Unreadable};
 use hyper::Method;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::{debug, info, trace, warn};
 
 /// Where an answer of ours goes to.
 type Responder = oneshot::Sender<Answered>;
 
 /// What the receiving threads know of one case.
 struct Case {
+    name: String,
     names: Names,
     clock: WallClock,
     inbox: Mailbox<Heard<Responder>>,
     signature: Option<Signature>,
     /// messages that could not be read: told at the end
     unreadable: AtomicUsize,
+}
+
+impl Case {
+    fn log(&self, what: &'static str, msg: &Message) {
+        let (names, order) = (&self.names, msg.order.is_some().then(|| self.names.show_order(msg.order)));
+        debug!(case = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key = names.show_id(msg.key), "{what}");
+    }
 }
 
 /// The side of the harness that a target calls: one server for all cases, each under a path of its own.
@@ -73,6 +82,7 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
     let path: Vec<&str> = arrived.path.trim_matches('/').split('/').skip(1).collect();
     let refuse = |status, lacks: Unreadable| {
         case.unreadable.fetch_add(1, Ordering::Relaxed);
+        warn!(case = case.name, path = arrived.path, status, %lacks, "a message that cannot be read");
         deed(Answered::problem(&wire::Problem::new(status, "invalid", lacks.to_string())))
     };
     let (answer, answered) = oneshot::channel();
@@ -92,13 +102,26 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
         _ => return deed(Answered::problem(&wire::Problem::new(404, "unknown_path", "partners/{partner}/{verb} and webhook are here"))),
     };
     match what {
-        Ok(what) => case.inbox.push(Heard { at, what }),
+        Ok(what) => {
+            match &what {
+                What::Call(msg, _) => case.log("call received", msg),
+                What::Event(msg, _) => case.log("event received", msg),
+                What::Reply { .. } | What::Skipped(_) => {}
+            }
+            case.inbox.push(Heard { at, what });
+        }
         Err(lacks) => return refuse(400, lacks),
     }
     match answered.await {
-        Ok(answered) => deed(answered),
+        Ok(answered) => {
+            debug!(case = case.name, path = arrived.path, status = answered.status, "answered");
+            deed(answered)
+        }
         // the engine has decided that no answer comes
-        Err(_) => Deed::Cut,
+        Err(_) => {
+            debug!(case = case.name, path = arrived.path, "left without an answer");
+            Deed::Cut
+        }
     }
 }
 
@@ -122,6 +145,8 @@ pub struct Live {
     in_flight: Arc<AtomicUsize>,
     skips: bool,
     patience: Span,
+    /// keys that went out, where somebody reads the log
+    keys: FxHashSet<Id>,
 }
 
 /// What a target is set up with for one case.
@@ -142,7 +167,7 @@ impl Live {
         sandbox.webhook_url = format!("{}/{name}/webhook", harness.url);
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
         let names = Names::new(Arc::new(sandbox.estate.clone()));
-        let case = Case { names, clock: clock.clone(), inbox: Mailbox::new(), signature, unreadable: AtomicUsize::new(0) };
+        let case = Case { name: name.clone(), names, clock: clock.clone(), inbox: Mailbox::new(), signature, unreadable: AtomicUsize::new(0) };
         let live = Live {
             handle: harness.handle.clone(),
             client,
@@ -153,6 +178,7 @@ impl Live {
             in_flight: Arc::default(),
             skips,
             patience,
+            keys: FxHashSet::default(),
         };
         live.cases.write().unwrap_or_else(PoisonError::into_inner).insert(live.name.clone(), live.case.clone());
         let body = serde_json::to_vec(&sandbox).map_err(|error| error.to_string())?;
@@ -161,6 +187,7 @@ impl Live {
             let said = String::from_utf8_lossy(&made.body).chars().take(300).collect::<String>();
             return Err(format!("{} answered {} to the opening of a sandbox: {said}", live.client.authority(), made.status));
         }
+        info!(case = live.name, at = live.client.authority(), "sandbox opened");
         Ok(live)
     }
 
@@ -188,6 +215,11 @@ impl Live {
         serde_json::from_slice(&response.body).ok()
     }
 
+    /// A resend, or a duplicate: of interest to nobody but the log.
+    fn sent_before(&mut self, msg: &Message) -> bool {
+        tracing::enabled!(tracing::Level::DEBUG) && msg.key.is_some() && !self.keys.insert(msg.key)
+    }
+
     fn request(&self, now: Timestamp, msg: &Message) -> Request {
         let names = &self.case.names;
         if let Some((method, path)) = wire::command_path(msg, names) {
@@ -205,6 +237,7 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.cases.write().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        info!(case = self.name, "sandbox closed");
         // a sandbox that stays behind costs the target memory; nobody waits for this
         let _ = self.ask(Method::DELETE, "", Vec::new());
     }
@@ -237,9 +270,12 @@ impl Target for Live {
                 let request = self.request(now, &msg);
                 let (client, case, in_flight, to) = (self.client.clone(), self.case.clone(), self.in_flight.clone(), msg.id);
                 in_flight.fetch_add(1, Ordering::AcqRel);
+                let what = if self.sent_before(&msg) { "sent again" } else { "sent" };
+                self.case.log(what, &msg);
                 self.handle.spawn(async move {
                     let (outcome, code, retry_after) = outcome_of(client.send(request).await);
                     let at = case.clock.now();
+                    debug!(case = case.name, op = msg.op.name(), id = case.names.show_id(to), outcome = outcome.name(), code = code.name(), "answer");
                     case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
                     in_flight.fetch_sub(1, Ordering::AcqRel);
                 });
@@ -318,6 +354,7 @@ impl Target for Live {
         self.ears.asking = Asking::Yes;
         self.handle.spawn(async move {
             let said = client.send(request).await.ok().and_then(|response| serde_json::from_slice::<Skipped>(&response.body).ok());
+            trace!(case = case.name, ?said, "clock");
             case.inbox.push(Heard { at: case.clock.now(), what: What::Skipped(said) });
         });
         Skip::Busy
