@@ -149,6 +149,9 @@ pub struct RunArgs {
     /// Let a target on another host be driven; without it only this machine's own addresses are
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
+    /// Send a span for each exchange with the live target to this collector (OTLP over HTTP), such as http://127.0.0.1:4318
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
     /// Switch a bug on in the embedded reference (see `orderstorm list defects`)
     #[arg(long, value_name = "NAME")]
     pub defect: Option<String>,

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::history::{Header, HistoryWriter, read_history};
 use crate::measure::Meter;
 use crate::model::SharedNames;
-use crate::net::{Client, Trust};
+use crate::net::{Client, Spans, Trust};
 use crate::report::Lens;
 use crate::scenario::{Capability, Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
@@ -54,20 +54,24 @@ fn described(manifest: &serde_json::Value) -> String {
 struct Http {
     client: Client,
     harness: Harness,
+    spans: Option<Spans>,
     described: String,
     // last, so that what it carries ends before
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Session {
     /// Reads the profile, and makes sure that the target is there.
-    pub fn open(asked: &str, allowed: &[String], library: &mut Library) -> Result<Session, Trouble> {
+    pub fn open(asked: &str, allowed: &[String], otlp: Option<&str>, library: &mut Library) -> Result<Session, Trouble> {
         let mut profile = library.target_profile(asked)?;
         let get = |name: &str| std::env::var(name).ok();
         let filled = |text: &str| from_environment(text, get).map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")));
         (profile.base_url, profile.secret) = (filled(&profile.base_url)?, filled(&profile.secret)?);
         let reach = match profile.protocol {
-            Protocol::Canonical => Reach::Http(Http::open(asked, &profile, allowed)?),
+            Protocol::Canonical => Reach::Http(Http::open(asked, &profile, allowed, otlp)?),
+            Protocol::Adapter if otlp.is_some() => {
+                return Err(Trouble::Usage("error: --otlp is for a target over HTTP: the lines of an adapter carry no trace".into()));
+            }
             Protocol::Adapter => {
                 let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
                 let dir = folder_of(asked).display().to_string();
@@ -86,6 +90,15 @@ impl Session {
         }
     }
 
+    /// Waits for the spans that are under way, and says what became of all of them.
+    pub fn finish(&self) -> Option<String> {
+        let Reach::Http(Http { spans: Some(spans), runtime, .. }) = &self.reach else { return None };
+        let told = runtime.block_on(spans.finish());
+        let why = if told.fault.is_empty() { "the queue was full".into() } else { told.fault };
+        let dropped = if told.dropped == 0 { String::new() } else { format!(", {} dropped: {why}", told.dropped) };
+        Some(format!("spans    {} told{dropped}", told.taken))
+    }
+
     /// Why a case cannot be run against this target, if it cannot.
     pub fn not_applicable(&self, case: &Case) -> Option<String> {
         let claims = |needed: &Capability| self.profile.capabilities.as_ref().is_none_or(|claimed| claimed.contains(needed));
@@ -100,7 +113,7 @@ impl Session {
 }
 
 impl Http {
-    fn open(asked: &str, profile: &TargetProfile, allowed: &[String]) -> Result<Http, Trouble> {
+    fn open(asked: &str, profile: &TargetProfile, allowed: &[String], otlp: Option<&str>) -> Result<Http, Trouble> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the target: {error}")))?;
         let base = format!("{}/v1", profile.base_url.trim_end_matches('/'));
@@ -112,7 +125,10 @@ impl Http {
         let harness = Harness::listen(runtime.handle().clone(), &profile.listen).map_err(|error| {
             Trouble::Environment(format!("error: cannot listen on {}: {error}\n  = help: name another address under [webhooks]", profile.listen))
         })?;
-        let mut http = Http { client, harness, described: String::new(), _runtime: runtime };
+        let spans = otlp.map(|url| Spans::to(url, runtime.handle())).transpose();
+        let spans = spans.map_err(|why| Trouble::Usage(format!("error: --otlp: {why}")))?;
+        let harness = harness.telling(spans.clone());
+        let mut http = Http { client, harness, spans, described: String::new(), runtime };
         http.described = http.ready(profile)?;
         Ok(http)
     }

@@ -67,7 +67,7 @@ pub fn request_headers(msg: &Message, names: &Names) -> Vec<(&'static str, Strin
     let always = [(MESSAGE_ID, msg.id), (IDEMPOTENCY_KEY, msg.key)];
     let where_there_is_one = [(CORRELATION_ID, msg.corr), (CAUSATION_ID, msg.cause)].into_iter().filter(|(_, id)| id.is_some());
     let ids = always.into_iter().chain(where_there_is_one).map(|(name, id)| (name, names.show_id(id)));
-    [("content-type", super::JSON.to_string()), (TRACEPARENT, traceparent(msg))].into_iter().chain(ids).collect()
+    [("content-type", super::JSON.to_string()), (TRACEPARENT, names.traces().outgoing(msg).header())].into_iter().chain(ids).collect()
 }
 
 /// The command that goes to such a path. Ids of the path stand in the body, too.
@@ -153,12 +153,6 @@ pub fn read_answer(status: u16, replayed: bool, retry_after: Option<&str>, body:
     }
 }
 
-/// Trace context of a message: everything about one order is one trace, each message a span of it.
-pub fn traceparent(msg: &Message) -> String {
-    let trace = if msg.corr.is_some() { msg.corr } else { msg.id };
-    format!("00-{:032x}-{:016x}-01", (u128::from(trace.0) << 32) | 0x0d5, msg.id.0.max(1))
-}
-
 impl Payload {
     /// The message of a request with these fields, whose ids stand in its headers. `header` gives the text of one.
     pub fn request<'a>(&self, op: Op, names: &Names, header: impl Fn(&str) -> Option<&'a str>) -> Result<Message, Unreadable> {
@@ -169,6 +163,7 @@ impl Payload {
             let field = if msg.id.is_none() { MESSAGE_ID } else { IDEMPOTENCY_KEY };
             return Err(Unreadable { field, expected: "a header of this name".into() });
         }
+        names.traces().incoming(&msg, header(TRACEPARENT).unwrap_or_default());
         Ok(msg)
     }
 }

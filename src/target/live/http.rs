@@ -2,11 +2,12 @@
 //! at a server of ours. async ends here: the engine sees a [`Target`] with an inbox.
 
 use super::super::{Inbound, Outbound, Skip, Target};
+use super::exchange::Exchange;
 use super::{Asking, Ears, Heard, What};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
-use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server};
-use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
-use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Unreadable};
+use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server, SpanKind, Spans};
+use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock, time_of_day_ns};
+use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Traces, Unreadable};
 use hyper::Method;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
@@ -29,12 +30,22 @@ struct Case {
     signature: Option<Signature>,
     /// messages that could not be read: told at the end
     unreadable: AtomicUsize,
+    spans: Option<Spans>,
 }
 
 impl Case {
     fn log(&self, what: &'static str, msg: &Message) {
-        let (names, order) = (&self.names, msg.order.is_some().then(|| self.names.show_order(msg.order)));
-        debug!(case = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key = names.show_id(msg.key), "{what}");
+        let names = &self.names;
+        let (order, key) = (msg.order.is_some().then(|| names.show_order(msg.order)), msg.key.is_some().then(|| names.show_id(msg.key)));
+        debug!(case = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key, "{what}");
+    }
+
+    /// A span from now on, of a message that goes out, or that came in with a header.
+    fn exchange(&self, kind: SpanKind, msg: &Message, header: Option<&str>) -> Option<Exchange> {
+        let spans = self.spans.as_ref()?;
+        let traces = self.names.traces();
+        let context = header.map_or_else(|| traces.outgoing(msg), |header| traces.incoming(msg, header));
+        Some(Exchange::begin(spans, &self.name, kind, context, msg, &self.names))
     }
 }
 
@@ -44,6 +55,7 @@ pub struct Harness {
     cases: Arc<RwLock<FxHashMap<String, Arc<Case>>>>,
     /// where targets reach it
     url: String,
+    spans: Option<Spans>,
 }
 
 impl Harness {
@@ -63,7 +75,12 @@ impl Harness {
                 }
             }
         }));
-        Ok(Harness { handle, cases, url })
+        Ok(Harness { handle, cases, url, spans: None })
+    }
+
+    /// The same, with a span for each exchange.
+    pub fn telling(self, spans: Option<Spans>) -> Harness {
+        Harness { spans, ..self }
     }
 
     /// Reads something of a target, outside of any case.
@@ -86,6 +103,7 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
         deed(Answered::problem(&wire::Problem::new(status, "invalid", lacks.to_string())))
     };
     let (answer, answered) = oneshot::channel();
+    let mut traceparent = arrived.header(wire::TRACEPARENT).unwrap_or_default().to_owned();
     let what = match path.as_slice() {
         ["webhook"] => {
             let header = |name| arrived.header(name).unwrap_or_default();
@@ -94,12 +112,20 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
                 return refuse(401, Unreadable { field: wire::WEBHOOK_SIGNATURE, expected: "a signature with the secret of this case".into() });
             }
             match serde_json::from_slice::<CloudEvent>(&arrived.body) {
-                Ok(event) => event.message(&case.names).map(|msg| What::Event(msg, answer)),
+                Ok(event) => {
+                    let read = event.message(&case.names).map(|msg| What::Event(msg, answer));
+                    traceparent = event.traceparent;
+                    read
+                }
                 Err(error) => Err(Unreadable { field: "body", expected: format!("a CloudEvent in JSON: {error}") }),
             }
         }
         [wire::CALL_PREFIX, partner, verb] => call(case, &arrived, partner, verb).map(|msg| What::Call(msg, answer)),
         _ => return deed(Answered::problem(&wire::Problem::new(404, "unknown_path", "partners/{partner}/{verb} and webhook are here"))),
+    };
+    let exchange = match &what {
+        Ok(What::Call(msg, _) | What::Event(msg, _)) => case.exchange(SpanKind::Server, msg, Some(&traceparent)),
+        _ => None,
     };
     match what {
         Ok(what) => {
@@ -115,11 +141,13 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
     match answered.await {
         Ok(answered) => {
             debug!(case = case.name, path = arrived.path, status = answered.status, "answered");
+            exchange.into_iter().for_each(|exchange| exchange.end(Ok(answered.status)));
             deed(answered)
         }
         // the engine has decided that no answer comes
         Err(_) => {
             debug!(case = case.name, path = arrived.path, "left without an answer");
+            drop(exchange);
             Deed::Cut
         }
     }
@@ -166,8 +194,17 @@ impl Live {
         sandbox.partners_url = format!("{}/{name}/{}", harness.url, wire::CALL_PREFIX);
         sandbox.webhook_url = format!("{}/{name}/webhook", harness.url);
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
-        let names = Names::new(Arc::new(sandbox.estate.clone()));
-        let case = Case { name: name.clone(), names, clock: clock.clone(), inbox: Mailbox::new(), signature, unreadable: AtomicUsize::new(0) };
+        let traces = Traces::beginning(salt(&name));
+        let names = Names::new(Arc::new(sandbox.estate.clone())).in_traces(traces);
+        let case = Case {
+            name: name.clone(),
+            names,
+            clock: clock.clone(),
+            inbox: Mailbox::new(),
+            signature,
+            unreadable: AtomicUsize::new(0),
+            spans: harness.spans.clone(),
+        };
         let live = Live {
             handle: harness.handle.clone(),
             client,
@@ -243,6 +280,15 @@ impl Drop for Live {
     }
 }
 
+/// Tells the traces of this case and this run from all others.
+fn salt(name: &str) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = rustc_hash::FxHasher::default();
+    hasher.write(name.as_bytes());
+    hasher.write_u64(time_of_day_ns());
+    hasher.finish()
+}
+
 fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
     match result {
         Ok(response) => {
@@ -270,11 +316,15 @@ impl Target for Live {
                 let request = self.request(now, &msg);
                 let (client, case, in_flight, to) = (self.client.clone(), self.case.clone(), self.in_flight.clone(), msg.id);
                 in_flight.fetch_add(1, Ordering::AcqRel);
+                let exchange = self.case.exchange(SpanKind::Client, &msg, None);
                 let what = if self.sent_before(&msg) { "sent again" } else { "sent" };
                 self.case.log(what, &msg);
                 self.handle.spawn(async move {
-                    let (outcome, code, retry_after) = outcome_of(client.send(request).await);
+                    let answer = client.send(request).await;
                     let at = case.clock.now();
+                    let said = answer.as_ref().map(|answer| answer.status).map_err(Failed::to_string);
+                    exchange.into_iter().for_each(|exchange| exchange.end(said.clone()));
+                    let (outcome, code, retry_after) = outcome_of(answer);
                     debug!(case = case.name, op = msg.op.name(), id = case.names.show_id(to), outcome = outcome.name(), code = code.name(), "answer");
                     case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
                     in_flight.fetch_sub(1, Ordering::AcqRel);
