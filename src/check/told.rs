@@ -8,13 +8,7 @@ use crate::scenario::{Chain, Count, Expect, FlowStep, Never, Relation, StepTree}
 use crate::sim::Span;
 
 /// When a target without the policy `capture = "on_ship"` moves money, and without `refund = "on_inspection"` gives it back, is its own affair.
-const PAYS: &[Op] = &[
-    Op::PaymentAuthorized,
-    Op::PaymentReauthorized,
-    Op::PaymentDeclined,
-    Op::PaymentCaptured,
-    Op::PaymentVoided,
-];
+const PAYS: &[Op] = &[Op::PaymentAuthorized, Op::PaymentReauthorized, Op::PaymentDeclined, Op::PaymentCaptured, Op::PaymentVoided];
 
 /// Leaves out what cannot come true for anybody: steps that the target never announces, counts of calls that nobody saw, sums of
 /// books that nobody kept. Where states are only sampled, a step between others may be missed, and a deadline grows by two samples.

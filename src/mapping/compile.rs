@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const ASKING: &[&str] = &["cmd", "again", "ids", "lookup", "words", "setup", "case", "env", "session", "item", "now_ms"];
 /// What an answer is looked at with.
 const ANSWERED: &[&str] = &[
-    "cmd", "again", "ids", "lookup", "words", "setup", "case", "env", "session", "item", "now_ms", "status", "headers", "body", "timeout", "refused", "broken", "cursor",
+    "cmd", "again", "ids", "lookup", "words", "setup", "case", "env", "session", "item", "now_ms", "status", "headers", "body", "timeout", "refused",
+    "broken", "cursor",
 ];
 const POLLING: &[&str] = &["cursor", "lookup", "words", "setup", "case", "env", "session", "item", "now_ms"];
 const HEARING: &[&str] = &["event", "headers", "lookup", "words", "setup", "case", "env", "item"];
@@ -163,7 +164,10 @@ impl Compiler<'_> {
         }
         for feed in [Op::InventorySnapshot, Op::InventoryDelta] {
             if !mapping.commands.contains_key(&feed) && !mapping.silent.contains(&feed) {
-                self.wrong("command", format!("`{feed}` has neither steps under [command] nor a place in `silent`: how does the target learn of stock?"));
+                self.wrong(
+                    "command",
+                    format!("`{feed}` has neither steps under [command] nor a place in `silent`: how does the target learn of stock?"),
+                );
             }
         }
         for op in Op::ALL.iter().copied().filter(|op| op.class() == Class::Callback) {
@@ -465,4 +469,3 @@ impl Compiler<'_> {
         }
     }
 }
-

@@ -1,6 +1,7 @@
 //! A pool of keep-alive connections to one host. One call is one request on the wire: a second POST that nobody asked for would be a fault
 //! that nobody injected. Only what was certainly never written may go out on another connection.
 
+use super::tls::{Tls, Trust};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -9,8 +10,10 @@ use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tracing::{debug, trace};
 
 /// Answers are read so far.
 const LARGEST_ANSWER: usize = 8 << 20;
@@ -51,7 +54,7 @@ pub enum Failed {
 impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failed::Refused(why) => write!(f, "connection refused: {why}"),
+            Failed::Refused(why) => write!(f, "no connection: {why}"),
             Failed::Broken(why) => write!(f, "connection broken: {why}"),
             Failed::TimedOut => f.write_str("no answer in time"),
             Failed::Malformed(why) => write!(f, "no valid request: {why}"),
@@ -66,6 +69,8 @@ struct Host {
     authority: String,
     /// path before every path
     base: String,
+    /// of an address that begins with `https`
+    tls: Option<Tls>,
     idle: Mutex<Vec<Connection>>,
     in_flight: Semaphore,
     timeout: Duration,
@@ -76,16 +81,23 @@ struct Host {
 pub struct Client(Arc<Host>);
 
 impl Client {
-    /// `base` is such as `http://127.0.0.1:7070/v1`.
+    /// `base` is such as `http://127.0.0.1:7070/v1`. With `https` the certificate must be of an authority that this machine knows.
     pub fn new(base: &str, in_flight: usize, timeout: Duration) -> Result<Client, String> {
+        Client::trusting(None, base, in_flight, timeout)
+    }
+
+    /// The same, where `trust` says who is believed.
+    pub fn trusting(trust: Option<&Trust>, base: &str, in_flight: usize, timeout: Duration) -> Result<Client, String> {
         let uri: Uri = base.parse().map_err(|error| format!("`{base}` is no address: {error}"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(format!("`{base}` is not understood: expected an address such as http://127.0.0.1:7070"));
-        }
         let host = uri.host().ok_or_else(|| format!("`{base}` names no host"))?;
-        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        let (tls, port) = match uri.scheme_str() {
+            Some("http") => (None, 80),
+            Some("https") => (Some(Tls::new(trust.cloned().map_or_else(Trust::platform, Ok)?, host)?), 443),
+            _ => return Err(format!("`{base}` is not understood: expected an address such as http://127.0.0.1:7070")),
+        };
+        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(port));
         let base = uri.path().trim_end_matches('/').to_owned();
-        Ok(Client(Arc::new(Host { authority, base, idle: Mutex::default(), in_flight: Semaphore::new(in_flight.max(1)), timeout })))
+        Ok(Client(Arc::new(Host { authority, base, tls, idle: Mutex::default(), in_flight: Semaphore::new(in_flight.max(1)), timeout })))
     }
 
     pub fn authority(&self) -> &str {
@@ -96,16 +108,19 @@ impl Client {
     pub async fn send(&self, request: Request) -> Result<Response, Failed> {
         let Ok(_permit) = self.0.in_flight.acquire().await else { return Err(Failed::Malformed("the client is closed".into())) };
         let request = self.0.build(request).map_err(Failed::Malformed)?;
-        match tokio::time::timeout(self.0.timeout, self.0.send(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failed::TimedOut),
+        let answer = tokio::time::timeout(self.0.timeout, self.0.send(request)).await.unwrap_or(Err(Failed::TimedOut));
+        if let Err(failed) = &answer {
+            debug!(to = self.0.authority, %failed, "no answer");
         }
+        answer
     }
 }
 
 impl Host {
     fn build(&self, request: Request) -> Result<hyper::Request<Full<Bytes>>, String> {
-        let mut built = hyper::Request::builder().method(request.method).uri(format!("{}{}", self.base, request.path)).header(HOST, &self.authority);
+        let path = format!("{}{}", self.base, request.path);
+        let path = if path.is_empty() { "/" } else { &path };
+        let mut built = hyper::Request::builder().method(request.method).uri(path).header(HOST, &self.authority);
         for (name, value) in request.headers {
             built = built.header(name, HeaderValue::from_str(&value).map_err(|error| error.to_string())?);
         }
@@ -131,9 +146,17 @@ impl Host {
     async fn connect(&self) -> Result<Connection, Failed> {
         let stream = TcpStream::connect(&self.authority).await.map_err(|error| Failed::Refused(error.to_string()))?;
         let _ = stream.set_nodelay(true);
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| Failed::Refused(error.to_string()))?;
-        tokio::spawn(connection);
-        Ok(sender)
+        trace!(to = self.authority, tls = self.tls.is_some(), "connected");
+        match &self.tls {
+            Some(tls) => greet(tls.secure(stream).await.map_err(Failed::Refused)?).await,
+            None => greet(stream).await,
+        }
+    }
+
+    /// It was written, and what came back is no answer.
+    fn broken(&self, error: &hyper::Error) -> Failed {
+        let hint = if error.is_parse() && self.tls.is_none() { "; it may be TLS, and the address begin with https://" } else { "" };
+        Failed::Broken(format!("{error}{hint}"))
     }
 
     async fn send(&self, mut request: hyper::Request<Full<Bytes>>) -> Result<Response, Failed> {
@@ -156,11 +179,17 @@ impl Host {
                     // not a byte of it was written: the connection had ended while it was idle
                     Some(unsent) if !fresh => request = unsent,
                     Some(_) => return Err(Failed::Refused(error.into_error().to_string())),
-                    None => return Err(Failed::Broken(error.into_error().to_string())),
+                    None => return Err(self.broken(&error.into_error())),
                 },
             }
         }
     }
+}
+
+async fn greet<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Result<Connection, Failed> {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| Failed::Refused(error.to_string()))?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 #[cfg(test)]
@@ -254,6 +283,6 @@ mod tests {
         assert!(matches!(refused, Some(Failed::Refused(_))), "{refused:?}");
         let (url, _) = server(|_, read| while read() {});
         assert_eq!(runtime().block_on(client(&url).send(ask())).err(), Some(Failed::TimedOut));
-        assert!(Client::new("https://127.0.0.1", 1, Duration::ZERO).is_err_and(|why| why.contains("not understood")));
+        assert!(Client::new("ftp://127.0.0.1", 1, Duration::ZERO).is_err_and(|why| why.contains("not understood")));
     }
 }

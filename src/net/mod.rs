@@ -2,6 +2,10 @@
 
 mod client;
 mod server;
+mod spans;
+mod tls;
 
 pub use client::{Client, Failed, Request, Response};
 pub use server::{Arrived, Deed, Limits, Server};
+pub use spans::{Span, SpanKind, Spans, Told};
+pub use tls::Trust;

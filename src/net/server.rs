@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 /// How much it takes on.
 #[derive(Clone, Copy, Debug)]
@@ -105,9 +106,15 @@ where
     let whole = tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await;
     let body = match whole {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Ok(response(413, &[], Vec::new())),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            warn!(path = head.uri.path(), limit = limits.body, "a request that is too large");
+            return Ok(response(413, &[], Vec::new()));
+        }
         Ok(Err(error)) => return Err(io::Error::other(error)),
-        Err(_) => return Ok(response(408, &[], Vec::new())),
+        Err(_) => {
+            warn!(path = head.uri.path(), "a request that did not come whole in time");
+            return Ok(response(408, &[], Vec::new()));
+        }
     };
     let (method, path) = (head.method.to_string(), head.uri.path().to_owned());
     let query = head.uri.query().unwrap_or_default().to_owned();
@@ -139,6 +146,7 @@ mod tests {
         runtime.spawn(server.run(|arrived: Arrived| async move {
             match arrived.path.as_str() {
                 "/cut" => Deed::Cut,
+                "/" => Deed::Answer { status: 204, headers: Vec::new(), body: Vec::new() },
                 _ => Deed::Answer { status: 200, headers: vec![("x-length", arrived.body.len().to_string())], body: arrived.query.into_bytes() },
             }
         }));
@@ -151,6 +159,7 @@ mod tests {
         assert_eq!(answer, (200, Some("100".into()), Bytes::from_static(b"after=3")));
         assert_eq!(send("/echo", 101).map(|answer| answer.status), Ok(413));
         assert!(matches!(send("/cut", 0).err(), Some(Failed::Broken(_))));
+        assert_eq!(send("", 0).map(|answer| answer.status), Ok(204), "an address without a path is that of the root");
         assert_eq!(send("/echo", 1).map(|answer| answer.status), Ok(200));
     }
 }

@@ -8,7 +8,7 @@ use crate::history::{Header, HistoryWriter, Tells, read_history};
 use crate::mapping::{StatesSeen, value_of};
 use crate::measure::Meter;
 use crate::model::{Policies, SharedNames};
-use crate::net::Client;
+use crate::net::{Client, Spans, Trust};
 use crate::report::Lens;
 use crate::scenario::{Capability, Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tracing::info;
 
 /// A live target.
 pub struct Session {
@@ -60,34 +61,40 @@ fn described(manifest: &serde_json::Value) -> String {
 struct Http {
     client: Client,
     harness: Harness,
+    spans: Option<Spans>,
     described: String,
     // last, so that what it carries ends before
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Session {
     /// Reads the profile, and makes sure that the target is there.
-    pub fn open(asked: &str, allowed: &[String], library: &mut Library) -> Result<Session, Trouble> {
+    pub fn open(asked: &str, allowed: &[String], otlp: Option<&str>, library: &mut Library) -> Result<Session, Trouble> {
         let mut profile = library.target_profile(asked)?;
         let get = |name: &str| std::env::var(name).ok();
         let filled = |text: &str| from_environment(text, get).map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")));
         (profile.base_url, profile.secret) = (filled(&profile.base_url)?, filled(&profile.secret)?);
         let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
-        let dir = Path::new(asked).parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), |dir| dir.display().to_string());
+        let dir = folder_of(asked).display().to_string();
         let words = |words: &[String]| -> Result<Vec<String>, Trouble> {
             words.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir))).collect()
         };
         let reach = match (profile.protocol, &profile.mapping) {
+            (Protocol::Adapter | Protocol::Mapped, _) if otlp.is_some() => {
+                let what =
+                    "error: --otlp is for a target of the canonical contract: lines of an adapter and an API of its own carry no trace of ours";
+                return Err(Trouble::Usage(what.into()));
+            }
             (Protocol::Adapter, _) => Reach::Adapter(words(&profile.command)?),
             (Protocol::Mapped, Some(mapping)) => {
-                let http = Http::open(asked, &profile, &profile.base_url, allowed)?;
+                let http = Http::open(asked, &profile, &profile.base_url, allowed, None)?;
                 let env: BTreeMap<String, String> = std::env::vars().collect();
                 let reset = words(mapping.reset.as_ref().map_or(&[], |reset| &reset.command))?;
                 let shared = Shared::new(mapping.clone(), http.client.clone(), value_of(env), reset, profile.max_rate);
                 Reach::Mapped(http, Arc::new(shared))
             }
             (Protocol::Canonical | Protocol::Mapped, _) => {
-                let mut http = Http::open(asked, &profile, &format!("{}/v1", profile.base_url.trim_end_matches('/')), allowed)?;
+                let mut http = Http::open(asked, &profile, &format!("{}/v1", profile.base_url.trim_end_matches('/')), allowed, otlp)?;
                 http.described = http.ready(&profile)?;
                 Reach::Http(http)
             }
@@ -109,6 +116,15 @@ impl Session {
         }
     }
 
+    /// Waits for the spans that are under way, and says what became of all of them.
+    pub fn finish(&self) -> Option<String> {
+        let Reach::Http(Http { spans: Some(spans), runtime, .. }) = &self.reach else { return None };
+        let told = runtime.block_on(spans.finish());
+        let why = if told.fault.is_empty() { "the queue was full".into() } else { told.fault };
+        let dropped = if told.dropped == 0 { String::new() } else { format!(", {} dropped: {why}", told.dropped) };
+        Some(format!("spans    {} told{dropped}", told.taken))
+    }
+
     /// Why a case cannot be run against this target, if it cannot.
     pub fn not_applicable(&self, case: &Case) -> Option<String> {
         if let Some(why) = self.profile.not_applicable(case) {
@@ -121,22 +137,30 @@ impl Session {
 }
 
 impl Http {
-    fn open(asked: &str, profile: &TargetProfile, base: &str, allowed: &[String]) -> Result<Http, Trouble> {
+    fn open(asked: &str, profile: &TargetProfile, base: &str, allowed: &[String], otlp: Option<&str>) -> Result<Http, Trouble> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the target: {error}")))?;
-        let client = Client::new(base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
-        let client = client.map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")))?;
+        let unusable = |what: String| Trouble::Usage(format!("error: target {asked}: {what}"));
+        let trust = profile.ca_file.as_ref().map(|file| trusted(&folder_of(asked).join(file))).transpose().map_err(unusable)?;
+        let client = Client::trusting(trust.as_ref(), base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
+        let client = client.map_err(unusable)?;
         permitted(client.authority(), allowed)?;
         let harness = Harness::listen(runtime.handle().clone(), &profile.listen).map_err(|error| {
             Trouble::Environment(format!("error: cannot listen on {}: {error}\n  = help: name another address under [webhooks]", profile.listen))
         })?;
-        Ok(Http { client, harness, described: String::new(), _runtime: runtime })
+        let spans = otlp.map(|url| Spans::to(url, runtime.handle())).transpose();
+        let spans = spans.map_err(|why| Trouble::Usage(format!("error: --otlp: {why}")))?;
+        let harness = harness.telling(spans.clone());
+        Ok(Http { client, harness, spans, described: String::new(), runtime })
     }
 
     /// Is it there, and does it speak the contract?
     fn ready(&self, profile: &TargetProfile) -> Result<String, Trouble> {
         let url = &profile.base_url;
-        let start = "start it first: `orderstorm serve` in another terminal, or name another address under [http]";
+        let start = match url.starts_with("https:") {
+            true => "start it first; where an authority of your own signs its certificate, name that one under [http]: ca_file = \"ca.pem\"",
+            false => "start it first: `orderstorm serve` in another terminal, or name another address under [http]",
+        };
         let manifest = self
             .harness
             .get(&self.client, "")
@@ -203,6 +227,17 @@ impl Opened {
     }
 }
 
+/// The folder of a profile that was named by its file; what stands in it is relative to that.
+fn folder_of(profile: &str) -> &Path {
+    Path::new(profile).parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The authorities in a file.
+pub(super) fn trusted(file: &Path) -> Result<Trust, String> {
+    let pem = std::fs::read(file).map_err(|error| format!("the certificates in {} cannot be read: {error}", file.display()))?;
+    Trust::only(&pem).map_err(|why| format!("{}: {why}", file.display()))
+}
+
 /// Load goes to this machine; to any other only where somebody said so.
 fn permitted(authority: &str, allowed: &[String]) -> Result<(), Trouble> {
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
@@ -253,6 +288,7 @@ pub fn watched(
         }
     }
     let mut clock = WallClock::new(profile.scale);
+    info!(case = case.name, orders = part.orders, "case begins");
     let sandbox = Sandbox {
         estate: (*part.plan.estate).clone(),
         seed: part.seed.0,
@@ -325,6 +361,7 @@ pub fn watched(
         *tape = mapped.tape();
     }
     drop(opened);
+    info!(case = case.name, verdict = judgement.verdict.name(), reason = judgement.reason, "case ends");
     // what an adapter kept for this case is of no use any more
     let _ = std::fs::remove_dir_all(&scratch);
     let mut stories = Vec::new();

@@ -96,7 +96,7 @@ fn live_session(args: &RunArgs, chosen: &mut Chosen) -> Result<Session, Trouble>
     if args.check_determinism {
         return Err(Trouble::Usage("error: --check-determinism is for the embedded target: no two moments of a live one are the same".into()));
     }
-    let session = Session::open(&args.target, &args.allow_host, &mut chosen.library)?;
+    let session = Session::open(&args.target, &args.allow_host, args.otlp.as_deref(), &mut chosen.library)?;
     for case in &mut chosen.expansion.cases {
         case.not_applicable = case.not_applicable.take().or_else(|| session.not_applicable(case));
     }
@@ -212,6 +212,9 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         arguments: arguments(args),
     };
     let mut chosen = choose(&args.matrix, &setup)?;
+    if args.target == "embedded" && args.otlp.is_some() {
+        return Err(Trouble::Usage("error: --otlp is for a live target: in virtual time nothing goes over a wire\n  = help: add --target".into()));
+    }
     let live = if args.target == "embedded" { None } else { Some(live_session(args, &mut chosen)?) };
     if args.check_determinism {
         return check_determinism(&setup, &chosen, args, stop);
@@ -270,7 +273,8 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         bar.set_message(case.name.clone());
         result.map(Some).map_err(Broken::Disk)
     };
-    let at_once = live.as_ref().map_or_else(|| jobs(args.jobs), |session| args.jobs.map_or(usize::MAX, |jobs| jobs as usize).min(session.profile.cases));
+    let at_once =
+        live.as_ref().map_or_else(|| jobs(args.jobs), |session| args.jobs.map_or(usize::MAX, |jobs| jobs as usize).min(session.profile.cases));
     execute::in_parallel(units.len(), at_once, stop, work, |unit, result| {
         let (at, number) = units[unit];
         match result {
@@ -295,6 +299,9 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         }
     });
     bar.finish_and_clear();
+    if let Some(told) = live.as_ref().and_then(Session::finish) {
+        eprintln!("{told}");
+    }
     match broken {
         Some(Broken::Disk(error)) => return Err(cannot_write(&histories, &error)),
         Some(Broken::Target(why)) => return Err(Trouble::Environment(format!("error: {why}"))),
@@ -389,7 +396,8 @@ fn history_name(case: &Case, number: u32, of: u32) -> String {
 }
 
 pub(super) fn progress(units: u64) -> ProgressBar {
-    let bar = ProgressBar::new(units);
+    // two that write to one terminal would write over each other
+    let bar = if super::logs::are_on() { ProgressBar::hidden() } else { ProgressBar::new(units) };
     if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} cases, {per_sec}, {eta} left  {wide_msg}") {
         bar.set_style(style.progress_chars("=> "));
     }

@@ -194,9 +194,10 @@ impl TargetProfile {
             return Some(format!("the role of {partner} is internal, and this needs it to behave in a way of its own"));
         }
         let reaches = |rule: &FaultRule| match rule.link {
-            Link::Calls => Op::ALL.iter().filter(|op| op.class() == Class::Call).any(|op| {
-                (rule.ops.is_empty() || rule.ops.contains(op)) && mapping::partner_of(*op).is_some_and(plays)
-            }),
+            Link::Calls => Op::ALL
+                .iter()
+                .filter(|op| op.class() == Class::Call)
+                .any(|op| (rule.ops.is_empty() || rule.ops.contains(op)) && mapping::partner_of(*op).is_some_and(plays)),
             Link::Feeds => mapping.commands.keys().any(|op| op.class() == Class::Feed),
             Link::Callbacks => mapping.commands.keys().any(|op| op.class() == Class::Callback && (rule.ops.is_empty() || rule.ops.contains(op))),
             Link::Events => mapping.events.rules.iter().any(|rule| rule.op.is_some()),
@@ -223,7 +224,7 @@ pub enum Protocol {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpFile {
-    /// such as `"http://127.0.0.1:7070"`; `${env.NAME}` and `${env.NAME:-otherwise}` are taken from the environment
+    /// such as `"http://127.0.0.1:7070"` or `"https://oms.example"`; `${env.NAME}` and `${env.NAME:-otherwise}` are taken from the environment
     pub base_url: String,
     /// a request without an answer after so long is of unknown outcome
     #[serde(default = "timeout")]
@@ -232,6 +233,9 @@ pub struct HttpFile {
     #[serde(default = "max_in_flight")]
     #[schemars(range(min = 1, max = 65536))]
     pub max_in_flight: u32,
+    /// certificates in PEM of the only authorities that are believed, for `https`; relative to this file. Those of this machine where absent
+    #[serde(default)]
+    pub ca_file: Option<String>,
 }
 
 /// A child process: one for each case.
@@ -339,6 +343,7 @@ pub struct TargetProfile {
     pub durable: bool,
     pub timeout: Span,
     pub max_in_flight: usize,
+    pub ca_file: Option<String>,
     pub listen: String,
     pub secret: String,
     pub mode: ClockMode,
@@ -364,13 +369,14 @@ impl TargetProfile {
             Protocol::Adapter => (file.adapter.is_some(), file.http.is_some()),
         };
         if !wanted || unwanted {
-            let help = "protocols \"canonical\" and \"mapped\" have a table [http] with `base_url`, protocol \"adapter\" has [adapter] with `command`";
+            let help =
+                "protocols \"canonical\" and \"mapped\" have a table [http] with `base_url`, protocol \"adapter\" has [adapter] with `command`";
             check.value("protocol", "it has not the one table that goes with it", Some(help.into()));
         }
-        let fits = |url: &str| url.starts_with("http://") || url.starts_with("${env.");
+        let fits = |url: &str| ["http://", "https://", "${env."].iter().any(|start| url.starts_with(start));
         if file.http.as_ref().is_some_and(|http| !fits(&http.base_url)) {
             let help = "such as \"http://127.0.0.1:7070\", or \"${env.ORDERSTORM_TARGET_URL:-http://127.0.0.1:7070}\"";
-            check.value("http.base_url", "expected an address that begins with http://", Some(help.into()));
+            check.value("http.base_url", "expected an address that begins with http:// or https://", Some(help.into()));
         }
         let timeout = match (&file.http, &file.adapter) {
             (Some(http), _) => check.span("http.timeout", &http.timeout),
@@ -392,6 +398,7 @@ impl TargetProfile {
             durable: file.adapter.as_ref().is_some_and(|adapter| adapter.durable),
             timeout,
             max_in_flight: file.http.as_ref().map_or(1, |http| http.max_in_flight as usize),
+            ca_file: file.http.as_ref().and_then(|http| http.ca_file.clone()),
             listen: file.webhooks.listen.clone(),
             secret: file.webhooks.secret.clone(),
             mode: file.clock.mode,

@@ -179,6 +179,13 @@ fn wall_now() -> Instant {
     Instant::now()
 }
 
+/// Nanoseconds since 1970, for what other programs are told; no result of ours has it.
+#[allow(clippy::disallowed_methods, reason = "collectors of spans put those of several programs together by the time of day")]
+pub fn time_of_day_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// Measures how long something really took.
 pub struct Stopwatch(Instant);
 

@@ -6,19 +6,21 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// `orderstorm serve` on a port of its own, ended with the test.
-struct Service {
+pub struct Service {
     child: Child,
-    url: String,
+    pub url: String,
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Service {
-    fn start(folder: &Folder, arguments: &[&str]) -> Service {
+    pub fn start(folder: &Folder, arguments: &[&str]) -> Service {
         Service::at(folder, "127.0.0.1:0", arguments)
     }
-    fn at(folder: &Folder, address: &str, arguments: &[&str]) -> Service {
+    pub fn at(folder: &Folder, address: &str, arguments: &[&str]) -> Service {
         let mut all = vec!["serve", "--listen", address];
         all.extend(arguments);
         let mut child = folder.command(&all).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the program can be started");
@@ -28,18 +30,29 @@ impl Service {
         let url =
             first.split_whitespace().last().filter(|url| url.starts_with("http://")).unwrap_or_else(|| panic!("no address in `{first}`")).to_string();
         // what it says later must have somewhere to go
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Service { child, url }
+        let later = Arc::new(Mutex::new(Vec::new()));
+        let lines = later.clone();
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            while said.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                lines.lock().expect("whole").append(&mut line);
+            }
+        });
+        Service { child, url, said: later }
     }
-    fn address(&self) -> &str {
+    /// What it has said on standard error, but for its first line.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().expect("whole")).into_owned()
+    }
+    pub fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
     }
     /// Runs cases against it.
-    fn run(&self, folder: &Folder, out: &str, arguments: &[&str]) -> (i32, String) {
+    pub fn run(&self, folder: &Folder, out: &str, arguments: &[&str]) -> (i32, String) {
         let mut all = vec!["run", "--target", "reference", "--out", out];
         all.extend(arguments);
         let ran = folder.command(&all).env("ORDERSTORM_TARGET_URL", &self.url).output().expect("the program can be started");

@@ -2,13 +2,14 @@
 //! at a server of ours. async ends here: the engine sees a [`Target`] with an inbox.
 
 use super::super::{Inbound, Outbound, Skip, Target};
+use super::exchange::Exchange;
 use super::{Asking, Ears, Heard, What};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
-use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server};
-use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
-use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Unreadable};
+use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server, SpanKind, Spans};
+use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock, time_of_day_ns};
+use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Traces, Unreadable};
 use hyper::Method;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::{debug, info, trace, warn};
 
 /// Where an answer of ours goes to.
 pub(super) type Responder = oneshot::Sender<Answered>;
@@ -31,12 +33,30 @@ type Cases = Arc<RwLock<FxHashMap<String, Arc<dyn Ear>>>>;
 
 /// What the receiving threads know of one case.
 struct Case {
+    name: String,
     names: Names,
     clock: WallClock,
     inbox: Mailbox<Heard<Responder>>,
     signature: Option<Signature>,
     /// messages that could not be read: told at the end
     unreadable: AtomicUsize,
+    spans: Option<Spans>,
+}
+
+impl Case {
+    fn log(&self, what: &'static str, msg: &Message) {
+        let names = &self.names;
+        let (order, key) = (msg.order.is_some().then(|| names.show_order(msg.order)), msg.key.is_some().then(|| names.show_id(msg.key)));
+        debug!(case = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key, "{what}");
+    }
+
+    /// A span from now on, of a message that goes out, or that came in with a header.
+    fn exchange(&self, kind: SpanKind, msg: &Message, header: Option<&str>) -> Option<Exchange> {
+        let spans = self.spans.as_ref()?;
+        let traces = self.names.traces();
+        let context = header.map_or_else(|| traces.outgoing(msg), |header| traces.incoming(msg, header));
+        Some(Exchange::begin(spans, &self.name, kind, context, msg, &self.names))
+    }
 }
 
 impl Ear for Case {
@@ -52,6 +72,7 @@ pub struct Harness {
     cases: Cases,
     /// where targets reach it
     url: String,
+    spans: Option<Spans>,
 }
 
 impl Harness {
@@ -76,7 +97,12 @@ impl Harness {
                 }
             }
         }));
-        Ok(Harness { handle, cases, url })
+        Ok(Harness { handle, cases, url, spans: None })
+    }
+
+    /// The same, with a span for each exchange.
+    pub fn telling(self, spans: Option<Spans>) -> Harness {
+        Harness { spans, ..self }
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -108,9 +134,11 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
     let path: Vec<&str> = arrived.path.trim_matches('/').split('/').skip(1).collect();
     let refuse = |status, lacks: Unreadable| {
         case.unreadable.fetch_add(1, Ordering::Relaxed);
+        warn!(case = case.name, path = arrived.path, status, %lacks, "a message that cannot be read");
         deed(Answered::problem(&wire::Problem::new(status, "invalid", lacks.to_string())))
     };
     let (answer, answered) = oneshot::channel();
+    let mut traceparent = arrived.header(wire::TRACEPARENT).unwrap_or_default().to_owned();
     let what = match path.as_slice() {
         ["webhook"] => {
             let header = |name| arrived.header(name).unwrap_or_default();
@@ -119,21 +147,44 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
                 return refuse(401, Unreadable { field: wire::WEBHOOK_SIGNATURE, expected: "a signature with the secret of this case".into() });
             }
             match serde_json::from_slice::<CloudEvent>(&arrived.body) {
-                Ok(event) => event.message(&case.names).map(|msg| What::Event(msg, answer)),
+                Ok(event) => {
+                    let read = event.message(&case.names).map(|msg| What::Event(msg, answer));
+                    traceparent = event.traceparent;
+                    read
+                }
                 Err(error) => Err(Unreadable { field: "body", expected: format!("a CloudEvent in JSON: {error}") }),
             }
         }
         [wire::CALL_PREFIX, partner, verb] => canonical_call(&case.names, &arrived, partner, verb).map(|msg| What::Call(msg, answer)),
         _ => return deed(Answered::problem(&wire::Problem::new(404, "unknown_path", "partners/{partner}/{verb} and webhook are here"))),
     };
+    let exchange = match &what {
+        Ok(What::Call(msg, _) | What::Event(msg, _)) => case.exchange(SpanKind::Server, msg, Some(&traceparent)),
+        _ => None,
+    };
     match what {
-        Ok(what) => case.inbox.push(Heard { at, what }),
+        Ok(what) => {
+            match &what {
+                What::Call(msg, _) => case.log("call received", msg),
+                What::Event(msg, _) => case.log("event received", msg),
+                What::Reply { .. } | What::Skipped(_) => {}
+            }
+            case.inbox.push(Heard { at, what });
+        }
         Err(lacks) => return refuse(400, lacks),
     }
     match answered.await {
-        Ok(answered) => deed(answered),
+        Ok(answered) => {
+            debug!(case = case.name, path = arrived.path, status = answered.status, "answered");
+            exchange.into_iter().for_each(|exchange| exchange.end(Ok(answered.status)));
+            deed(answered)
+        }
         // the engine has decided that no answer comes
-        Err(_) => Deed::Cut,
+        Err(_) => {
+            debug!(case = case.name, path = arrived.path, "left without an answer");
+            drop(exchange);
+            Deed::Cut
+        }
     }
 }
 
@@ -158,6 +209,8 @@ pub struct Live {
     in_flight: Arc<AtomicUsize>,
     skips: bool,
     patience: Span,
+    /// keys that went out, where somebody reads the log
+    keys: FxHashSet<Id>,
 }
 
 /// What a target is set up with for one case.
@@ -177,8 +230,17 @@ impl Live {
         sandbox.partners_url = format!("{}/{name}/{}", harness.url, wire::CALL_PREFIX);
         sandbox.webhook_url = format!("{}/{name}/webhook", harness.url);
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
-        let names = Names::new(Arc::new(sandbox.estate.clone()));
-        let case = Case { names, clock: clock.clone(), inbox: Mailbox::new(), signature, unreadable: AtomicUsize::new(0) };
+        let traces = Traces::beginning(salt(&name));
+        let names = Names::new(Arc::new(sandbox.estate.clone())).in_traces(traces);
+        let case = Case {
+            name: name.clone(),
+            names,
+            clock: clock.clone(),
+            inbox: Mailbox::new(),
+            signature,
+            unreadable: AtomicUsize::new(0),
+            spans: harness.spans.clone(),
+        };
         let live = Live {
             handle: harness.handle.clone(),
             client,
@@ -189,6 +251,7 @@ impl Live {
             in_flight: Arc::default(),
             skips,
             patience,
+            keys: FxHashSet::default(),
         };
         harness.register(&live.name, live.case.clone());
         let body = serde_json::to_vec(&sandbox).map_err(|error| error.to_string())?;
@@ -197,6 +260,7 @@ impl Live {
             let said = String::from_utf8_lossy(&made.body).chars().take(300).collect::<String>();
             return Err(format!("{} answered {} to the opening of a sandbox: {said}", live.client.authority(), made.status));
         }
+        info!(case = live.name, at = live.client.authority(), "sandbox opened");
         Ok(live)
     }
 
@@ -224,6 +288,11 @@ impl Live {
         serde_json::from_slice(&response.body).ok()
     }
 
+    /// A resend, or a duplicate: of interest to nobody but the log.
+    fn sent_before(&mut self, msg: &Message) -> bool {
+        tracing::enabled!(tracing::Level::DEBUG) && msg.key.is_some() && !self.keys.insert(msg.key)
+    }
+
     fn request(&self, now: Timestamp, msg: &Message) -> Request {
         let names = &self.case.names;
         if let Some((method, path)) = wire::command_path(msg, names) {
@@ -241,9 +310,19 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.harness.leave(&self.name);
+        info!(case = self.name, "sandbox closed");
         // a sandbox that stays behind costs the target memory; nobody waits for this
         let _ = self.ask(Method::DELETE, "", Vec::new());
     }
+}
+
+/// Tells the traces of this case and this run from all others.
+fn salt(name: &str) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = rustc_hash::FxHasher::default();
+    hasher.write(name.as_bytes());
+    hasher.write_u64(time_of_day_ns());
+    hasher.finish()
 }
 
 fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
@@ -273,9 +352,16 @@ impl Target for Live {
                 let request = self.request(now, &msg);
                 let (client, case, in_flight, to) = (self.client.clone(), self.case.clone(), self.in_flight.clone(), msg.id);
                 in_flight.fetch_add(1, Ordering::AcqRel);
+                let exchange = self.case.exchange(SpanKind::Client, &msg, None);
+                let what = if self.sent_before(&msg) { "sent again" } else { "sent" };
+                self.case.log(what, &msg);
                 self.handle.spawn(async move {
-                    let (outcome, code, retry_after) = outcome_of(client.send(request).await);
+                    let answer = client.send(request).await;
                     let at = case.clock.now();
+                    let said = answer.as_ref().map(|answer| answer.status).map_err(Failed::to_string);
+                    exchange.into_iter().for_each(|exchange| exchange.end(said.clone()));
+                    let (outcome, code, retry_after) = outcome_of(answer);
+                    debug!(case = case.name, op = msg.op.name(), id = case.names.show_id(to), outcome = outcome.name(), code = code.name(), "answer");
                     case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
                     in_flight.fetch_sub(1, Ordering::AcqRel);
                 });
@@ -354,6 +440,7 @@ impl Target for Live {
         self.ears.asking = Asking::Yes;
         self.handle.spawn(async move {
             let said = client.send(request).await.ok().and_then(|response| serde_json::from_slice::<Skipped>(&response.body).ok());
+            trace!(case = case.name, ?said, "clock");
             case.inbox.push(Heard { at: case.clock.now(), what: What::Skipped(said) });
         });
         Skip::Busy

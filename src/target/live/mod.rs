@@ -4,6 +4,7 @@
 //! What they say comes in on threads that stamp it; the engine takes it from an inbox, in the order of the stamps. An answer to a call, or
 //! to the delivery of an event, is held until the engine gives it, so every fault of the engine's (late, lost, refused) is one on the wire.
 
+mod exchange;
 mod http;
 mod mapped;
 mod process;

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tracing::{debug, info, warn};
 
 /// How an adapter is started, and how long it is waited for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +57,7 @@ impl Shared {
     }
 
     fn fault(&self, line: &str, why: &str) {
+        warn!(why, "a line that cannot be read");
         if self.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
             let shown: String = line.chars().take(200).collect();
             *self.first_fault.lock().unwrap_or_else(PoisonError::into_inner) = format!("{why} in {shown}");
@@ -76,6 +78,7 @@ impl Shared {
                 Some(Asked::Skip) => self.inbox.push(Heard { at, what: What::Skipped(serde_json::from_value(said.result).ok()) }),
                 Some(Asked::Message(to)) => {
                     let (outcome, code, retry_after) = wire::outcome_of(&said.class, &said.reason, said.retry_after_ms);
+                    debug!(id = self.names.show_id(to), outcome = outcome.name(), code = code.name(), "answer");
                     let code = if matches!(outcome, Outcome::Rejected | Outcome::Backpressure) { code } else { Code::None };
                     self.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
                 }
@@ -86,7 +89,10 @@ impl Shared {
         } else {
             let is_event = !said.event.is_empty();
             match said.read(&self.names) {
-                Ok(msg) => self.inbox.push(Heard { at, what: if is_event { What::Event(msg, said.id) } else { What::Call(msg, said.id) } }),
+                Ok(msg) => {
+                    debug!(op = msg.op.name(), order = self.names.show_order(msg.order), id = said.id, "received");
+                    self.inbox.push(Heard { at, what: if is_event { What::Event(msg, said.id) } else { What::Call(msg, said.id) } });
+                }
                 Err(lacks) => self.fault(line, &lacks.to_string()),
             }
             // after it was put into the inbox: who reads the count first has what was counted
@@ -206,6 +212,7 @@ fn start(adapter: &Adapter, names: &Arc<Names>, clock: &WallClock) -> Result<Run
     let (program, arguments) = adapter.command.split_first().ok_or("the adapter's command is empty")?;
     let spawned = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| format!("{program} cannot be started: {error}"))?;
+    info!(program, id = child.id(), "adapter started");
     let (Some(mut to), Some(from)) = (child.stdin.take(), child.stdout.take()) else { return Err(format!("{program} has no standard input")) };
     let shared = Arc::new(Shared {
         names: names.clone(),
@@ -272,6 +279,7 @@ impl Target for Process {
             }
             Inbound::Message(msg) => {
                 let id = self.number();
+                debug!(op = msg.op.name(), order = self.names.show_order(msg.order), id = self.names.show_id(msg.id), "sent");
                 self.running.shared.asked().insert(id, Asked::Message(msg.id));
                 self.write(&ToAdapter::message(id, &msg, now.0, &self.names));
             }
@@ -308,6 +316,7 @@ impl Target for Process {
     }
 
     fn crash(&mut self) {
+        info!("the adapter is killed");
         let _ = self.running.child.kill();
         let _ = self.running.child.wait();
         self.unreadable += self.running.shared.unreadable.load(Ordering::Relaxed);

@@ -223,6 +223,7 @@ impl Case {
                 cmd[field] = nothing;
             }
         }
+        cmd["traceparent"] = self.names.traces().outgoing(msg).header().into();
         cmd["packed"] = packed(msg.sku).into();
         for (line, told) in msg.lines.iter().zip(cmd["lines"].as_array_mut().into_iter().flatten()) {
             debug_assert_eq!(told["sku"], estate.sku_name(line.sku));

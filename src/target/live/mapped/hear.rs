@@ -84,9 +84,7 @@ async fn webhook(case: &Arc<Case>, arrived: &Arrived) -> Deed {
     case.tape(|| format!("{:<26} {:<6} {}", "", "event", short(&event.to_string())));
     match hear(case, event, headers(arrived)).await {
         Ok(outcome) if outcome.cut => Deed::Cut,
-        Ok(outcome) if outcome.failed == 0 => {
-            Deed::Answer { status: case.shared.mapping.events.answer, headers: Vec::new(), body: Vec::new() }
-        }
+        Ok(outcome) if outcome.failed == 0 => Deed::Answer { status: case.shared.mapping.events.answer, headers: Vec::new(), body: Vec::new() },
         Ok(outcome) => refuse(outcome.failed, "unavailable", "not now"),
         Err(why) => {
             case.trouble(why);

@@ -74,8 +74,7 @@ impl Mapped {
     pub fn open(harness: &Harness, shared: Arc<Shared>, opened: Opened<'_>) -> Result<Mapped, String> {
         let Opened { name, prefix, sandbox, clock, timeless, settle, patience, tape } = opened;
         let names = Names::new(Arc::new(sandbox.estate.clone()));
-        let (webhook_url, partners_url) =
-            (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
+        let (webhook_url, partners_url) = (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
         let about = About { name: &name, prefix: &prefix, seed: sandbox.seed, webhook_url: &webhook_url, partners_url: &partners_url };
         let case = Arc::new(Case::new(shared, names, clock.clone(), &about, tape));
         harness.register(&name, case.clone());

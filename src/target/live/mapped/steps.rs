@@ -283,6 +283,10 @@ fn request(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>) -
         headers.retain(|(known, _)| *known != name);
         headers.push((name, value));
     };
+    // what it does with a trace is its own affair: others ignore the header
+    if let Some(trace) = scope.get("cmd").get_attr("traceparent").ok().filter(|trace| !trace.is_undefined()) {
+        set(crate::wire::TRACEPARENT, trace.to_string());
+    }
     for (name, template) in &case.shared.mapping.headers {
         set(name, template.text(scope)?);
     }
