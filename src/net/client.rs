@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::{debug, trace};
 
 /// Answers are read so far.
@@ -64,6 +65,14 @@ impl std::fmt::Display for Failed {
 
 type Connection = SendRequest<Full<Bytes>>;
 
+/// When the next request may leave.
+#[derive(Default)]
+struct Pace {
+    /// between two of them; nothing where it is not bounded
+    gap: Duration,
+    next: Option<Instant>,
+}
+
 struct Host {
     /// host and port, as the `Host` header has them
     authority: String,
@@ -73,6 +82,7 @@ struct Host {
     tls: Option<Tls>,
     idle: Mutex<Vec<Connection>>,
     in_flight: Semaphore,
+    pace: Mutex<Pace>,
     timeout: Duration,
 }
 
@@ -97,17 +107,38 @@ impl Client {
         };
         let authority = format!("{host}:{}", uri.port_u16().unwrap_or(port));
         let base = uri.path().trim_end_matches('/').to_owned();
-        Ok(Client(Arc::new(Host { authority, base, tls, idle: Mutex::default(), in_flight: Semaphore::new(in_flight.max(1)), timeout })))
+        Ok(Client(Arc::new(Host { authority, base, tls, idle: Mutex::default(), in_flight: Semaphore::new(in_flight.max(1)), pace: Mutex::default(), timeout })))
     }
 
     pub fn authority(&self) -> &str {
         &self.0.authority
     }
 
+    /// Sends no more than so many requests a second from now on; each waits for its turn.
+    pub fn pace(&self, per_second: u32) {
+        let gap = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
+        *self.0.pace.lock().unwrap_or_else(PoisonError::into_inner) = Pace { gap, next: None };
+    }
+
+    async fn turn(&self) {
+        let turn = {
+            let mut pace = self.0.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            if pace.gap.is_zero() {
+                return;
+            }
+            let now = Instant::now();
+            let turn = pace.next.map_or(now, |next| next.max(now));
+            pace.next = Some(turn + pace.gap);
+            turn
+        };
+        tokio::time::sleep_until(turn).await;
+    }
+
     /// Sends one request, once.
     pub async fn send(&self, request: Request) -> Result<Response, Failed> {
         let Ok(_permit) = self.0.in_flight.acquire().await else { return Err(Failed::Malformed("the client is closed".into())) };
         let request = self.0.build(request).map_err(Failed::Malformed)?;
+        self.turn().await;
         let answer = tokio::time::timeout(self.0.timeout, self.0.send(request)).await.unwrap_or(Err(Failed::TimedOut));
         if let Err(failed) = &answer {
             debug!(to = self.0.authority, %failed, "no answer");
@@ -251,6 +282,28 @@ mod tests {
         let failed = runtime().block_on(client(&url).send(ask())).err();
         assert!(matches!(failed, Some(Failed::Broken(_))), "{failed:?}");
         assert_eq!(requests.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn requests_wait_for_their_turn() {
+        let runtime = runtime();
+        let (url, requests) = server(|stream, read| {
+            while read() {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            }
+        });
+        let client = Client::new(&url, 100, Duration::from_secs(10)).unwrap();
+        client.pace(100);
+        runtime.block_on(async {
+            let began = Instant::now();
+            let all: Vec<_> = (0..21).map(|_| tokio::spawn({ let client = client.clone(); async move { client.send(ask()).await } })).collect();
+            for one in all {
+                one.await.unwrap().unwrap();
+            }
+            // the last of 21 leaves twenty turns of ten milliseconds after the first, and no sooner
+            assert!(began.elapsed() >= Duration::from_millis(200));
+        });
+        assert_eq!(requests.load(Ordering::SeqCst), 21);
     }
 
     #[test]

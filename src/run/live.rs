@@ -90,7 +90,7 @@ impl Session {
                 let http = Http::open(asked, &profile, &profile.base_url, allowed, None)?;
                 let env: BTreeMap<String, String> = std::env::vars().collect();
                 let reset = words(mapping.reset.as_ref().map_or(&[], |reset| &reset.command))?;
-                let shared = Shared::new(mapping.clone(), http.client.clone(), value_of(env), reset, profile.max_rate);
+                let shared = Shared::new(mapping.clone(), http.client.clone(), value_of(env), reset);
                 Reach::Mapped(http, Arc::new(shared))
             }
             (Protocol::Canonical | Protocol::Mapped, _) => {
@@ -125,6 +125,16 @@ impl Session {
         Some(format!("spans    {} told{dropped}", told.taken))
     }
 
+    /// What is about to be sent to another machine, where it is another.
+    pub fn warning(&self, cases: usize, orders: u64) -> Option<String> {
+        let (Reach::Http(http) | Reach::Mapped(http, _)) = &self.reach else { return None };
+        let host = elsewhere(http.client.authority())?;
+        let bound = |limit: u32, what: &str| if limit == 0 { format!("any number of {what}") } else { format!("at most {limit} {what}") };
+        let TargetProfile { cases: at_once, max_in_flight, max_rate, .. } = &self.profile;
+        let rate = bound(*max_rate, "requests a second");
+        Some(format!("{host} is sent {cases} cases with {orders} orders: {at_once} cases at a time, {max_in_flight} requests under way, {rate}"))
+    }
+
     /// Why a case cannot be run against this target, if it cannot.
     pub fn not_applicable(&self, case: &Case) -> Option<String> {
         if let Some(why) = self.profile.not_applicable(case) {
@@ -144,6 +154,7 @@ impl Http {
         let trust = profile.ca_file.as_ref().map(|file| trusted(&folder_of(asked).join(file))).transpose().map_err(unusable)?;
         let client = Client::trusting(trust.as_ref(), base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
         let client = client.map_err(unusable)?;
+        client.pace(profile.max_rate);
         permitted(client.authority(), allowed)?;
         let harness = Harness::listen(runtime.handle().clone(), &profile.listen).map_err(|error| {
             Trouble::Environment(format!("error: cannot listen on {}: {error}\n  = help: name another address under [webhooks]", profile.listen))
@@ -238,11 +249,17 @@ pub(super) fn trusted(file: &Path) -> Result<Trust, String> {
     Trust::only(&pem).map_err(|why| format!("{}: {why}", file.display()))
 }
 
-/// Load goes to this machine; to any other only where somebody said so.
-fn permitted(authority: &str, allowed: &[String]) -> Result<(), Trouble> {
+/// The host, where it is not this machine.
+fn elsewhere(authority: &str) -> Option<&str> {
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
     let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if loopback || allowed.iter().any(|name| name == host) {
+    (!loopback).then_some(host)
+}
+
+/// Load goes to this machine; to any other only where somebody said so.
+fn permitted(authority: &str, allowed: &[String]) -> Result<(), Trouble> {
+    let Some(host) = elsewhere(authority) else { return Ok(()) };
+    if allowed.iter().any(|name| name == host) {
         return Ok(());
     }
     Err(Trouble::Usage(format!("error: {host} is another machine\n  = help: if it is yours to put under load, say so: --allow-host {host}")))

@@ -26,15 +26,22 @@ pub(super) struct Chosen {
     recorded: Option<Arc<Recorded>>,
     /// the cases are those of a sweep
     swept: bool,
+    /// a target in real time is offered all orders of a case at their own rate, so a case is not cut
+    live: bool,
 }
 
 impl Chosen {
     fn partitions(&self, case: &Case) -> u32 {
-        self.recorded.as_ref().map_or_else(|| workload::partitions(case), |recorded| recorded.parts.len() as u32)
+        match &self.recorded {
+            Some(recorded) => recorded.parts.len() as u32,
+            None if self.live => 1,
+            None => workload::partitions(case),
+        }
     }
     fn partition(&self, case: &Case, number: u32) -> Partition {
         match &self.recorded {
             Some(recorded) => recorded.partition(case, number),
+            None if self.live => workload::whole(case),
             None => workload::partition(case, number),
         }
     }
@@ -73,7 +80,7 @@ pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble
         );
         return Err(Problems(vec![problem]).into());
     }
-    Ok(Chosen { expansion, library, recorded, swept: args.sweep.is_some() })
+    Ok(Chosen { expansion, library, recorded, swept: args.sweep.is_some(), live: false })
 }
 
 pub(super) fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
@@ -96,9 +103,14 @@ fn live_session(args: &RunArgs, chosen: &mut Chosen) -> Result<Session, Trouble>
     if args.check_determinism {
         return Err(Trouble::Usage("error: --check-determinism is for the embedded target: no two moments of a live one are the same".into()));
     }
+    chosen.live = true;
     let session = Session::open(&args.target, &args.allow_host, args.otlp.as_deref(), &mut chosen.library)?;
     for case in &mut chosen.expansion.cases {
         case.not_applicable = case.not_applicable.take().or_else(|| session.not_applicable(case));
+    }
+    let planned: Vec<&Case> = chosen.expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
+    if let Some(warning) = session.warning(planned.len(), planned.iter().map(|case| u64::from(case.orders)).sum()) {
+        eprintln!("note: {warning}");
     }
     Ok(session)
 }

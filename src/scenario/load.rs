@@ -66,6 +66,7 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/load/flash.toml",
     "profiles/target/reference.toml",
     "profiles/target/reference-process.toml",
+    "profiles/target/vendure.toml",
     "schemas/scenario.v1.json",
     "schemas/fault.v1.json",
     "schemas/load.v1.json",

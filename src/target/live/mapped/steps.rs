@@ -251,7 +251,6 @@ async fn asked(case: &Case, order: OrderNo, step: &Step, scope: &Scope) -> Resul
 async fn exchange(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>, secret: bool) -> Result<(Ended, Scope), Mistaken> {
     let request = request(case, step, scope, session).map_err(|why| mistaken(step, &why))?;
     let line = format!("{:<26} {:<6} {}", step.name, step.method, request.path);
-    case.shared.turn().await;
     case.traffic.moved(crate::sim::Clock::now(&case.clock));
     let took = Stopwatch::start();
     let result = case.shared.client.send(request).await;
