@@ -342,6 +342,8 @@ pub fn watched(
         }
     }
     .map_err(Broken::Target)?;
+    // setting a case up takes time that is none of its own
+    clock.begin();
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
     let mut meter = Meter::new();
     let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?.naming(opened.names());

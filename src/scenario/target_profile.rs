@@ -1,7 +1,7 @@
 //! Target profiles: what a live target is, where it is, and what may be done to it. The low form, and the high form made from it.
 
 use super::resolve::Check;
-use super::{Action, Behaviour, Case, FaultRule, Link, PartnerAnswer, PartnerPoint, Scenario, standard_fixture};
+use super::{Action, Behaviour, Case, Expect, FaultRule, Link, PartnerAnswer, PartnerPoint, Scenario, standard_fixture};
 use crate::mapping::{self, Mapping, MappingFile, Role};
 use crate::model::{Class, Fulfil, Money, Node, Op, Policies};
 use crate::sim::Span;
@@ -68,6 +68,8 @@ pub enum Capability {
     Tax,
     /// a payment that is decided later, by a callback
     PendingPayment,
+    /// single lines of an order are cancelled while the rest goes on
+    CancelLines,
 }
 
 impl Capability {
@@ -84,6 +86,7 @@ impl Capability {
             Capability::NodeLimits => "node_limits",
             Capability::Tax => "tax",
             Capability::PendingPayment => "pending_payment",
+            Capability::CancelLines => "cancel_lines",
         }
     }
 }
@@ -119,6 +122,8 @@ impl Scenario {
         let pends = |behaviour: &Behaviour| (behaviour.at, behaviour.answer) == (PartnerPoint::Authorize, PartnerAnswer::Pending);
         let pends = self.kinds.iter().flat_map(|kind| &kind.partner).any(pends);
         needs.extend(pends.then_some(Capability::PendingPayment));
+        let of_lines = steps().any(|step| step.action == Action::Cancel && !step.lines.is_empty());
+        needs.extend(of_lines.then_some(Capability::CancelLines));
         let standard = standard_fixture();
         let limits = |node: &Node| (node.safety_stock, node.capacity_per_day, node.opens_h, node.closes_h);
         let own = self.fixture.nodes.iter().any(|node| !standard.nodes.iter().any(|usual| usual.name == node.name && limits(usual) == limits(node)));
@@ -141,6 +146,15 @@ fn partner_at(point: PartnerPoint) -> &'static str {
 }
 
 impl Scenario {
+    /// Several nodes have goods for an order, and it expects that only one is asked.
+    fn rests_on_fewest_nodes(&self) -> bool {
+        let mut nodes: Vec<_> = self.stock.iter().map(|level| level.node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let one = |expect: &Expect| expect.calls.iter().any(|(op, count)| *op == Op::NodeRelease && count.max == Some(1));
+        nodes.len() > 1 && one(&self.expect)
+    }
+
     /// Times that the target itself has to keep for this.
     fn timers(&self) -> Vec<(&'static str, Span)> {
         let policies = &self.fixture.policies;
@@ -186,6 +200,9 @@ impl TargetProfile {
                 }
                 ClockMode::Passes => {}
             }
+        }
+        if self.policies.as_ref().is_some_and(|policies| policies.split != "fewest_nodes") && case.scenario.rests_on_fewest_nodes() {
+            return Some("the target does not declare the policy split = \"fewest_nodes\"".into());
         }
         let mapping = self.mapping.as_ref()?;
         let plays = |partner: &str| mapping.role(partner) != Role::Internal;

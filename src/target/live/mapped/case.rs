@@ -134,6 +134,10 @@ impl Traffic {
         self.moves.fetch_add(1, Ordering::AcqRel);
         self.last.fetch_max(now.0, Ordering::AcqRel);
     }
+    /// Nothing has happened yet.
+    pub fn begin(&self) {
+        self.last.store(0, Ordering::Release);
+    }
     pub fn moves(&self) -> u64 {
         self.moves.load(Ordering::Acquire)
     }

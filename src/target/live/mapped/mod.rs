@@ -18,6 +18,7 @@ use crate::sim::{Clock, Inbox, NoInbox, Span, Stopwatch, Timestamp, WallClock};
 use crate::wire::{self, Answered, Names, Payload, Sandbox};
 use case::{About, Case};
 use minijinja::value::Value;
+use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -61,7 +62,22 @@ pub struct Mapped {
     patience: Span,
     /// how much had happened when everything had settled
     settled_at: u64,
+    owed: Owed,
 }
+
+/// Events that our sink refused: the target delivers them again by its own clock, which nobody can move.
+#[derive(Default)]
+struct Owed {
+    events: FxHashSet<Id>,
+    last: Option<Stopwatch>,
+    /// ours has moved on since the last refusal
+    moved: bool,
+}
+
+/// So far our clock moves for each refusal: an outage of minutes need not be waited for.
+const REFUSAL: Span = Span::from_mins(1);
+/// What was not delivered again in this time is not owed any more: it is lost.
+const GIVES_UP_S: f64 = 20.0;
 
 impl Ear for Case {
     fn receive(self: Arc<Self>, arrived: Arrived) -> Pin<Box<dyn Future<Output = Deed> + Send>> {
@@ -90,6 +106,7 @@ impl Mapped {
             settle,
             patience,
             settled_at: u64::MAX,
+            owed: Owed::default(),
         };
         mapped.begin().map_err(|why| {
             let authority = mapped.case.shared.client.authority();
@@ -97,6 +114,8 @@ impl Mapped {
             told.push(format!("{authority}: {why}"));
             told.join("\n")
         })?;
+        clock.begin();
+        mapped.case.traffic.begin();
         Ok(mapped)
     }
 
@@ -233,10 +252,13 @@ impl Target for Mapped {
     }
 
     fn acknowledged(&mut self, _now: Timestamp, event: Id) {
+        self.owed.events.remove(&event);
         respond(self.ears.publisher(event), Answered::empty(204));
     }
 
     fn refused(&mut self, _now: Timestamp, event: Id) {
+        self.owed.events.insert(event);
+        (self.owed.last, self.owed.moved) = (Some(Stopwatch::start()), false);
         respond(self.ears.publisher(event), Answered::empty(503));
     }
 
@@ -295,6 +317,14 @@ impl Target for Mapped {
                 return Skip::Busy;
             }
             self.settled_at = moves;
+        }
+        let waits = self.owed.last.as_ref().is_some_and(|last| last.seconds() < GIVES_UP_S);
+        if !self.owed.events.is_empty() && waits {
+            if std::mem::replace(&mut self.owed.moved, true) {
+                return Skip::Busy;
+            }
+            let next = self.case.clock.now() + REFUSAL;
+            return Skip::To(to.map_or(next, |to| to.min(next)));
         }
         // nothing comes of itself: only ours is to be done
         to.map_or(Skip::Idle, Skip::To)
