@@ -1,8 +1,11 @@
 //! A pool of keep-alive connections to one host. One call is one request on the wire: a second POST that nobody asked for would be a fault
 //! that nobody injected. Only what was certainly never written may go out on another connection.
 
+use super::body::{Abrupt, Paced};
+use super::wire::Wire;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Uri};
@@ -21,6 +24,16 @@ pub struct Request {
     pub path: String,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
+}
+
+/// How the body of a request goes over the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    AtOnce,
+    /// piece by piece over so long
+    Slowly(Duration),
+    /// half of it, and then the connection is reset
+    BrokenOff,
 }
 
 pub struct Response {
@@ -59,7 +72,7 @@ impl std::fmt::Display for Failed {
     }
 }
 
-type Connection = SendRequest<Full<Bytes>>;
+type Connection = SendRequest<Paced>;
 
 struct Host {
     /// host and port, as the `Host` header has them
@@ -94,9 +107,21 @@ impl Client {
 
     /// Sends one request, once.
     pub async fn send(&self, request: Request) -> Result<Response, Failed> {
+        self.send_as(How::AtOnce, request).await
+    }
+
+    /// The same, with a body that may trickle or break off.
+    pub async fn send_as(&self, how: How, request: Request) -> Result<Response, Failed> {
         let Ok(_permit) = self.0.in_flight.acquire().await else { return Err(Failed::Malformed("the client is closed".into())) };
-        let request = self.0.build(request).map_err(Failed::Malformed)?;
-        match tokio::time::timeout(self.0.timeout, self.0.send(request)).await {
+        let (abrupt, patience) = (Abrupt::default(), self.0.timeout + if let How::Slowly(over) = how { over } else { Duration::ZERO });
+        let request = self.0.build(how, request, &abrupt).map_err(Failed::Malformed)?;
+        let sending = async {
+            match how {
+                How::BrokenOff => receive(&mut self.0.connect(abrupt).await?, request).await,
+                How::AtOnce | How::Slowly(_) => self.0.send(request).await,
+            }
+        };
+        match tokio::time::timeout(patience, sending).await {
             Ok(result) => result,
             Err(_) => Err(Failed::TimedOut),
         }
@@ -104,12 +129,17 @@ impl Client {
 }
 
 impl Host {
-    fn build(&self, request: Request) -> Result<hyper::Request<Full<Bytes>>, String> {
+    fn build(&self, how: How, request: Request, abrupt: &Abrupt) -> Result<hyper::Request<Paced>, String> {
         let mut built = hyper::Request::builder().method(request.method).uri(format!("{}{}", self.base, request.path)).header(HOST, &self.authority);
         for (name, value) in request.headers {
             built = built.header(name, HeaderValue::from_str(&value).map_err(|error| error.to_string())?);
         }
-        built.body(Full::new(Bytes::from(request.body))).map_err(|error| error.to_string())
+        let body = match how {
+            How::AtOnce => Paced::whole(request.body),
+            How::Slowly(over) => Paced::slow(request.body, over),
+            How::BrokenOff => Paced::broken(request.body, abrupt.clone()),
+        };
+        built.body(body).map_err(|error| error.to_string())
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -128,29 +158,27 @@ impl Host {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Failed> {
+    async fn connect(&self, abrupt: Abrupt) -> Result<Connection, Failed> {
         let stream = TcpStream::connect(&self.authority).await.map_err(|error| Failed::Refused(error.to_string()))?;
-        let _ = stream.set_nodelay(true);
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| Failed::Refused(error.to_string()))?;
+        let (sender, connection) = handshake(TokioIo::new(Wire::new(stream, abrupt))).await.map_err(|error| Failed::Refused(error.to_string()))?;
         tokio::spawn(connection);
         Ok(sender)
     }
 
-    async fn send(&self, mut request: hyper::Request<Full<Bytes>>) -> Result<Response, Failed> {
+    async fn send(&self, mut request: hyper::Request<Paced>) -> Result<Response, Failed> {
         loop {
             let (mut connection, fresh) = match self.take_idle() {
                 Some(connection) => (connection, false),
-                None => (self.connect().await?, true),
+                None => (self.connect(Abrupt::default()).await?, true),
             };
             if connection.ready().await.is_err() && !fresh {
                 continue;
             }
             match connection.try_send_request(request).await {
                 Ok(response) => {
-                    let (head, body) = response.into_parts();
-                    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| Failed::Broken(error.to_string()))?.to_bytes();
+                    let response = read(response).await?;
                     self.keep(connection);
-                    return Ok(Response { status: head.status.as_u16(), headers: head.headers, body });
+                    return Ok(response);
                 }
                 Err(mut error) => match error.take_message() {
                     // not a byte of it was written: the connection had ended while it was idle
@@ -160,6 +188,20 @@ impl Host {
                 },
             }
         }
+    }
+}
+
+async fn read(response: hyper::Response<Incoming>) -> Result<Response, Failed> {
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| Failed::Broken(error.to_string()))?.to_bytes();
+    Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+}
+
+/// One request on a connection of its own.
+async fn receive(connection: &mut Connection, request: hyper::Request<Paced>) -> Result<Response, Failed> {
+    match connection.send_request(request).await {
+        Ok(response) => read(response).await,
+        Err(error) => Err(Failed::Broken(error.to_string())),
     }
 }
 
@@ -222,6 +264,43 @@ mod tests {
         let failed = runtime().block_on(client(&url).send(ask())).err();
         assert!(matches!(failed, Some(Failed::Broken(_))), "{failed:?}");
         assert_eq!(requests.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_body_may_trickle_and_what_breaks_off_is_reset_and_never_whole() {
+        let (said, heard) = std::sync::mpsc::channel();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut text, mut some) = (stream.unwrap(), String::new(), [0; 4096]);
+                let end = loop {
+                    match stream.read(&mut some) {
+                        Ok(0) => break "closed".to_string(),
+                        Ok(n) => text += &String::from_utf8_lossy(&some[..n]),
+                        Err(error) => break format!("{:?}", error.kind()),
+                    }
+                    if text.ends_with("0123456789") {
+                        let _ = stream.write_all(GOOD);
+                    }
+                };
+                said.send((text, end)).unwrap();
+            }
+        });
+        let (client, runtime) = (client(&url), runtime());
+        let mut request = ask();
+        request.body = b"0123456789".to_vec();
+        let failed = runtime.block_on(client.send_as(How::BrokenOff, request)).err();
+        assert!(matches!(failed, Some(Failed::Broken(_))), "{failed:?}");
+        let (text, end) = heard.recv().unwrap();
+        assert!(text.contains("content-length: 10") && text.ends_with("\r\n\r\n01234"), "{text}");
+        assert_eq!(end, "ConnectionReset");
+        let mut request = ask();
+        request.body = b"0123456789".to_vec();
+        let answer = runtime.block_on(client.send_as(How::Slowly(Duration::from_millis(200)), request)).map(|answer| answer.status);
+        assert_eq!(answer, Ok(200));
+        drop((client, runtime));
+        assert!(heard.recv().unwrap().0.ends_with("0123456789"));
     }
 
     #[test]

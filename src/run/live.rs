@@ -9,7 +9,7 @@ use crate::measure::Meter;
 use crate::model::SharedNames;
 use crate::net::Client;
 use crate::report::Lens;
-use crate::scenario::{Capability, Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
+use crate::scenario::{Capability, Case, ClockMode, FaultAction, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
 use crate::target::{Adapter, Harness, Live, Opening, Process, Target};
 use crate::wire::Sandbox;
@@ -92,6 +92,22 @@ impl Session {
         if !lacking.is_empty() {
             return Some(format!("the target does not claim the capability {}", lacking.join(", ")));
         }
+        self.harms(case).or_else(|| self.kills(case))
+    }
+
+    /// Why bodies cannot be harmed as the case wants it.
+    fn harms(&self, case: &Case) -> Option<String> {
+        let mut does = case.fault.rules.iter().map(|rule| rule.action).filter(|action| action.is_of_bodies());
+        match self.reach {
+            Reach::Adapter(_) => does.next().map(|_| "a pipe to a child process has no bodies, connections and signatures to be harmed".into()),
+            Reach::Http(_) if self.profile.signed => None,
+            Reach::Http(_) => (does.any(|action| action == FaultAction::WrongSignature))
+                .then(|| "the target's profile does not say that it checks signatures of feeds and callbacks (`verifies` under [webhooks])".into()),
+        }
+    }
+
+    /// Why the target cannot be killed as the case wants it.
+    fn kills(&self, case: &Case) -> Option<String> {
         let survives = matches!(self.reach, Reach::Adapter(_)) && self.profile.durable;
         (case.fault.crashes() && !survives)
             .then(|| "the target's profile does not say how to kill and restart it, or it does not survive that".into())
@@ -204,6 +220,7 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
         partners_url: String::new(),
         webhook_url: String::new(),
         webhook_secret: profile.secret.clone(),
+        signed: profile.signed,
     };
     let scratch = file.with_extension("scratch");
     let mut opened = match &session.reach {

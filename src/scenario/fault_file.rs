@@ -67,7 +67,7 @@ pub struct FaultRuleFile {
     #[serde(default)]
     #[schemars(length(max = 5))]
     pub again: Vec<String>,
-    /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much; replay: after the run came to rest
+    /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much; slow: how long the body takes; replay: after the run came to rest
     pub delay: Option<String>,
     /// throttle: what Retry-After says
     pub retry_after: Option<String>,
@@ -160,6 +160,16 @@ pub enum FaultAction {
     Mutate,
     /// the message (calls: the answer) carries fields that the target does not know
     ExtraField,
+    /// half of the body, framed as if it were all (calls, events: of the answer): it cannot be read
+    Truncate,
+    /// a body of garbage (calls, events: of the answer): it cannot be read
+    Malformed,
+    /// the connection is reset in the middle of the body (calls, events: of the answer): whoever sent it cannot know
+    Reset,
+    /// the body (calls, events: of the answer) trickles in over `delay`
+    Slow,
+    /// signed with another secret (feeds and callbacks): it does not verify
+    WrongSignature,
     /// the target's process is killed, and started again `down` later from what it had stored
     Crash,
     /// everything that was ever sent over the link is sent once more, in its order, `delay` after the run came to rest
@@ -184,6 +194,11 @@ impl FaultAction {
             FaultAction::Lose => "lost for good",
             FaultAction::Mutate => "followed by another under its key",
             FaultAction::ExtraField => "with fields that nobody knows",
+            FaultAction::Truncate => "cut short",
+            FaultAction::Malformed => "garbage in its place",
+            FaultAction::Reset => "connection reset in the middle",
+            FaultAction::Slow => "trickled in",
+            FaultAction::WrongSignature => "wrongly signed",
             FaultAction::Crash => "killed",
             FaultAction::Replay => "sent once more at the end",
         }
@@ -308,7 +323,7 @@ impl Link {
 }
 
 impl FaultAction {
-    pub const ALL: [FaultAction; 16] = {
+    pub const ALL: [FaultAction; 21] = {
         use FaultAction as A;
         [
             A::Duplicate,
@@ -325,6 +340,11 @@ impl FaultAction {
             A::Lose,
             A::Mutate,
             A::ExtraField,
+            A::Truncate,
+            A::Malformed,
+            A::Reset,
+            A::Slow,
+            A::WrongSignature,
             A::Crash,
             A::Replay,
         ]
@@ -347,6 +367,11 @@ impl FaultAction {
             FaultAction::Lose => "lose",
             FaultAction::Mutate => "mutate",
             FaultAction::ExtraField => "extra_field",
+            FaultAction::Truncate => "truncate",
+            FaultAction::Malformed => "malformed",
+            FaultAction::Reset => "reset",
+            FaultAction::Slow => "slow",
+            FaultAction::WrongSignature => "wrong_signature",
             FaultAction::Crash => "crash",
             FaultAction::Replay => "replay",
         }
@@ -358,7 +383,7 @@ impl FaultAction {
         match self {
             A::Crash => link == Link::Target,
             _ if link == Link::Target => false,
-            A::Duplicate | A::Delay => true,
+            A::Duplicate | A::Delay | A::Truncate | A::Malformed | A::Reset | A::Slow => true,
             A::Drop | A::Reorder => link != Link::Calls,
             A::Refuse | A::Blackhole | A::Throttle => matches!(link, Link::Commands | Link::Calls),
             A::Unavailable | A::Error | A::LoseReply => matches!(link, Link::Commands | Link::Calls | Link::Events),
@@ -366,12 +391,20 @@ impl FaultAction {
             A::Lose => link == Link::Feeds,
             A::Mutate => link == Link::Commands,
             A::ExtraField => link != Link::Events,
+            A::WrongSignature => matches!(link, Link::Feeds | Link::Callbacks),
             A::Replay => matches!(link, Link::Commands | Link::Feeds | Link::Callbacks),
         }
     }
 
+    /// It harms the body of a message on the wire, or of an answer, or what goes with a body.
+    pub fn is_of_bodies(self) -> bool {
+        use FaultAction as A;
+        matches!(self, A::Truncate | A::Malformed | A::Reset | A::Slow | A::WrongSignature)
+    }
+
     fn needs_delay(self) -> bool {
-        matches!(self, FaultAction::Drop | FaultAction::Delay | FaultAction::Reorder | FaultAction::EffectLate | FaultAction::Replay)
+        use FaultAction as A;
+        matches!(self, A::Drop | A::Delay | A::Reorder | A::EffectLate | A::Slow | A::Replay)
     }
 
     fn may_delay(self) -> bool {
@@ -580,7 +613,7 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
     only("copies", rule.action == FaultAction::Duplicate && rule.again.is_empty(), "duplicate, where `again` does not say it");
     only("again", rule.action == FaultAction::Duplicate && rule.delay.is_none(), "duplicate, in place of `copies` and `delay`");
     only("new_id", rule.action == FaultAction::Duplicate, "duplicate");
-    only("delay", rule.action.may_delay(), "duplicate, mutate, drop, delay, reorder, effect_late and replay");
+    only("delay", rule.action.may_delay(), "duplicate, mutate, drop, delay, reorder, effect_late, slow and replay");
     only("share", rule.action != FaultAction::Replay, "every action but replay, which repeats all");
     only("directed", rule.action != FaultAction::Replay, "every action but replay, which repeats all");
     only("retry_after", rule.action == FaultAction::Throttle, "throttle");

@@ -152,11 +152,13 @@ pub struct WebhooksFile {
     pub listen: String,
     /// what events are signed with, as Standard Webhooks has it; empty where they are not signed
     pub secret: String,
+    /// the target checks signatures of feeds and callbacks, too: they are signed with `secret`
+    pub verifies: bool,
 }
 
 impl Default for WebhooksFile {
     fn default() -> WebhooksFile {
-        WebhooksFile { listen: "127.0.0.1:0".into(), secret: String::new() }
+        WebhooksFile { listen: "127.0.0.1:0".into(), secret: String::new(), verifies: false }
     }
 }
 
@@ -219,6 +221,8 @@ pub struct TargetProfile {
     pub max_in_flight: usize,
     pub listen: String,
     pub secret: String,
+    /// feeds and callbacks are signed
+    pub signed: bool,
     pub mode: ClockMode,
     pub scale: f64,
     pub patience: Span,
@@ -243,6 +247,9 @@ impl TargetProfile {
             let help = "such as \"http://127.0.0.1:7070\", or \"${env.ORDERSTORM_TARGET_URL:-http://127.0.0.1:7070}\"";
             check.value("http.base_url", "expected an address that begins with http://", Some(help.into()));
         }
+        if file.webhooks.verifies && file.webhooks.secret.is_empty() {
+            check.value("webhooks.verifies", "there is no `secret` to sign with", Some("name it under [webhooks]".into()));
+        }
         let timeout = match (&file.http, &file.adapter) {
             (Some(http), _) => check.span("http.timeout", &http.timeout),
             (None, Some(adapter)) => check.span("adapter.timeout", &adapter.timeout),
@@ -262,6 +269,7 @@ impl TargetProfile {
             max_in_flight: file.http.as_ref().map_or(1, |http| http.max_in_flight as usize),
             listen: file.webhooks.listen.clone(),
             secret: file.webhooks.secret.clone(),
+            signed: file.webhooks.verifies,
             mode: file.clock.mode,
             scale: file.clock.scale,
             patience,

@@ -135,6 +135,11 @@ async fn in_sandbox(running: &Running, arrived: &Arrived, path: &[&str]) -> Answ
             let (after, most) = (number("after").unwrap_or(0), number("limit").unwrap_or(100).min(1_000));
             asked(running, |to| Ask::Events { after, most, to }).await.map_or_else(gone, |events| Answered::json(200, &events))
         }
+        ("POST", ["events"])
+            if running.signature.as_ref().is_some_and(|signature| !signature.vouches(|name| arrived.header(name), &arrived.body)) =>
+        {
+            problem(401, "invalid", "expected a signature with the secret of this sandbox")
+        }
         ("POST", ["events"]) => match serde_json::from_slice::<CloudEvent>(&arrived.body) {
             Ok(event) => took(running, event.message(&running.names)).await,
             Err(error) => problem(400, "invalid", format!("no CloudEvent in JSON: {error}")),

@@ -125,6 +125,76 @@ fn bugs_are_caught_live_too_by_the_invariant_that_should() {
     }
 }
 
+/// How many messages came harmed, by what was made of them.
+fn harmed(folder: &Folder, run: &str) -> BTreeMap<String, usize> {
+    let mut made = BTreeMap::new();
+    for (_, bytes) in folder.histories(run) {
+        for line in unzipped(&bytes).lines().skip(1) {
+            let entry: Value = serde_json::from_str(line).expect("an entry");
+            if entry["kind"] == "fault" && !entry["outcome"].is_null() {
+                *made.entry(text(&entry["outcome"]).to_string()).or_default() += 1;
+            }
+        }
+    }
+    made
+}
+
+#[test]
+fn harmed_bodies_are_turned_away_on_the_wire_as_in_the_simulation_and_nothing_is_lost() {
+    let folder = Folder::new("live-bodies");
+    let cases = ["S01.base", "S03.base", "--faults", "truncate,reset,slow,wrong-signature", "--orders", "1"];
+    folder.run("embedded", &cases, 0);
+    let service = Service::start(&folder, &[]);
+    let (code, said) = service.run(&folder, "http", &cases);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(outcomes(&folder, "embedded"), outcomes(&folder, "http"));
+    let made = harmed(&folder, "http");
+    assert!(made.keys().eq(["refused", "timed_out"]) && made["refused"] > 20, "{made:?}");
+    assert_eq!(made, harmed(&folder, "embedded"));
+    // behind a pipe there is nothing to be harmed, and nobody says that it was
+    let mut process = vec!["--target", "reference-process"];
+    process.extend(cases);
+    let reasons: Vec<String> = folder.run("process", &process, 4).cases().iter().map(|case| text(&case["reason"]).to_string()).collect();
+    assert!(reasons.iter().all(|reason| reason.contains("a pipe to a child process has no bodies")), "{reasons:?}");
+}
+
+/// Passes everything on, and answers what was signed by somebody else as if it had not looked.
+fn careless(to: String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (Ok(mut from), Ok(mut on)) = (stream, std::net::TcpStream::connect(&to)) else { return };
+            let (mut asks, mut goes) = (from.try_clone().expect("a socket"), on.try_clone().expect("a socket"));
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut asks, &mut goes);
+                let _ = goes.shutdown(std::net::Shutdown::Write);
+            });
+            std::thread::spawn(move || {
+                let mut some = [0; 65536];
+                while let Ok(n @ 1..) = on.read(&mut some) {
+                    let answer = String::from_utf8_lossy(&some[..n]).replace("HTTP/1.1 401 Unauthorized", "HTTP/1.1 200 OK");
+                    if from.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn a_target_that_says_yes_to_forged_news_fails() {
+    let folder = Folder::new("live-forged");
+    let mut service = Service::start(&folder, &[]);
+    service.url = careless(service.address().to_string());
+    let (code, said) = service.run(&folder, "out", &["S01.base", "--faults", "wrong-signature", "--orders", "1"]);
+    assert_eq!(code, 1, "{said}");
+    let first = first_checks(&folder.summary("out"));
+    assert!(!first.is_empty() && first.iter().all(|check| check == "REJECT_INERT"), "{first:?}");
+}
+
 #[test]
 fn a_service_that_is_killed_again_and_again_loses_nothing_that_it_acknowledged() {
     let folder = Folder::new("live-kill");

@@ -3,8 +3,8 @@
 
 use super::super::{Inbound, Outbound, Skip, Target};
 use super::{Asking, Ears, Heard, What};
-use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
-use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server};
+use crate::model::{Class, Code, Harm, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
+use crate::net::{Arrived, Client, Deed, Failed, How, Limits, Request, Response, Server};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Unreadable};
 use hyper::Method;
@@ -13,11 +13,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// Where an answer of ours goes to.
-type Responder = oneshot::Sender<Answered>;
+/// Where an answer of ours goes to, and how.
+type Responder = oneshot::Sender<(Answered, How)>;
+
+/// What nobody can read, in any format and character set that there is.
+const GARBAGE: &[u8] = b"\xff\xfe\x00{]<garbage";
 
 /// What the receiving threads know of one case.
 struct Case {
@@ -78,9 +82,7 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
     let (answer, answered) = oneshot::channel();
     let what = match path.as_slice() {
         ["webhook"] => {
-            let header = |name| arrived.header(name).unwrap_or_default();
-            let (id, time, tag) = (header(wire::WEBHOOK_ID), header(wire::WEBHOOK_TIMESTAMP), header(wire::WEBHOOK_SIGNATURE));
-            if case.signature.as_ref().is_some_and(|signature| !signature.verifies(id, time, &arrived.body, tag)) {
+            if case.signature.as_ref().is_some_and(|signature| !signature.vouches(|name| arrived.header(name), &arrived.body)) {
                 return refuse(401, Unreadable { field: wire::WEBHOOK_SIGNATURE, expected: "a signature with the secret of this case".into() });
             }
             match serde_json::from_slice::<CloudEvent>(&arrived.body) {
@@ -96,7 +98,7 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
         Err(lacks) => return refuse(400, lacks),
     }
     match answered.await {
-        Ok(answered) => deed(answered),
+        Ok((answered, how)) => Deed::Harmed { status: answered.status, headers: answered.headers(), body: answered.body, how },
         // the engine has decided that no answer comes
         Err(_) => Deed::Cut,
     }
@@ -121,6 +123,8 @@ pub struct Live {
     /// requests of ours without an answer so far
     in_flight: Arc<AtomicUsize>,
     skips: bool,
+    /// what feeds and callbacks are signed with
+    signature: Option<Signature>,
     patience: Span,
 }
 
@@ -152,6 +156,7 @@ impl Live {
             ears: Ears::new(),
             in_flight: Arc::default(),
             skips,
+            signature: (sandbox.signed && !sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret)),
             patience,
         };
         live.cases.write().unwrap_or_else(PoisonError::into_inner).insert(live.name.clone(), live.case.clone());
@@ -188,7 +193,7 @@ impl Live {
         serde_json::from_slice(&response.body).ok()
     }
 
-    fn request(&self, now: Timestamp, msg: &Message) -> Request {
+    fn request(&self, now: Timestamp, msg: &Message, signature: Option<&Signature>) -> Request {
         let names = &self.case.names;
         if let Some((method, path)) = wire::command_path(msg, names) {
             let headers = wire::request_headers(msg, names);
@@ -197,8 +202,32 @@ impl Live {
             return Request { method, path: self.path(&path), headers, body };
         }
         let event = CloudEvent::of(msg, now, "orderstorm", names);
-        let headers = vec![("content-type", wire::CLOUD_EVENT.to_string())];
-        Request { method: Method::POST, path: self.path("events"), headers, body: serde_json::to_vec(&event).unwrap_or_default() }
+        let body = serde_json::to_vec(&event).unwrap_or_default();
+        let mut headers = vec![("content-type", wire::CLOUD_EVENT.to_string())];
+        if let Some(signature) = signature {
+            headers.extend(signature.headers(&event.id, now, &body));
+        }
+        Request { method: Method::POST, path: self.path("events"), headers, body }
+    }
+
+    /// Sends a message, and makes of the answer what `read` says.
+    fn post(&self, to: Id, how: How, request: Request, read: fn(Result<Response, Failed>) -> (Outcome, Code, Span)) {
+        let (client, case, in_flight) = (self.client.clone(), self.case.clone(), self.in_flight.clone());
+        in_flight.fetch_add(1, Ordering::AcqRel);
+        self.handle.spawn(async move {
+            let (outcome, code, retry_after) = read(client.send_as(how, request).await);
+            let at = case.clock.now();
+            case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
+            in_flight.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+
+    fn how(&self, harm: Harm) -> How {
+        match harm {
+            Harm::Reset => How::BrokenOff,
+            Harm::Slow(over) => How::Slowly(Duration::from_nanos((over.0 as f64 / self.case.clock.scale()) as u64)),
+            Harm::Truncated | Harm::Garbled | Harm::Forged => How::AtOnce,
+        }
     }
 }
 
@@ -224,9 +253,30 @@ fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
     }
 }
 
+/// The answer to a message that was harmed: to turn it away is to say that nothing happened.
+fn outcome_of_harmed(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
+    match outcome_of(result) {
+        (Outcome::Rejected, _, wait) => (Outcome::Refused, Code::Invalid, wait),
+        answered => answered,
+    }
+}
+
+fn harmed(body: &mut Vec<u8>, harm: Harm) {
+    match harm {
+        Harm::Truncated => body.truncate(body.len() / 2),
+        Harm::Garbled => *body = GARBAGE.to_vec(),
+        Harm::Reset | Harm::Slow(_) | Harm::Forged => {}
+    }
+}
+
 /// Lets a request have its answer; whoever asked may be gone.
 fn respond(waiting: Option<Responder>, answered: Answered) {
-    let _ = waiting.map(|waiting| waiting.send(answered));
+    let _ = waiting.map(|waiting| waiting.send((answered, How::AtOnce)));
+}
+
+fn answered(outcome: Outcome, msg: &Message, names: &Names) -> Answered {
+    let waits = if outcome == Outcome::Backpressure { Span::from_secs(msg.qty.max(0) as u64) } else { Span::ZERO };
+    wire::answer(outcome, msg.code, waits, &Payload::of(msg, names))
 }
 
 impl Target for Live {
@@ -234,24 +284,39 @@ impl Target for Live {
         self.ears.sent();
         match inbound {
             Inbound::Message(msg) => {
-                let request = self.request(now, &msg);
-                let (client, case, in_flight, to) = (self.client.clone(), self.case.clone(), self.in_flight.clone(), msg.id);
-                in_flight.fetch_add(1, Ordering::AcqRel);
-                self.handle.spawn(async move {
-                    let (outcome, code, retry_after) = outcome_of(client.send(request).await);
-                    let at = case.clock.now();
-                    case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
-                    in_flight.fetch_sub(1, Ordering::AcqRel);
-                });
+                let request = self.request(now, &msg, self.signature.as_ref());
+                self.post(msg.id, How::AtOnce, request, outcome_of);
             }
             Inbound::Answer { msg, outcome } => {
-                let waits = if outcome == Outcome::Backpressure { Span::from_secs(msg.qty.max(0) as u64) } else { Span::ZERO };
-                let answered = wire::answer(outcome, msg.code, waits, &Payload::of(&msg, &self.case.names));
+                let answered = answered(outcome, &msg, &self.case.names);
                 // nobody took the connection: all that a server that runs can do is to close it without a word
                 let caller = self.ears.caller(msg.id);
                 respond(caller.filter(|_| outcome != Outcome::Refused), answered);
             }
         }
+    }
+
+    fn deliver_harmed(&mut self, now: Timestamp, msg: Message, harm: Harm, _out: &mut Vec<Outbound>) {
+        self.ears.sent();
+        let forged = (harm == Harm::Forged).then(|| Signature::new("a secret of somebody else"));
+        let mut request = self.request(now, &msg, forged.as_ref().or(self.signature.as_ref()));
+        harmed(&mut request.body, harm);
+        let read = if let Harm::Slow(_) = harm { outcome_of } else { outcome_of_harmed };
+        self.post(msg.id, self.how(harm), request, read);
+    }
+
+    fn answer_harmed(&mut self, _now: Timestamp, msg: Message, outcome: Outcome, harm: Harm) {
+        self.ears.sent();
+        let mut answered = answered(outcome, &msg, &self.case.names);
+        harmed(&mut answered.body, harm);
+        let _ = self.ears.caller(msg.id).map(|caller| caller.send((answered, self.how(harm))));
+    }
+
+    fn acknowledge_harmed(&mut self, _now: Timestamp, event: Id, harm: Harm) {
+        // the answer to an event has no body: to harm one, there must be one
+        let mut answered = Answered::json(200, &serde_json::json!({"taken": true}));
+        harmed(&mut answered.body, harm);
+        let _ = self.ears.publisher(event).map(|publisher| publisher.send((answered, self.how(harm))));
     }
 
     fn next_due(&mut self) -> Timestamp {
