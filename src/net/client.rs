@@ -314,6 +314,10 @@ mod tests {
             let answer = runtime.block_on(client.send(ask())).map(|answer| (answer.status, answer.body));
             assert_eq!(answer.unwrap(), (200, Bytes::from_static(b"ok")));
             assert_eq!(requests.load(Ordering::SeqCst), n);
+            // its end must have come, or the next request is on its way into nowhere
+            while client.0.idle.lock().unwrap().iter().any(|connection| !connection.is_closed()) {
+                runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
+            }
         }
         let (url, _) = server(|stream, read| {
             while read() {
