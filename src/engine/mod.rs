@@ -125,6 +125,15 @@ enum Flight {
         down: Span,
         by: Message,
     },
+    Pause {
+        rule: u32,
+        down: Span,
+        by: Message,
+    },
+    Resume {
+        rule: u32,
+        by: Message,
+    },
     Restart {
         rule: u32,
         by: Message,
@@ -172,6 +181,10 @@ struct Loop<'a, O: Observer> {
     harmed: FxHashMap<Id, u32>,
     /// the target is down: it refuses connections, and hears nothing
     down: bool,
+    /// until when the target stands still, if it does
+    paused: Option<Timestamp>,
+    /// what reached it meanwhile
+    stalled: Vec<Flight>,
     now: Timestamp,
     /// when something was sent, or heard of the target, for the last time
     heard_at: Timestamp,
@@ -202,6 +215,8 @@ impl<'a> Engine<'a> {
             conflicts: FxHashMap::default(),
             harmed: FxHashMap::default(),
             down: false,
+            paused: None,
+            stalled: Vec::new(),
             now: Timestamp::ZERO,
             heard_at: Timestamp::ZERO,
             n: 0,
@@ -228,7 +243,7 @@ impl<'a> Engine<'a> {
             let opening = live && orders.is_empty() && l.pending.values().any(Waiting::is_stock_on_the_wire);
             let at_order = if opening { Timestamp::NEVER } else { arrivals.peek().map_or(Timestamp::NEVER, |(at, _, _)| *at) };
             let at_item = l.calendar.next_at().unwrap_or(Timestamp::NEVER);
-            let at_target = if l.down { Timestamp::NEVER } else { l.target.next_due() };
+            let at_target = if l.down || l.stalls() { Timestamp::NEVER } else { l.target.next_due() };
             let due = at_order.min(at_item).min(at_target);
             let (wait, late) = if live { l.wait(clock, due, at_order, horizon) } else { simulated(clock, due, horizon) };
             match wait {
@@ -267,6 +282,10 @@ impl<'a> Engine<'a> {
                 l.target.poll(l.now, &mut out);
                 l.heard(out);
             }
+        }
+        if live && l.paused.is_some() {
+            // nobody is left standing
+            l.target.resume();
         }
         if stopped {
             l.mark(Op::MarkStopped);
@@ -315,7 +334,8 @@ impl<O: Observer> Loop<'_, O> {
         }
         // load is offered at its own rate: nobody may hurry from one order to the next
         let under_load = at_order.since(now) < LOAD;
-        let until = match if under_load { Skip::Unable } else { self.target.skip((!nothing).then_some(due)) } {
+        // nobody who stands still can be asked
+        let until = match if under_load || self.paused.is_some() { Skip::Unable } else { self.target.skip((!nothing).then_some(due)) } {
             Skip::To(time) => {
                 clock.skip(time);
                 return (if time > horizon { Wait::Rest } else { Wait::Again }, Span::ZERO);
@@ -340,10 +360,11 @@ impl<O: Observer> Loop<'_, O> {
 
     fn write(&mut self, kind: Kind, outcome: Outcome, due: Timestamp, msg: Message) {
         if let Some(moment) = moment(kind, outcome)
-            && let Some(Crash { rule, wait, down }) = self.storm.witness(self.now, moment, &msg)
+            && let Some(Crash { rule, wait, down, pauses }) = self.storm.witness(self.now, moment, &msg)
         {
             let by = Message::of_order(msg.op, msg.id, msg.order);
-            self.later(wait, 0, rule.into(), 0, Flight::Crash { rule, down, by });
+            let flight = if pauses { Flight::Pause { rule, down, by } } else { Flight::Crash { rule, down, by } };
+            self.later(wait, 0, rule.into(), 0, flight);
         }
         self.n += 1;
         self.heard_at = self.now;
@@ -385,6 +406,18 @@ impl<O: Observer> Loop<'_, O> {
     fn fly(&mut self, slot: u32) {
         let Some(flight) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
         self.free.push(slot);
+        self.perform(flight);
+    }
+
+    fn perform(&mut self, flight: Flight) {
+        use Flight as F;
+        let reaches = matches!(
+            flight,
+            F::Arrive(_) | F::ArriveHarmed { .. } | F::AnswerArrives { .. } | F::Unanswered(_) | F::EventTaken(_) | F::EventFailed(_)
+        );
+        if reaches && self.stalls() {
+            return self.stall(flight);
+        }
         match flight {
             Flight::Send(send) => self.dispatch(send, true),
             Flight::Again { rule, send } => {
@@ -426,6 +459,8 @@ impl<O: Observer> Loop<'_, O> {
             }
             Flight::EventArrives { event, heard, harm } => {
                 match harm {
+                    Some(Harm::Reset) if self.stalls() => self.stall(Flight::EventFailed(event.id)),
+                    _ if heard && self.stalls() => self.stall(Flight::EventTaken(event.id)),
                     Some(harm) if !self.down => self.target.acknowledge_harmed(self.now, event.id, harm),
                     None if heard && !self.down => self.target.acknowledged(self.now, event.id),
                     _ => {}
@@ -447,6 +482,13 @@ impl<O: Observer> Loop<'_, O> {
                 }
             }
             Flight::Crash { rule, down, by } => self.crash(rule, down, by),
+            Flight::Pause { rule, down, by } => self.pause(rule, down, by),
+            Flight::Resume { rule, by } => {
+                self.note(rule, Op::TargetResumed, &by);
+                self.paused = None;
+                self.target.resume();
+                std::mem::take(&mut self.stalled).into_iter().for_each(|flight| self.perform(flight));
+            }
             Flight::Restart { rule, by } => {
                 self.note(rule, Op::TargetRestarted, &by);
                 self.down = false;
@@ -519,6 +561,10 @@ impl<O: Observer> Loop<'_, O> {
         if self.down {
             return;
         }
+        if let Some(until) = self.paused {
+            // one thing after the other
+            return self.later(until.since(self.now) + Span(1), 0, rule.into(), 0, Flight::Crash { rule, down, by });
+        }
         self.fired(rule);
         self.note(rule, Op::TargetCrashed, &by);
         self.down = true;
@@ -539,6 +585,44 @@ impl<O: Observer> Loop<'_, O> {
             }
         }
         self.later(down, 0, rule.into(), 1, Flight::Restart { rule, by });
+    }
+
+    /// The target stands still. What reaches it waits; whoever waits longer for it than he has patience gives up.
+    fn pause(&mut self, rule: u32, down: Span, by: Message) {
+        if self.down || self.paused.is_some() {
+            return;
+        }
+        self.fired(rule);
+        self.note(rule, Op::TargetPaused, &by);
+        self.paused = Some(self.now + down);
+        self.target.pause();
+        if !self.target.is_live() {
+            let mut open: Vec<Id> = self.pending.iter().filter(|(_, waiting)| waiting.delivered).map(|(id, _)| *id).collect();
+            open.sort_unstable();
+            open.into_iter().for_each(|id| self.may_give_up(id));
+        }
+        self.later(down, 0, rule.into(), 2, Flight::Resume { rule, by });
+    }
+
+    /// The target stands still, and there is no network that holds what is sent to it.
+    fn stalls(&self) -> bool {
+        self.paused.is_some() && !self.target.is_live()
+    }
+
+    fn stall(&mut self, flight: Flight) {
+        if let Flight::Arrive(msg) | Flight::ArriveHarmed { msg, .. } = &flight {
+            self.may_give_up(msg.id);
+        }
+        self.stalled.push(flight);
+    }
+
+    /// Whoever sent it gives up before the target goes on.
+    fn may_give_up(&mut self, id: Id) {
+        let too_long = self.paused.is_some_and(|until| until >= self.now + SEND_TIMEOUT);
+        let Some(waiting) = self.pending.get_mut(&id).filter(|waiting| too_long && !waiting.lost) else { return };
+        waiting.lost = true;
+        let send = waiting.send.clone();
+        self.give_up_later(send);
     }
 
     /// Whoever sent it hears nothing and gives up.
@@ -648,6 +732,9 @@ impl<O: Observer> Loop<'_, O> {
     fn deliver(&mut self, msg: Message, harm: Option<Harm>) {
         if self.down {
             return self.refuse(msg.id);
+        }
+        if self.stalls() {
+            return self.stall(Flight::Arrive(msg));
         }
         if let Some(waiting) = self.pending.get_mut(&msg.id) {
             waiting.delivered = true;
@@ -821,7 +908,7 @@ impl<O: Observer> Loop<'_, O> {
 
     /// `cause` is the feed message after which it is asked, or none at rest.
     fn read_stock(&mut self, node: NodeId, sku: SkuId, cause: Id) {
-        if self.down {
+        if self.down || self.paused.is_some() {
             // nobody answers
             return;
         }

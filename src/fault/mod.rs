@@ -53,13 +53,15 @@ pub struct Fate {
     pub harm: Option<Harm>,
 }
 
-/// The target goes down.
+/// The target goes down, or stands still.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Crash {
     /// number of the rule, from 1
     pub rule: u32,
     pub wait: Span,
     pub down: Span,
+    /// it only stands still
+    pub pauses: bool,
 }
 
 /// A rule acted on a message: which one, and what became of it.
@@ -145,8 +147,9 @@ impl Storm {
             if *count != after.nth || now >= self.calm {
                 continue;
             }
-            if rule.action == FaultAction::Crash {
-                crash = Some(Crash { rule: *at + 1, wait: after.wait, down: rule.down });
+            if matches!(rule.action, FaultAction::Crash | FaultAction::Pause) {
+                let pauses = rule.action == FaultAction::Pause;
+                crash = Some(Crash { rule: *at + 1, wait: after.wait, down: rule.down, pauses });
             } else {
                 self.opened[*at as usize] = Some(now + after.wait);
             }
@@ -253,7 +256,7 @@ impl Storm {
                 conflict = Some(delay());
                 (once(Span::ZERO), Reply::Comes)
             }
-            FaultAction::ExtraField | FaultAction::Crash => (once(Span::ZERO), Reply::Comes),
+            FaultAction::ExtraField | FaultAction::Crash | FaultAction::Pause => (once(Span::ZERO), Reply::Comes),
             FaultAction::Truncate | FaultAction::Malformed | FaultAction::Reset | FaultAction::Slow | FaultAction::WrongSignature => {
                 harm = Some(match rule.action {
                     FaultAction::Truncate => Harm::Truncated,
@@ -404,9 +407,17 @@ mod tests {
         assert_eq!(seen(Moment::Fact, 16, Op::PaymentCapture), None, "another order's");
         assert_eq!(seen(Moment::Call, 17, Op::PaymentCapture), None, "asked for, not done");
         assert_eq!(seen(Moment::Fact, 17, Op::PaymentVoid), None);
-        let crash = Crash { rule: 1, wait: Span::from_secs(3), down: Span::from_secs(5) };
+        let crash = Crash { rule: 1, wait: Span::from_secs(3), down: Span::from_secs(5), pauses: false };
         assert_eq!(seen(Moment::Fact, 17, Op::PaymentCapture), Some(crash));
         assert_eq!(seen(Moment::Fact, 17, Op::PaymentCapture), None, "once");
+    }
+
+    #[test]
+    fn a_pause_is_set_off_as_a_crash_is() {
+        let rule = r#"{"name": "still", "link": "target", "do": "pause", "after": {"sent": "PlaceOrder"}, "down": "20s"}"#;
+        let mut storm = Storm::new(&set(rule), Seed(5), 1, CALM, &standard_fixture());
+        let pause = Crash { rule: 1, wait: Span::ZERO, down: Span::from_secs(20), pauses: true };
+        assert_eq!(storm.witness(Timestamp::ZERO, Moment::Sent, &of(3, Op::PlaceOrder)), Some(pause));
     }
 
     #[test]

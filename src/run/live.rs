@@ -11,12 +11,13 @@ use crate::net::Client;
 use crate::report::Lens;
 use crate::scenario::{Capability, Case, ClockMode, FaultAction, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
-use crate::target::{Adapter, Harness, Live, Opening, Process, Target};
+use crate::target::{Adapter, Commands, Harness, Live, Opening, Process, Target};
 use crate::wire::Sandbox;
 use crate::workload::Partition;
 use crate::world::World;
 use std::io;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -26,6 +27,9 @@ pub struct Session {
     reach: Reach,
     /// names of its sandboxes begin with this: runs at the same time do not meet
     run: String,
+    commands: Commands,
+    /// who does something to a process that all cases share has it for himself
+    shared: RwLock<()>,
 }
 
 /// How it is reached.
@@ -65,16 +69,24 @@ impl Session {
         let get = |name: &str| std::env::var(name).ok();
         let filled = |text: &str| from_environment(text, get).map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")));
         (profile.base_url, profile.secret) = (filled(&profile.base_url)?, filled(&profile.secret)?);
+        let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
+        let dir = Path::new(asked).parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), |dir| dir.display().to_string());
+        let words = |command: &[String]| -> Result<Vec<String>, Trouble> {
+            command.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir))).collect()
+        };
+        let process = &profile.process;
+        let commands = Commands {
+            kill: words(&process.kill)?,
+            start: words(&process.start)?,
+            pause: words(&process.pause)?,
+            resume: words(&process.resume)?,
+            timeout: Duration::from_nanos(process.timeout.0),
+        };
         let reach = match profile.protocol {
             Protocol::Canonical => Reach::Http(Http::open(asked, &profile, allowed)?),
-            Protocol::Adapter => {
-                let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
-                let dir = Path::new(asked).parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), |dir| dir.display().to_string());
-                let words = profile.command.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir)));
-                Reach::Adapter(words.collect::<Result<_, Trouble>>()?)
-            }
+            Protocol::Adapter => Reach::Adapter(words(&profile.command)?),
         };
-        Ok(Session { profile, reach, run: format!("r{:x}", std::process::id()) })
+        Ok(Session { profile, reach, run: format!("r{:x}", std::process::id()), commands, shared: RwLock::new(()) })
     }
 
     /// What is known of it, in one line.
@@ -106,11 +118,16 @@ impl Session {
         }
     }
 
-    /// Why the target cannot be killed as the case wants it.
+    /// Why the target cannot be killed, or made to stand still, as the case wants it.
     fn kills(&self, case: &Case) -> Option<String> {
-        let survives = matches!(self.reach, Reach::Adapter(_)) && self.profile.durable;
-        (case.fault.crashes() && !survives)
-            .then(|| "the target's profile does not say how to kill and restart it, or it does not survive that".into())
+        let (survives, pauses) = match self.reach {
+            Reach::Adapter(_) => (self.profile.durable, true),
+            Reach::Http(_) => (!self.commands.kill.is_empty(), !self.commands.pause.is_empty()),
+        };
+        if case.fault.crashes() && !survives {
+            return Some("the target's profile does not say how to kill and restart it, or it does not survive that".into());
+        }
+        (case.fault.pauses() && !pauses).then(|| "the target's profile does not say how to pause and resume it".into())
     }
 }
 
@@ -184,6 +201,11 @@ impl Opened {
             Opened::Http(live) => (live.unreadable(), String::new(), false),
             Opened::Adapter(process) => (process.unreadable(), process.fault(), process.is_dead()),
         };
+        if let Opened::Http(live) = self
+            && let Some(why) = live.broken()
+        {
+            return Some(format!("the target's process: {why}"));
+        }
         if dead {
             return Some(format!("the adapter ended before the case did{fault}"));
         }
@@ -210,6 +232,9 @@ pub enum Broken {
 /// Runs, judges and measures one partition against the target; its history is kept in `file`.
 pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition, file: &Path, stop: &Stop) -> Result<Part, Broken> {
     let profile = &session.profile;
+    let alone = matches!(session.reach, Reach::Http(_)) && (case.fault.crashes() || case.fault.pauses());
+    let _alone = alone.then(|| session.shared.write().unwrap_or_else(PoisonError::into_inner));
+    let _together = (!alone).then(|| session.shared.read().unwrap_or_else(PoisonError::into_inner));
     let time_scale = if profile.scale > 1.0 { profile.scale } else { 0.0 };
     let header = Header { time_scale, ..execute::header(setup, case, part) };
     let mut clock = WallClock::new(profile.scale);
@@ -226,7 +251,14 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
     let mut opened = match &session.reach {
         Reach::Http(http) => {
             let name = format!("{}-{}-{}", session.run, case.name, part.number);
-            let opening = Opening { name, sandbox, clock: &clock.clone(), skips: profile.mode == ClockMode::Skip, patience: profile.patience };
+            let opening = Opening {
+                name,
+                sandbox,
+                clock: &clock.clone(),
+                skips: profile.mode == ClockMode::Skip,
+                patience: profile.patience,
+                commands: session.commands.clone(),
+            };
             Live::open(&http.harness, http.client.clone(), opening).map(|live| Opened::Http(Box::new(live)))
         }
         Reach::Adapter(command) => {

@@ -73,9 +73,9 @@ pub struct FaultRuleFile {
     pub retry_after: Option<String>,
     /// lose (feeds): a snapshot that mends the gap follows after this long
     pub resync: Option<String>,
-    /// crash: how long the target is down; 5s where absent
+    /// crash, pause: how long the target is down, or stands still; 5s where absent
     pub down: Option<String>,
-    /// crash: what sets it off. With `lasts`: what opens the window
+    /// crash, pause: what sets it off. With `lasts`: what opens the window
     pub after: Option<AfterFile>,
     /// how long after that; at once where absent
     pub wait: Option<String>,
@@ -172,6 +172,8 @@ pub enum FaultAction {
     WrongSignature,
     /// the target's process is killed, and started again `down` later from what it had stored
     Crash,
+    /// the target's process stands still for `down`, and then goes on
+    Pause,
     /// everything that was ever sent over the link is sent once more, in its order, `delay` after the run came to rest
     Replay,
 }
@@ -200,6 +202,7 @@ impl FaultAction {
             FaultAction::Slow => "trickled in",
             FaultAction::WrongSignature => "wrongly signed",
             FaultAction::Crash => "killed",
+            FaultAction::Pause => "made to stand still",
             FaultAction::Replay => "sent once more at the end",
         }
     }
@@ -323,7 +326,7 @@ impl Link {
 }
 
 impl FaultAction {
-    pub const ALL: [FaultAction; 21] = {
+    pub const ALL: [FaultAction; 22] = {
         use FaultAction as A;
         [
             A::Duplicate,
@@ -346,6 +349,7 @@ impl FaultAction {
             A::Slow,
             A::WrongSignature,
             A::Crash,
+            A::Pause,
             A::Replay,
         ]
     };
@@ -373,6 +377,7 @@ impl FaultAction {
             FaultAction::Slow => "slow",
             FaultAction::WrongSignature => "wrong_signature",
             FaultAction::Crash => "crash",
+            FaultAction::Pause => "pause",
             FaultAction::Replay => "replay",
         }
     }
@@ -381,7 +386,7 @@ impl FaultAction {
     pub fn fits(self, link: Link) -> bool {
         use FaultAction as A;
         match self {
-            A::Crash => link == Link::Target,
+            A::Crash | A::Pause => link == Link::Target,
             _ if link == Link::Target => false,
             A::Duplicate | A::Delay | A::Truncate | A::Malformed | A::Reset | A::Slow => true,
             A::Drop | A::Reorder => link != Link::Calls,
@@ -425,7 +430,7 @@ impl FaultRule {
         }
     }
 
-    /// As a file writes it, if it is about no message in particular: a crash, or a replay of everything.
+    /// As a file writes it, if it is about no message in particular: a crash, a pause, or a replay of everything.
     pub fn of_no_message(&self) -> Option<FaultRuleFile> {
         let (ops, delay) =
             (self.ops.iter().map(|op| op.name().to_string()).collect(), format!("{}..{}", self.delay.lo.exact(), self.delay.hi.exact()));
@@ -452,7 +457,7 @@ impl FaultRule {
             wait: None,
         };
         match (self.action, self.after) {
-            (FaultAction::Crash, Some(trigger)) => {
+            (FaultAction::Crash | FaultAction::Pause, Some(trigger)) => {
                 let mut after = AfterFile { order: trigger.order, nth: trigger.nth, ..AfterFile::default() };
                 let name = Some(trigger.op.name().to_string());
                 match trigger.moment {
@@ -489,6 +494,11 @@ impl FaultSet {
     /// Some rule kills the target, so what it stores must be kept.
     pub fn crashes(&self) -> bool {
         self.rules.iter().any(|rule| rule.action == FaultAction::Crash)
+    }
+
+    /// Some rule makes the target stand still.
+    pub fn pauses(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == FaultAction::Pause)
     }
 
     /// The faults that a scenario brings itself.
@@ -563,7 +573,7 @@ fn address(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut Chec
         }
     };
     let target = rule.link == Link::Target;
-    only("order", !target, "means nothing with `crash`", "say in `after` whose messages set it off");
+    only("order", !target, "means nothing with `crash` and `pause`", "say in `after` whose messages set it off");
     only("order", !feeds, "means nothing on the link `feeds`", "feed messages are named by `node`, and `sku` where they have one");
     only("node", feeds, "means nothing on this link", "messages of this link are named by `order`");
     only("sku", feeds && rule.node.is_some(), "goes with `node` on the link `feeds`", "name the node too");
@@ -619,13 +629,13 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
     only("retry_after", rule.action == FaultAction::Throttle, "throttle");
     only("resync", rule.action == FaultAction::Lose, "lose");
     only("lasts", rule.action.may_last(), "refuse, blackhole, unavailable, error, throttle, lose_reply, delay and drop");
-    let crash = rule.action == FaultAction::Crash;
-    only("down", crash, "crash");
-    only("after", crash || rule.lasts.is_some(), "crash, and with `lasts`");
+    let crash = matches!(rule.action, FaultAction::Crash | FaultAction::Pause);
+    only("down", crash, "crash and pause");
+    only("after", crash || rule.lasts.is_some(), "crash and pause, and with `lasts`");
     only("wait", rule.after.is_some(), "`after`");
-    only("share", !crash, "messages; a crash has `after`");
-    only("directed", !crash, "messages; a crash has `after`");
-    only("ops", !crash, "messages; a crash has `after`");
+    only("share", !crash, "messages; a crash or pause has `after`");
+    only("directed", !crash, "messages; a crash or pause has `after`");
+    only("ops", !crash, "messages; a crash or pause has `after`");
     if crash && rule.after.is_none() {
         check.key(
             path,

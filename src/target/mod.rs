@@ -4,7 +4,7 @@ mod embedded;
 mod live;
 
 pub use embedded::{Embedded, Journal, Logged, ServiceModel};
-pub use live::{Adapter, Harness, Live, Opening, Process};
+pub use live::{Adapter, Commands, Harness, Live, Opening, Process};
 
 use crate::model::{Code, Harm, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::sim::{Inbox, NoInbox, Span, Timestamp};
@@ -72,6 +72,10 @@ pub trait Target {
     fn crash(&mut self);
     /// It starts from what it had stored.
     fn restart(&mut self, now: Timestamp, out: &mut Vec<Outbound>);
+    /// Its process stands still: it takes in what comes, and does nothing.
+    fn pause(&mut self) {}
+    /// It goes on.
+    fn resume(&mut self) {}
     /// `GetOrder`: (state, units still reserved, captured less refunded).
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)>;
     /// `GetInventory`: (on hand, reserved).

@@ -2,7 +2,7 @@
 //! at a server of ours. async ends here: the engine sees a [`Target`] with an inbox.
 
 use super::super::{Inbound, Outbound, Skip, Target};
-use super::{Asking, Ears, Heard, What};
+use super::{Asking, Commands, Ears, Heard, What};
 use crate::model::{Class, Code, Harm, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Client, Deed, Failed, How, Limits, Request, Response, Server};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
@@ -126,6 +126,9 @@ pub struct Live {
     /// what feeds and callbacks are signed with
     signature: Option<Signature>,
     patience: Span,
+    commands: Commands,
+    /// why its process is not as it should be
+    broken: Option<String>,
 }
 
 /// What a target is set up with for one case.
@@ -136,12 +139,14 @@ pub struct Opening<'a> {
     /// its clock can be moved
     pub skips: bool,
     pub patience: Span,
+    /// how its process is killed, started, paused and resumed
+    pub commands: Commands,
 }
 
 impl Live {
     /// Sets a sandbox up for one case. `sandbox` lacks our addresses, which are filled in here.
     pub fn open(harness: &Harness, client: Client, opening: Opening<'_>) -> Result<Live, String> {
-        let Opening { name, mut sandbox, clock, skips, patience } = opening;
+        let Opening { name, mut sandbox, clock, skips, patience, commands } = opening;
         sandbox.partners_url = format!("{}/{name}/{}", harness.url, wire::CALL_PREFIX);
         sandbox.webhook_url = format!("{}/{name}/webhook", harness.url);
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
@@ -158,6 +163,8 @@ impl Live {
             skips,
             signature: (sandbox.signed && !sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret)),
             patience,
+            commands,
+            broken: None,
         };
         live.cases.write().unwrap_or_else(PoisonError::into_inner).insert(live.name.clone(), live.case.clone());
         let body = serde_json::to_vec(&sandbox).map_err(|error| error.to_string())?;
@@ -176,6 +183,22 @@ impl Live {
     /// Messages of the target that could not be read.
     pub fn unreadable(&self) -> usize {
         self.case.unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Why its process is not as it should be, if so.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    fn is_ready(&self) -> bool {
+        let asked = Request { method: Method::GET, path: String::new(), headers: Vec::new(), body: Vec::new() };
+        self.handle.block_on(self.client.send(asked)).is_ok_and(|answer| answer.status == 200)
+    }
+
+    fn command(&mut self, which: fn(&Commands) -> &[String]) {
+        if let Err(why) = self.commands.run(which(&self.commands)) {
+            self.broken.get_or_insert(why);
+        }
     }
 
     fn path(&self, rest: &str) -> String {
@@ -337,9 +360,31 @@ impl Target for Live {
         respond(self.ears.publisher(event), Answered::empty(503));
     }
 
-    fn crash(&mut self) {}
+    fn crash(&mut self) {
+        self.command(|commands| &commands.kill);
+        self.ears.asking = Asking::No;
+        self.ears.gather(&self.case.inbox);
+    }
 
-    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {}
+    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
+        self.ears.forget();
+        self.command(|commands| &commands.start);
+        if self.broken.is_none() && !self.commands.wait_until(|| self.is_ready()) {
+            self.broken = Some("it was started again, and is not ready in time".into());
+        }
+    }
+
+    fn pause(&mut self) {
+        self.command(|commands| &commands.pause);
+    }
+
+    fn resume(&mut self) {
+        self.command(|commands| &commands.resume);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.broken.is_some()
+    }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
         let view: OrderView = self.read(&format!("orders/{}", self.case.names.show_order(order)))?;
