@@ -67,12 +67,16 @@ fn answer(first: &str, body: &[u8], count: &Count) -> Vec<u8> {
         return respond("200 OK", &format!("{orders} {bytes}"));
     }
     if path.ends_with("/clock") {
-        let to = String::from_utf8_lossy(body).split("\"to_ns\":").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        let to =
+            String::from_utf8_lossy(body).split("\"to_ns\":").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
         let to = to.filter(|digits| !digits.is_empty());
         return respond("200 OK", &format!(r#"{{"busy":false,"idle":{},"now_ns":{}}}"#, to.is_none(), to.unwrap_or("0".into())));
     }
     if path == "/v1" {
-        return respond("200 OK", r#"{"contract":"orderstorm/v1","name":"stub","version":"1","durable":false,"capabilities":[],"clock":{"mode":"skip","scale":1.0}}"#);
+        return respond(
+            "200 OK",
+            r#"{"contract":"orderstorm/v1","name":"stub","version":"1","durable":false,"capabilities":[],"clock":{"mode":"skip","scale":1.0}}"#,
+        );
     }
     if first.starts_with("get") { respond("404 Not Found", "{}") } else { respond("200 OK", "{}") }
 }
@@ -181,7 +185,9 @@ fn main() {
     );
     let target = write(
         "stub.toml",
-        format!("name = \"stub\"\ntitle = \"a stub\"\n[http]\nbase_url = \"http://{address}\"\nmax_in_flight = 1024\n[clock]\nmode = \"skip\"\n[limits]\nsend_lag = \"2s\"\n"),
+        format!(
+            "name = \"stub\"\ntitle = \"a stub\"\n[http]\nbase_url = \"http://{address}\"\nmax_in_flight = 1024\n[clock]\nmode = \"skip\"\n[limits]\nsend_lag = \"2s\"\n"
+        ),
     );
     println!("{rate} orders a second offered for {seconds} s to a stub that answers at once");
     let mut ours = Command::new(env!("CARGO_BIN_EXE_orderstorm"));
@@ -191,7 +197,8 @@ fn main() {
     let (orders, bytes) = read_count(address);
     row("orderstorm", &ran, orders, bytes);
     println!("             resident memory by tenths of the run, MiB: {:?}", ran.resident);
-    for line in ran.said.lines().filter(|line| ["ack", "send_lag", "PASS", "FAIL", "UNKNOWN"].iter().any(|word| line.trim_start().starts_with(word))) {
+    for line in ran.said.lines().filter(|line| ["ack", "send_lag", "PASS", "FAIL", "UNKNOWN"].iter().any(|word| line.trim_start().starts_with(word)))
+    {
         println!("             {}", line.trim());
     }
     let lua = write(

@@ -1,9 +1,12 @@
 //! A pool of keep-alive connections to one host. One call is one request on the wire: a second POST that nobody asked for would be a fault
 //! that nobody injected. Only what was certainly never written may go out on another connection.
 
+use super::body::{Abrupt, Paced};
 use super::tls::{Tls, Trust};
+use super::wire::Wire;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Uri};
@@ -25,6 +28,16 @@ pub struct Request {
     pub path: String,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
+}
+
+/// How the body of a request goes over the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    AtOnce,
+    /// piece by piece over so long
+    Slowly(Duration),
+    /// half of it, and then the connection is reset
+    BrokenOff,
 }
 
 pub struct Response {
@@ -63,7 +76,7 @@ impl std::fmt::Display for Failed {
     }
 }
 
-type Connection = SendRequest<Full<Bytes>>;
+type Connection = SendRequest<Paced>;
 
 /// When the next request may leave.
 #[derive(Default)]
@@ -107,7 +120,15 @@ impl Client {
         };
         let authority = format!("{host}:{}", uri.port_u16().unwrap_or(port));
         let base = uri.path().trim_end_matches('/').to_owned();
-        Ok(Client(Arc::new(Host { authority, base, tls, idle: Mutex::default(), in_flight: Semaphore::new(in_flight.max(1)), pace: Mutex::default(), timeout })))
+        Ok(Client(Arc::new(Host {
+            authority,
+            base,
+            tls,
+            idle: Mutex::default(),
+            in_flight: Semaphore::new(in_flight.max(1)),
+            pace: Mutex::default(),
+            timeout,
+        })))
     }
 
     pub fn authority(&self) -> &str {
@@ -136,10 +157,22 @@ impl Client {
 
     /// Sends one request, once.
     pub async fn send(&self, request: Request) -> Result<Response, Failed> {
+        self.send_as(How::AtOnce, request).await
+    }
+
+    /// The same, with a body that may trickle or break off.
+    pub async fn send_as(&self, how: How, request: Request) -> Result<Response, Failed> {
         let Ok(_permit) = self.0.in_flight.acquire().await else { return Err(Failed::Malformed("the client is closed".into())) };
-        let request = self.0.build(request).map_err(Failed::Malformed)?;
+        let (abrupt, patience) = (Abrupt::default(), self.0.timeout + if let How::Slowly(over) = how { over } else { Duration::ZERO });
+        let request = self.0.build(how, request, &abrupt).map_err(Failed::Malformed)?;
         self.turn().await;
-        let answer = tokio::time::timeout(self.0.timeout, self.0.send(request)).await.unwrap_or(Err(Failed::TimedOut));
+        let sending = async {
+            match how {
+                How::BrokenOff => self.0.receive(&mut self.0.connect(abrupt).await?, request).await,
+                How::AtOnce | How::Slowly(_) => self.0.send(request).await,
+            }
+        };
+        let answer = tokio::time::timeout(patience, sending).await.unwrap_or(Err(Failed::TimedOut));
         if let Err(failed) = &answer {
             debug!(to = self.0.authority, %failed, "no answer");
         }
@@ -148,14 +181,19 @@ impl Client {
 }
 
 impl Host {
-    fn build(&self, request: Request) -> Result<hyper::Request<Full<Bytes>>, String> {
+    fn build(&self, how: How, request: Request, abrupt: &Abrupt) -> Result<hyper::Request<Paced>, String> {
         let path = format!("{}{}", self.base, request.path);
         let path = if path.is_empty() { "/" } else { &path };
         let mut built = hyper::Request::builder().method(request.method).uri(path).header(HOST, &self.authority);
         for (name, value) in request.headers {
             built = built.header(name, HeaderValue::from_str(&value).map_err(|error| error.to_string())?);
         }
-        built.body(Full::new(Bytes::from(request.body))).map_err(|error| error.to_string())
+        let body = match how {
+            How::AtOnce => Paced::whole(request.body),
+            How::Slowly(over) => Paced::slow(request.body, over),
+            How::BrokenOff => Paced::broken(request.body, abrupt.clone()),
+        };
+        built.body(body).map_err(|error| error.to_string())
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -174,13 +212,13 @@ impl Host {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Failed> {
+    async fn connect(&self, abrupt: Abrupt) -> Result<Connection, Failed> {
         let stream = TcpStream::connect(&self.authority).await.map_err(|error| Failed::Refused(error.to_string()))?;
-        let _ = stream.set_nodelay(true);
+        let wire = Wire::new(stream, abrupt);
         trace!(to = self.authority, tls = self.tls.is_some(), "connected");
         match &self.tls {
-            Some(tls) => greet(tls.secure(stream).await.map_err(Failed::Refused)?).await,
-            None => greet(stream).await,
+            Some(tls) => greet(tls.secure(wire).await.map_err(Failed::Refused)?).await,
+            None => greet(wire).await,
         }
     }
 
@@ -190,21 +228,28 @@ impl Host {
         Failed::Broken(format!("{error}{hint}"))
     }
 
-    async fn send(&self, mut request: hyper::Request<Full<Bytes>>) -> Result<Response, Failed> {
+    /// One request on a connection of its own.
+    async fn receive(&self, connection: &mut Connection, request: hyper::Request<Paced>) -> Result<Response, Failed> {
+        match connection.send_request(request).await {
+            Ok(response) => read(response).await,
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    async fn send(&self, mut request: hyper::Request<Paced>) -> Result<Response, Failed> {
         loop {
             let (mut connection, fresh) = match self.take_idle() {
                 Some(connection) => (connection, false),
-                None => (self.connect().await?, true),
+                None => (self.connect(Abrupt::default()).await?, true),
             };
             if connection.ready().await.is_err() && !fresh {
                 continue;
             }
             match connection.try_send_request(request).await {
                 Ok(response) => {
-                    let (head, body) = response.into_parts();
-                    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| Failed::Broken(error.to_string()))?.to_bytes();
+                    let response = read(response).await?;
                     self.keep(connection);
-                    return Ok(Response { status: head.status.as_u16(), headers: head.headers, body });
+                    return Ok(response);
                 }
                 Err(mut error) => match error.take_message() {
                     // not a byte of it was written: the connection had ended while it was idle
@@ -221,6 +266,12 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) ->
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| Failed::Refused(error.to_string()))?;
     tokio::spawn(connection);
     Ok(sender)
+}
+
+async fn read(response: hyper::Response<Incoming>) -> Result<Response, Failed> {
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| Failed::Broken(error.to_string()))?.to_bytes();
+    Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 #[cfg(test)]
@@ -296,14 +347,56 @@ mod tests {
         client.pace(100);
         runtime.block_on(async {
             let began = Instant::now();
-            let all: Vec<_> = (0..21).map(|_| tokio::spawn({ let client = client.clone(); async move { client.send(ask()).await } })).collect();
-            for one in all {
-                one.await.unwrap().unwrap();
+            let sends = (0..21).map(|_| {
+                tokio::spawn({
+                    let client = client.clone();
+                    async move { client.send(ask()).await }
+                })
+            });
+            for sent in sends.collect::<Vec<_>>() {
+                sent.await.unwrap().unwrap();
             }
             // the last of 21 leaves twenty turns of ten milliseconds after the first, and no sooner
             assert!(began.elapsed() >= Duration::from_millis(200));
         });
         assert_eq!(requests.load(Ordering::SeqCst), 21);
+    }
+
+    #[test]
+    fn a_body_may_trickle_and_what_breaks_off_is_reset_and_never_whole() {
+        let (said, heard) = std::sync::mpsc::channel();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut text, mut some) = (stream.unwrap(), String::new(), [0; 4096]);
+                let end = loop {
+                    match stream.read(&mut some) {
+                        Ok(0) => break "closed".to_string(),
+                        Ok(n) => text += &String::from_utf8_lossy(&some[..n]),
+                        Err(error) => break format!("{:?}", error.kind()),
+                    }
+                    if text.ends_with("0123456789") {
+                        let _ = stream.write_all(GOOD);
+                    }
+                };
+                said.send((text, end)).unwrap();
+            }
+        });
+        let (client, runtime) = (client(&url), runtime());
+        let mut request = ask();
+        request.body = b"0123456789".to_vec();
+        let failed = runtime.block_on(client.send_as(How::BrokenOff, request)).err();
+        assert!(matches!(failed, Some(Failed::Broken(_))), "{failed:?}");
+        let (text, end) = heard.recv().unwrap();
+        assert!(text.contains("content-length: 10") && text.ends_with("\r\n\r\n01234"), "{text}");
+        assert_eq!(end, "ConnectionReset");
+        let mut request = ask();
+        request.body = b"0123456789".to_vec();
+        let answer = runtime.block_on(client.send_as(How::Slowly(Duration::from_millis(200)), request)).map(|answer| answer.status);
+        assert_eq!(answer, Ok(200));
+        drop((client, runtime));
+        assert!(heard.recv().unwrap().0.ends_with("0123456789"));
     }
 
     #[test]
@@ -317,6 +410,10 @@ mod tests {
             let answer = runtime.block_on(client.send(ask())).map(|answer| (answer.status, answer.body));
             assert_eq!(answer.unwrap(), (200, Bytes::from_static(b"ok")));
             assert_eq!(requests.load(Ordering::SeqCst), n);
+            // its end must have come, or the next request is on its way into nowhere
+            while client.0.idle.lock().unwrap().iter().any(|connection| !connection.is_closed()) {
+                runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
+            }
         }
         let (url, _) = server(|stream, read| {
             while read() {

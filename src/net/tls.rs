@@ -1,9 +1,9 @@
 //! TLS for the client: whom it believes, and what is said where nobody is to be believed. rustls with ring, named explicitly, so that
 //! no other provider in the program can get in the way. Early data stays off: it could be replayed, and nothing is to be sent twice.
 
+use super::wire::Wire;
 use std::io;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
@@ -61,7 +61,7 @@ impl Tls {
     }
 
     /// The error says what to look at; nothing of a request has gone out then.
-    pub async fn secure(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    pub async fn secure(&self, stream: Wire) -> Result<TlsStream<Wire>, String> {
         let connected = TlsConnector::from(self.trust.0.clone()).connect(self.name.clone(), stream).await;
         connected.map_err(|error| self.why(&error))
     }
@@ -85,6 +85,7 @@ impl Tls {
 #[cfg(test)]
 mod tests {
     use super::super::{Client, Failed, Request};
+    use super::wire::Wire;
     use super::*;
     use hyper::Method;
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};

@@ -10,17 +10,17 @@ use crate::measure::Meter;
 use crate::model::{Policies, SharedNames};
 use crate::net::{Client, Spans, Trust};
 use crate::report::Lens;
-use crate::scenario::{Capability, Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
+use crate::scenario::{Capability, Case, ClockMode, FaultAction, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
-use crate::target::{self, Adapter, Harness, Live, Mapped, Opening, Process, Shared, Target};
+use crate::target::{self, Adapter, Commands, Harness, Live, Mapped, Opening, Process, Shared, Target};
 use crate::wire::Sandbox;
 use crate::workload::Partition;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tracing::info;
@@ -33,6 +33,9 @@ pub struct Session {
     run: String,
     /// cases that were begun
     begun: AtomicUsize,
+    commands: Commands,
+    /// who does something to a process that all cases share has it for himself
+    shared: RwLock<()>,
 }
 
 /// How it is reached.
@@ -79,6 +82,14 @@ impl Session {
         let words = |words: &[String]| -> Result<Vec<String>, Trouble> {
             words.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir))).collect()
         };
+        let process = &profile.process;
+        let commands = Commands {
+            kill: words(&process.kill)?,
+            start: words(&process.start)?,
+            pause: words(&process.pause)?,
+            resume: words(&process.resume)?,
+            timeout: Duration::from_nanos(process.timeout.0),
+        };
         let reach = match (profile.protocol, &profile.mapping) {
             (Protocol::Adapter | Protocol::Mapped, _) if otlp.is_some() => {
                 let what =
@@ -99,7 +110,8 @@ impl Session {
                 Reach::Http(http)
             }
         };
-        Ok(Session { profile, reach, run: format!("r{:x}", std::process::id()), begun: AtomicUsize::new(0) })
+        let (run, begun) = (format!("r{:x}", std::process::id()), AtomicUsize::new(0));
+        Ok(Session { profile, reach, run, begun, commands, shared: RwLock::new(()) })
     }
 
     /// What is known of it, in one line.
@@ -140,9 +152,31 @@ impl Session {
         if let Some(why) = self.profile.not_applicable(case) {
             return Some(why);
         }
-        let survives = matches!(self.reach, Reach::Adapter(_)) && self.profile.durable;
-        (case.fault.crashes() && !survives)
-            .then(|| "the target's profile does not say how to kill and restart it, or it does not survive that".into())
+        self.harms(case).or_else(|| self.kills(case))
+    }
+
+    /// Why bodies cannot be harmed as the case wants it.
+    fn harms(&self, case: &Case) -> Option<String> {
+        let mut does = case.fault.rules.iter().map(|rule| rule.action).filter(|action| action.is_of_bodies());
+        match self.reach {
+            Reach::Adapter(_) => does.next().map(|_| "a pipe to a child process has no bodies, connections and signatures to be harmed".into()),
+            Reach::Mapped(..) => does.next().map(|_| "bodies in the form of a mapped API are not harmed".into()),
+            Reach::Http(_) if self.profile.signed => None,
+            Reach::Http(_) => (does.any(|action| action == FaultAction::WrongSignature))
+                .then(|| "the target's profile does not say that it checks signatures of feeds and callbacks (`verifies` under [webhooks])".into()),
+        }
+    }
+
+    /// Why the target cannot be killed, or made to stand still, as the case wants it.
+    fn kills(&self, case: &Case) -> Option<String> {
+        let (survives, pauses) = match self.reach {
+            Reach::Adapter(_) => (self.profile.durable, true),
+            Reach::Http(_) | Reach::Mapped(..) => (!self.commands.kill.is_empty(), !self.commands.pause.is_empty()),
+        };
+        if case.fault.crashes() && !survives {
+            return Some("the target's profile does not say how to kill and restart it, or it does not survive that".into());
+        }
+        (case.fault.pauses() && !pauses).then(|| "the target's profile does not say how to pause and resume it".into())
     }
 }
 
@@ -231,6 +265,11 @@ impl Opened {
             }
             Opened::Adapter(process) => (process.unreadable(), process.fault(), process.is_dead()),
         };
+        if let Opened::Http(live) = self
+            && let Some(why) = live.broken()
+        {
+            return Some(format!("the target's process: {why}"));
+        }
         if dead {
             return Some(format!("the adapter ended before the case did{fault}"));
         }
@@ -287,6 +326,9 @@ pub fn watched(
     tape: Option<&mut Vec<String>>,
 ) -> Result<Part, Broken> {
     let profile = &session.profile;
+    let alone = matches!(session.reach, Reach::Http(_)) && (case.fault.crashes() || case.fault.pauses());
+    let _alone = alone.then(|| session.shared.write().unwrap_or_else(PoisonError::into_inner));
+    let _together = (!alone).then(|| session.shared.read().unwrap_or_else(PoisonError::into_inner));
     let time_scale = if profile.scale > 1.0 { profile.scale } else { 0.0 };
     let mut header = Header { time_scale, ..execute::header(setup, case, part) };
     if let Some(mapping) = &profile.mapping {
@@ -313,12 +355,20 @@ pub fn watched(
         partners_url: String::new(),
         webhook_url: String::new(),
         webhook_secret: profile.secret.clone(),
+        signed: profile.signed,
     };
     let scratch = file.with_extension("scratch");
     let mut opened = match &session.reach {
         Reach::Http(http) => {
             let name = format!("{}-{}-{}", session.run, case.name, part.number);
-            let opening = Opening { name, sandbox, clock: &clock.clone(), skips: profile.mode == ClockMode::Skip, patience: profile.patience };
+            let opening = Opening {
+                name,
+                sandbox,
+                clock: &clock.clone(),
+                skips: profile.mode == ClockMode::Skip,
+                patience: profile.patience,
+                commands: session.commands.clone(),
+            };
             Live::open(&http.harness, http.client.clone(), opening).map(|live| Opened::Http(Box::new(live)))
         }
         Reach::Mapped(http, shared) => {
@@ -330,6 +380,7 @@ pub fn watched(
                 clock: &clock,
                 timeless: profile.mode == ClockMode::Timeless,
                 settle: profile.settle,
+                commands: session.commands.clone(),
                 patience: profile.patience,
                 tape: tape.is_some(),
             };

@@ -28,6 +28,9 @@ pub struct TargetProfileFile {
     /// how it is started; of a target behind a child process
     #[serde(default)]
     pub adapter: Option<AdapterFile>,
+    /// how its process is killed and started; of a target over HTTP
+    #[serde(default)]
+    pub process: Option<ProcessFile>,
     #[serde(default)]
     pub webhooks: WebhooksFile,
     #[serde(default)]
@@ -270,6 +273,28 @@ pub struct AdapterFile {
     pub durable: bool,
 }
 
+/// What is done to the process of a target over HTTP: programs with their arguments, each of which ends when it is done. `${env.NAME}` is
+/// taken from the environment, `${dir}` is the folder of this file, `${self}` is orderstorm.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessFile {
+    /// kills it as a power cut would; when this ends, it is gone
+    #[serde(default)]
+    pub kill: Vec<String>,
+    /// starts it again, from what it had stored; it is then waited for
+    #[serde(default)]
+    pub start: Vec<String>,
+    /// makes it stand still
+    #[serde(default)]
+    pub pause: Vec<String>,
+    /// makes it go on
+    #[serde(default)]
+    pub resume: Vec<String>,
+    /// how long a command may take, and how long it may take to be ready
+    #[serde(default = "timeout")]
+    pub timeout: String,
+}
+
 fn timeout() -> String {
     "15s".into()
 }
@@ -285,11 +310,13 @@ pub struct WebhooksFile {
     pub listen: String,
     /// what events are signed with, as Standard Webhooks has it; empty where they are not signed
     pub secret: String,
+    /// the target checks signatures of feeds and callbacks, too: they are signed with `secret`
+    pub verifies: bool,
 }
 
 impl Default for WebhooksFile {
     fn default() -> WebhooksFile {
-        WebhooksFile { listen: "127.0.0.1:0".into(), secret: String::new() }
+        WebhooksFile { listen: "127.0.0.1:0".into(), secret: String::new(), verifies: false }
     }
 }
 
@@ -358,11 +385,14 @@ pub struct TargetProfile {
     /// empty where it is spoken to over HTTP
     pub command: Vec<String>,
     pub durable: bool,
+    pub process: ProcessCommands,
     pub timeout: Span,
     pub max_in_flight: usize,
     pub ca_file: Option<String>,
     pub listen: String,
     pub secret: String,
+    /// feeds and callbacks are signed
+    pub signed: bool,
     pub mode: ClockMode,
     pub scale: f64,
     pub patience: Span,
@@ -375,6 +405,37 @@ pub struct TargetProfile {
     pub policies: Option<Policies>,
     /// of a foreign API
     pub mapping: Option<Arc<Mapping>>,
+}
+
+/// The commands of `[process]`; empty where there is none.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ProcessCommands {
+    pub kill: Vec<String>,
+    pub start: Vec<String>,
+    pub pause: Vec<String>,
+    pub resume: Vec<String>,
+    pub timeout: Span,
+}
+
+impl ProcessCommands {
+    fn resolve(file: &TargetProfileFile, check: &mut Check<'_>) -> ProcessCommands {
+        let Some(process) = &file.process else { return ProcessCommands::default() };
+        if file.http.is_none() {
+            check.key("process", "`process` is of targets over HTTP", Some("a child process is killed and paused without it".into()));
+        }
+        for (one, other, has) in [("kill", "start", (&process.kill, &process.start)), ("pause", "resume", (&process.pause, &process.resume))] {
+            if has.0.is_empty() != has.1.is_empty() {
+                check.key("process", format!("`{one}` and `{other}` go together"), Some("name both, or neither".into()));
+            }
+        }
+        ProcessCommands {
+            kill: process.kill.clone(),
+            start: process.start.clone(),
+            pause: process.pause.clone(),
+            resume: process.resume.clone(),
+            timeout: check.span("process.timeout", &process.timeout),
+        }
+    }
 }
 
 impl TargetProfile {
@@ -395,6 +456,9 @@ impl TargetProfile {
             let help = "such as \"http://127.0.0.1:7070\", or \"${env.ORDERSTORM_TARGET_URL:-http://127.0.0.1:7070}\"";
             check.value("http.base_url", "expected an address that begins with http:// or https://", Some(help.into()));
         }
+        if file.webhooks.verifies && file.webhooks.secret.is_empty() {
+            check.value("webhooks.verifies", "there is no `secret` to sign with", Some("name it under [webhooks]".into()));
+        }
         let timeout = match (&file.http, &file.adapter) {
             (Some(http), _) => check.span("http.timeout", &http.timeout),
             (None, Some(adapter)) => check.span("adapter.timeout", &adapter.timeout),
@@ -413,11 +477,13 @@ impl TargetProfile {
             base_url: file.http.as_ref().map_or(String::new(), |http| http.base_url.clone()),
             command: file.adapter.as_ref().map_or(Vec::new(), |adapter| adapter.command.clone()),
             durable: file.adapter.as_ref().is_some_and(|adapter| adapter.durable),
+            process: ProcessCommands::resolve(file, check),
             timeout,
             max_in_flight: file.http.as_ref().map_or(1, |http| http.max_in_flight as usize),
             ca_file: file.http.as_ref().and_then(|http| http.ca_file.clone()),
             listen: file.webhooks.listen.clone(),
             secret: file.webhooks.secret.clone(),
+            signed: file.webhooks.verifies,
             mode: file.clock.mode,
             scale: file.clock.scale,
             patience,
@@ -489,7 +555,6 @@ pub fn from_environment(text: &str, get: impl Fn(&str) -> Option<String>) -> Res
 #[cfg(test)]
 mod tests {
     use super::from_environment;
-
     #[test]
     fn the_environment_fills_in_what_is_set_and_what_is_not_has_its_otherwise() {
         let get = |name: &str| (name == "PORT").then(|| "80".to_string());

@@ -207,6 +207,9 @@ async fn in_sandbox(running: &Running, arrived: &Arrived, inside: Inside<'_>) ->
             let (after, most) = page(arrived)?;
             Answered::json(200, &asked(running, |to| Ask::Events { after, most, to }).await?)
         }
+        Inside::Tell if running.signature.as_ref().is_some_and(|signature| !signature.vouches(|name| arrived.header(name), &arrived.body)) => {
+            return Err(problem(401, "invalid", "expected a signature with the secret of this sandbox"));
+        }
         Inside::Tell => {
             let event: CloudEvent = body(arrived, "no CloudEvent in JSON")?;
             took(running, event.message(&running.names)).await?

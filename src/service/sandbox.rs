@@ -64,6 +64,8 @@ pub enum Ask {
 #[derive(Clone)]
 pub struct Running {
     pub names: Arc<Names>,
+    /// what feeds and callbacks must be signed with
+    pub signature: Option<Signature>,
     pub asks: mpsc::UnboundedSender<Ask>,
 }
 
@@ -108,9 +110,9 @@ impl Actor {
         let names = Names::new(Arc::new(sandbox.estate.clone())).in_traces(Traces::following(salt));
         let names = Arc::new(names);
         let (to_self, asks) = mpsc::unbounded_channel();
-        let running = Running { names: names.clone(), asks: to_self.clone() };
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
         let client = |url: &str| Client::trusting(shared.config.trust.as_ref(), url, IN_FLIGHT, PATIENCE);
+        let running = Running { names: names.clone(), signature: signature.clone().filter(|_| sandbox.signed), asks: to_self.clone() };
         let actor = Actor {
             name: name.to_owned(),
             shared: shared.clone(),
@@ -319,11 +321,7 @@ impl Actor {
         let body = serde_json::to_vec(&event).unwrap_or_default();
         let mut headers = vec![("content-type", wire::CLOUD_EVENT.to_string()), (wire::TRACEPARENT, event.traceparent.clone())];
         if let Some(signature) = &self.signature {
-            // the time of the sandbox: a clock that can be moved is no protection against a replay, and none is claimed
-            let time = (self.clock.now().0 / 1_000_000_000).to_string();
-            headers.push((wire::WEBHOOK_SIGNATURE, signature.sign(&event.id, &time, &body)));
-            headers.push((wire::WEBHOOK_ID, event.id.clone()));
-            headers.push((wire::WEBHOOK_TIMESTAMP, time));
+            headers.extend(signature.headers(&event.id, self.clock.now(), &body));
         }
         let (client, to_self, id) = (self.webhook.clone(), self.to_self.clone(), msg.id);
         tokio::spawn(async move {
@@ -359,6 +357,8 @@ fn answer_of(call: &Message, response: Result<Response, Failed>, names: &Names) 
         ..Message::of_order(call.op, call.id, call.order)
     };
     match response {
+        // the status says that there is more to read, and it cannot be read: nobody knows
+        Ok(response) if matches!(response.status, 200..=299 | 422) && !is_json(&response.body) => None,
         Ok(response) => {
             let replayed = response.header(wire::REPLAYED).is_some();
             let (outcome, code, wait, payload) = wire::read_answer(response.status, replayed, response.header(wire::RETRY_AFTER), &response.body);
@@ -371,4 +371,8 @@ fn answer_of(call: &Message, response: Result<Response, Failed>, names: &Names) 
         Err(Failed::Malformed(_)) => Some((same(Code::Invalid), Outcome::Error)),
         Err(Failed::Broken(_) | Failed::TimedOut) => None,
     }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    body.is_empty() || serde_json::from_slice::<serde_json::Value>(body).is_ok()
 }

@@ -23,6 +23,9 @@ pub struct Sandbox {
     /// what they are signed with; empty where nobody checks
     #[serde(default)]
     pub webhook_secret: String,
+    /// feeds and callbacks are signed with the same secret, and what does not verify is to be answered with 401
+    #[serde(default)]
+    pub signed: bool,
 }
 
 /// `POST /v1/{sandbox}/clock`: nothing is under way, as far as the harness knows, so time may be skipped.

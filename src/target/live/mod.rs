@@ -4,11 +4,13 @@
 //! What they say comes in on threads that stamp it; the engine takes it from an inbox, in the order of the stamps. An answer to a call, or
 //! to the delivery of an event, is held until the engine gives it, so every fault of the engine's (late, lost, refused) is one on the wire.
 
+mod commands;
 mod exchange;
 mod http;
 mod mapped;
 mod process;
 
+pub use commands::Commands;
 pub use http::{Harness, Live, Opening};
 pub use mapped::{Mapped, Opened, Shared};
 pub use process::{Adapter, Process};
@@ -146,6 +148,13 @@ impl<R> Ears<R> {
     fn waiting(&self) -> impl Iterator<Item = &R> {
         self.calls.values().chain(self.events.values()).flatten()
     }
+    /// The target was killed: whoever waited is gone.
+    fn forget(&mut self) {
+        self.asking = Asking::No;
+        self.calls.clear();
+        self.events.clear();
+    }
+
     fn caller(&mut self, call: Id) -> Option<R> {
         first(&mut self.calls, call)
     }

@@ -2,7 +2,7 @@
 //! is shown. When it ends, every request that is open is of unknown outcome.
 
 use super::super::{Inbound, Outbound, Skip, Target};
-use super::{Asking, Ears, Heard, What};
+use super::{Asking, Ears, Heard, What, commands};
 use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, StockView, ToAdapter};
@@ -185,6 +185,12 @@ impl Process {
         self.ended_by_itself || self.running.shared.dead.load(Ordering::Acquire)
     }
 
+    fn signal(&mut self, name: &str) {
+        if let Err(why) = commands::signal(name, self.running.child.id()) {
+            self.running.shared.fault("", &format!("it could not be told to stand still or go on ({why})"));
+        }
+    }
+
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -327,16 +333,21 @@ impl Target for Process {
     }
 
     fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
-        // whoever waited is gone
-        self.ears.asking = Asking::No;
-        self.ears.calls.clear();
-        self.ears.events.clear();
+        self.ears.forget();
         let clock = self.running.shared.clock.clone();
         let started = start(&self.adapter, &self.names, &clock).map(|running| self.running = running);
         if let Err(why) = started.and_then(|()| self.init(true)) {
             eprintln!("error: the adapter did not start again: {why}");
             self.ended_by_itself = true;
         }
+    }
+
+    fn pause(&mut self) {
+        self.signal("STOP");
+    }
+
+    fn resume(&mut self) {
+        self.signal("CONT");
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
