@@ -85,7 +85,6 @@ impl Tls {
 #[cfg(test)]
 mod tests {
     use super::super::{Client, Failed, Request};
-    use super::wire::Wire;
     use super::*;
     use hyper::Method;
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};

@@ -71,6 +71,8 @@ pub enum Capability {
     Tax,
     /// a payment that is decided later, by a callback
     PendingPayment,
+    /// an order is taken on before it is paid, and cancelled where it cannot be
+    AcceptUnpaid,
     /// single lines of an order are cancelled while the rest goes on
     CancelLines,
 }
@@ -90,6 +92,7 @@ impl Capability {
             Capability::Tax => "tax",
             Capability::PendingPayment => "pending_payment",
             Capability::CancelLines => "cancel_lines",
+            Capability::AcceptUnpaid => "accept_unpaid",
         }
     }
 }
@@ -122,6 +125,9 @@ impl Scenario {
         };
         let fails = self.kinds.iter().flat_map(|kind| &kind.partner).any(fails) || !self.phantom.is_empty();
         needs.extend(fails.then_some(Capability::Reroute));
+        let declines = |b: &Behaviour| b.at == PartnerPoint::Authorize && matches!(b.answer, PartnerAnswer::Decline | PartnerAnswer::Reject);
+        let declines = self.kinds.iter().flat_map(|kind| &kind.partner).any(declines);
+        needs.extend(declines.then_some(Capability::AcceptUnpaid));
         let pends = |behaviour: &Behaviour| (behaviour.at, behaviour.answer) == (PartnerPoint::Authorize, PartnerAnswer::Pending);
         let pends = self.kinds.iter().flat_map(|kind| &kind.partner).any(pends);
         needs.extend(pends.then_some(Capability::PendingPayment));
