@@ -176,7 +176,7 @@ fn main() {
     };
     let scenario = write(
         "load.toml",
-        "name = \"LOAD\"\ntitle = \"Orders\"\nabout = \"Orders for goods that are sold out.\"\nstock = { \"A@DC1\" = 1 }\n\n[order]\nlines = [{ sku = \"A\", qty = 1 }]\n".into(),
+        "name = \"LOAD\"\ntitle = \"Orders\"\nabout = \"Orders for goods that are sold out.\"\nstock = { \"A@DC1\" = 1 }\nmatrix = { channels = [\"web\"] }\n\n[order]\nlines = [{ sku = \"A\", qty = 1 }]\n".into(),
     );
     let gap_ns = 1_000_000_000 / rate;
     let load = write(
