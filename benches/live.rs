@@ -4,6 +4,8 @@
 //! records, judges and measures; wrk sends as fast as it can. CPU is that of the client alone, microseconds a request. Loopback, one machine: the
 //! stub has its share of the same cores, so achieved rates say more about the machine than about the clients.
 
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a bench that cannot begin has nothing to measure, and it runs in real time")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

@@ -37,6 +37,21 @@ pub struct Judgement {
     pub lag: PublishLag,
 }
 
+impl Judgement {
+    /// Not all that the target said is in the record. What the partners' own books show holds; whatever rests on claims may be an effect of what
+    /// is missing, and is unknown.
+    pub fn doubt(&mut self, reason: String) {
+        for result in self.results.iter_mut().filter(|result| result.verdict == Verdict::Fail) {
+            if !roster::invariant(&result.name).is_some_and(|about| about.facts_only) {
+                result.verdict = Verdict::Unknown;
+            }
+        }
+        let fails = self.results.iter().any(|result| result.verdict == Verdict::Fail);
+        self.verdict = if fails { Verdict::Fail } else { Verdict::Unknown };
+        self.reason = reason;
+    }
+}
+
 #[derive(Default)]
 struct Tally {
     activations: u64,
@@ -432,6 +447,25 @@ mod tests {
         let judgement = h.judge();
         assert_eq!((judgement.verdict, judgement.orders), (Verdict::Pass, 1), "{:#?}", judgement.findings);
         assert_eq!(judgement.verdict_of("BACKORDER_FAIR"), Verdict::NotExercised);
+    }
+
+    #[test]
+    fn where_not_all_was_heard_only_what_the_books_show_is_held_against_anybody() {
+        let mut h = Story::new();
+        h.place(1, &[(1, A, 1)]).accept(1).accept(1);
+        let mut judgement = h.judge();
+        assert_eq!(judgement.verdict, Verdict::Fail);
+        judgement.doubt("a webhook could not be read".into());
+        assert_eq!((judgement.verdict, judgement.verdict_of("ACCEPT_ONCE")), (Verdict::Unknown, Verdict::Unknown));
+        for parcel_number in [1, 2] {
+            h.fact(1, Op::CbNodeShipped, |m| {
+                parcel(m, parcel_number);
+                at_node(m, DC1, &[(1, A, 1)]);
+            });
+        }
+        let mut judgement = h.judge();
+        judgement.doubt("a webhook could not be read".into());
+        assert_eq!((judgement.verdict, judgement.verdict_of("SHIP_ONCE")), (Verdict::Fail, Verdict::Fail));
     }
 
     #[test]

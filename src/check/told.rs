@@ -108,7 +108,7 @@ mod tests {
     use crate::check::testing::*;
     use crate::check::{Judgement, Verdict};
     use crate::history::Tells;
-    use crate::scenario::ExpectFile;
+    use crate::scenario::{AmountFile, ExpectFile};
 
     /// A target that announces only these, and whose partners' books show only those.
     fn judged(h: &mut Story, claims: &[Op], facts: &[Op], sampled_ns: u64, flow: &str) -> Judgement {
@@ -165,8 +165,8 @@ mod tests {
             h.fact(1, Op::PaymentRefund, |m| pays(m, 50, 4800));
             h.event(1, Op::OrderCancelled, |_| {});
             let mut file = ExpectFile::default();
-            file.ledger.captured = Some("0".into());
-            file.ledger.refunded = Some("0".into());
+            file.ledger.captured = Some(AmountFile::Cents(0));
+            file.ledger.refunded = Some(AmountFile::Cents(0));
             h.expect = Expect::parse(&file, &h.header.fixture).unwrap();
             h.header.tells = Some(Tells { claims: vec![Op::OrderAccepted, Op::OrderCancelled], facts: MONEY.to_vec(), sampled_ns: 0 });
             h.run(h.suite())

@@ -232,6 +232,12 @@ impl Template {
         })
     }
 
+    /// Is something in it made from this variable?
+    pub fn names(&self, variable: &str) -> bool {
+        let uses = |part: &Part| matches!(part, Part::Expr(Expr { code: Some(code), .. }) if code.undeclared_variables(false).contains(variable));
+        self.0.iter().any(uses)
+    }
+
     fn json(&self, scope: &Scope) -> Result<Json, String> {
         let [Part::Expr(only)] = self.0.as_slice() else { return self.text(scope).map(Json::from) };
         let value = only.eval(scope)?;

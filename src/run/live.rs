@@ -423,7 +423,10 @@ pub fn watched(
         unknown(format!("the harness was the bottleneck: it sent up to {lag} later than it meant to, more than {}", profile.send_lag));
     }
     if let Some(trouble) = opened.trouble() {
-        unknown(trouble);
+        match &opened {
+            Opened::Mapped(_) => judgement.doubt(trouble),
+            _ => unknown(trouble),
+        }
         // by the target, that is, and not by whoever sits here
         ran.stopped &= stop.is_set();
     }

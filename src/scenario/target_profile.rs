@@ -2,7 +2,7 @@
 
 use super::resolve::Check;
 use super::{Action, Behaviour, Case, Expect, FaultRule, Link, PartnerAnswer, PartnerPoint, Scenario, standard_fixture};
-use crate::mapping::{self, Mapping, MappingFile, Role};
+use crate::mapping::{self, Mapping, MappingFile, Role, StatesSeen};
 use crate::model::{Class, Fulfil, Money, Node, Op, Policies};
 use crate::sim::Span;
 use schemars::JsonSchema;
@@ -226,7 +226,8 @@ impl TargetProfile {
                 .any(|op| (rule.ops.is_empty() || rule.ops.contains(op)) && mapping::partner_of(*op).is_some_and(plays)),
             Link::Feeds => mapping.commands.keys().any(|op| op.class() == Class::Feed),
             Link::Callbacks => mapping.commands.keys().any(|op| op.class() == Class::Callback && (rule.ops.is_empty() || rule.ops.contains(op))),
-            Link::Events => mapping.events.rules.iter().any(|rule| rule.op.is_some()),
+            // whoever looks himself is sent nothing that could go astray
+            Link::Events => mapping.events.states_seen == StatesSeen::All && mapping.events.rules.iter().any(|rule| rule.op.is_some()),
             Link::Commands | Link::Target => true,
         };
         let rules = &case.fault.rules;

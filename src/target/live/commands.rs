@@ -43,6 +43,7 @@ pub fn signal(name: &str, process: u32) -> Result<(), String> {
     run(&words, Duration::from_secs(10))
 }
 
+/// Its arguments may hold what was taken from the environment, so an error names the program alone.
 fn run(words: &[String], timeout: Duration) -> Result<(), String> {
     let (program, arguments) = words.split_first().ok_or("there is no command for it")?;
     let spawned = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
@@ -51,16 +52,16 @@ fn run(words: &[String], timeout: Duration) -> Result<(), String> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("`{}` failed: {status}", words.join(" "))),
+            Ok(Some(status)) => return Err(format!("{program} failed: {status}")),
             Ok(None) if watch.seconds() > timeout.as_secs_f64() => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("`{}` did not end in {} s", words.join(" "), timeout.as_secs()));
+                return Err(format!("{program} did not end in {} s", timeout.as_secs()));
             }
             Ok(None) => {
                 NoInbox.wait(MOMENT);
             }
-            Err(error) => return Err(format!("`{}`: {error}", words.join(" "))),
+            Err(error) => return Err(format!("{program}: {error}")),
         }
     }
 }

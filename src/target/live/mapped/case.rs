@@ -10,7 +10,7 @@ use crate::wire::{Names, Payload};
 use minijinja::value::Value;
 use rustc_hash::FxHashMap;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
@@ -82,11 +82,39 @@ struct Known {
     driven: FxHashMap<Id, Message>,
     /// by fulfillment: what is packed and has not left
     packed: FxHashMap<Fid, (NodeId, Lines)>,
-    /// the greatest number that an event had
-    sequence: Option<u64>,
+    numbers: Numbers,
+    /// deliveries that were not taken: whoever sent them sends them again
+    owed: BTreeSet<String>,
+    /// those that nothing can be made of, however often they are sent
+    hopeless: BTreeSet<String>,
     trouble: Vec<String>,
     /// what was sent and what came back, for who looks on
     tape: Option<Vec<String>>,
+}
+
+/// The numbers of events: which of them never came.
+#[derive(Default)]
+struct Numbers {
+    last: Option<u64>,
+    missing: BTreeSet<u64>,
+}
+
+/// A hole wider than this is no hole: numbers are not counted one by one there.
+const WIDEST_HOLE: u64 = 10_000;
+
+impl Numbers {
+    fn came(&mut self, number: u64) {
+        self.missing.remove(&number);
+        if let Some(last) = self.last {
+            self.missing.extend(last.saturating_add(1)..number.min(last.saturating_add(WIDEST_HOLE)));
+        }
+        self.last = Some(self.last.map_or(number, |last| last.max(number)));
+    }
+    fn trouble(&self) -> Option<String> {
+        let first = self.missing.first()?;
+        let more = if self.missing.len() > 1 { format!(" and {} more", self.missing.len() - 1) } else { String::new() };
+        Some(format!("the event number {first}{more} of the target never came, so what it said is not known in full"))
+    }
 }
 
 /// How far a command has come, over all its attempts.
@@ -127,6 +155,8 @@ pub(super) struct Traffic {
     last: AtomicU64,
     /// requests of ours without an answer, and events that wait for their order
     open: AtomicUsize,
+    /// deliveries that were turned away, though they will be taken later
+    turned_away: AtomicU64,
 }
 
 impl Traffic {
@@ -146,6 +176,9 @@ impl Traffic {
     }
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire) > 0
+    }
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Acquire)
     }
     pub fn opened(&self) {
         self.open.fetch_add(1, Ordering::AcqRel);
@@ -263,8 +296,8 @@ impl Case {
     }
     pub fn keep_session(&self, order: Option<OrderNo>, name: &str, kept: BTreeMap<String, Value>) {
         match order {
-            Some(order) => drop(self.known().sessions.entry((order, name.to_owned())).or_default().append(&mut kept.clone())),
-            None => drop(lock(&self.shared.sessions).entry(name.to_owned()).or_default().append(&mut kept.clone())),
+            Some(order) => self.known().sessions.entry((order, name.to_owned())).or_default().extend(kept),
+            None => lock(&self.shared.sessions).entry(name.to_owned()).or_default().extend(kept),
         }
     }
     pub fn drop_session(&self, order: Option<OrderNo>, name: &str) {
@@ -307,20 +340,46 @@ impl Case {
         self.known().driven.remove(&call)
     }
 
-    /// A number of an event: the hole before it, if there is one.
-    pub fn numbered(&self, number: u64) -> Option<(u64, u64)> {
+    /// A number of an event.
+    pub fn numbered(&self, number: u64) {
+        self.known().numbers.came(number);
+    }
+
+    /// Is this a delivery that was turned away before? That it comes again is nothing new.
+    pub fn is_owed(&self, delivery: &str) -> bool {
+        self.known().owed.contains(delivery)
+    }
+    pub fn owes_any(&self) -> bool {
+        !self.known().owed.is_empty()
+    }
+    /// It was taken, or is to come again.
+    pub fn owe(&self, delivery: String, again: bool) {
         let mut known = self.known();
-        let last = known.sequence;
-        known.sequence = Some(last.map_or(number, |last| last.max(number)));
-        last.filter(|last| number > last + 1).map(|last| (last, number))
+        if again {
+            self.traffic.turned_away.fetch_add(1, Ordering::AcqRel);
+            known.owed.insert(delivery);
+        } else {
+            known.owed.remove(&delivery);
+        }
+    }
+    pub fn give_up(&self, delivery: &str) {
+        self.known().hopeless.insert(delivery.to_owned());
+    }
+    pub fn is_hopeless(&self, delivery: &str) -> bool {
+        self.known().hopeless.contains(delivery)
     }
 
     /// Something that makes the record unreliable.
     pub fn trouble(&self, what: String) {
-        self.known().trouble.push(what);
+        let mut known = self.known();
+        // what goes wrong again and again is one trouble
+        if known.trouble.last() != Some(&what) {
+            known.trouble.push(what);
+        }
     }
     pub fn troubles(&self) -> Vec<String> {
-        self.known().trouble.clone()
+        let known = self.known();
+        known.trouble.iter().cloned().chain(known.numbers.trouble()).collect()
     }
 
     pub fn tape(&self, line: impl FnOnce() -> String) {
@@ -346,4 +405,23 @@ pub(super) fn short(text: &str) -> String {
         line += "..";
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(numbers: &[u64]) -> Option<String> {
+        let mut all = Numbers::default();
+        numbers.iter().for_each(|number| all.came(*number));
+        all.trouble()
+    }
+
+    #[test]
+    fn numbers_may_come_in_any_order_and_again_but_none_may_stay_away() {
+        assert_eq!(missing(&[7, 8, 10, 9, 9, 8, 11]), None);
+        assert!(missing(&[7, 9]).is_some_and(|why| why.contains("number 8 of")));
+        assert!(missing(&[1, 5, 3]).is_some_and(|why| why.contains("number 2 and 1 more")));
+        assert!(missing(&[1, u64::MAX]).is_some());
+    }
 }

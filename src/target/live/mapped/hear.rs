@@ -18,6 +18,7 @@ use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -35,12 +36,14 @@ fn headers(arrived: &Arrived) -> Value {
 
 /// One request of the target.
 pub(super) async fn receive(case: Arc<Case>, arrived: Arrived) -> Deed {
-    case.traffic.moved(case.clock.now());
     let path: Vec<&str> = arrived.path.trim_matches('/').split('/').collect();
     match path.split_first().map(|(_, rest)| rest) {
         // a target that cannot be told a path of a case's own
         None | Some([]) => webhook(&case, &arrived).await,
-        Some([wire::CALL_PREFIX, rest @ ..]) => call(&case, &arrived, rest).await,
+        Some([wire::CALL_PREFIX, rest @ ..]) => {
+            case.traffic.moved(case.clock.now());
+            call(&case, &arrived, rest).await
+        }
         Some(_) => webhook(&case, &arrived).await,
     }
 }
@@ -65,7 +68,7 @@ fn is_signed(case: &Case, arrived: &Arrived) -> Result<bool, String> {
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    (text.len() % 2 == 0).then(|| digits.collect())?
+    text.len().is_multiple_of(2).then(|| digits.collect())?
 }
 
 async fn webhook(case: &Arc<Case>, arrived: &Arrived) -> Deed {
@@ -84,16 +87,45 @@ async fn webhook(case: &Arc<Case>, arrived: &Arrived) -> Deed {
         case.trouble(format!("a webhook is no JSON: {}", short(&String::from_utf8_lossy(&arrived.body))));
         return refuse(400, "invalid", "expected JSON");
     };
-    case.tape(|| format!("{:<26} {:<6} {}", "", "event", short(&event.to_string())));
-    match hear(case, event, headers(arrived)).await {
-        Ok(outcome) if outcome.cut => Deed::Cut,
-        Ok(outcome) if outcome.failed == 0 => Deed::Answer { status: case.shared.mapping.events.answer, headers: Vec::new(), body: Vec::new() },
-        Ok(outcome) => refuse(outcome.failed, "unavailable", "not now"),
+    let headers = headers(arrived);
+    let id = match identity(case, &event, &headers) {
+        Ok(id) => id,
         Err(why) => {
+            case.trouble(why);
+            return refuse(400, "invalid", "it has no id");
+        }
+    };
+    if case.is_hopeless(&id) {
+        return refuse(400, "invalid", "it could not be understood");
+    }
+    let owed = case.is_owed(&id);
+    if !owed {
+        case.traffic.moved(case.clock.now());
+    }
+    case.tape(|| format!("{:<26} {:<6} {}", "", "event", short(&event.to_string())));
+    let heard = hear(case, &id, event, headers).await;
+    let again = heard.as_ref().is_ok_and(|taken| taken.cut || taken.failed != 0);
+    case.owe(id.clone(), again);
+    if owed && !again {
+        case.traffic.moved(case.clock.now());
+    }
+    match heard {
+        Ok(taken) if taken.cut => Deed::Cut,
+        Ok(taken) if taken.failed == 0 => Deed::Answer { status: case.shared.mapping.events.answer, headers: Vec::new(), body: Vec::new() },
+        Ok(taken) => refuse(taken.failed, "unavailable", "not now"),
+        Err(why) => {
+            case.give_up(&id);
             case.trouble(why);
             refuse(400, "invalid", "it could not be understood")
         }
     }
+}
+
+/// The same for each delivery of an event. Without an id of its own it is what it says, and what says the same again is the same.
+fn identity(case: &Case, event: &Json, headers: &Value) -> Result<String, String> {
+    let scope = case.scope(OrderNo::NONE).with("event", value_of(event)).with("headers", headers.clone()).with("item", Value::default());
+    let id = case.shared.mapping.events.id.as_ref().map(|id| id.text(&scope)).transpose().map_err(|why| format!("profile, events.id: {why}"))?;
+    Ok(id.flatten().unwrap_or_else(|| format!("{:016x}", fnv(event.to_string().as_bytes()))))
 }
 
 #[derive(Default)]
@@ -105,10 +137,10 @@ struct Taken {
 }
 
 /// What one event of the target is, by the rules; ends when the engine has taken all of it, or not.
-async fn hear(case: &Arc<Case>, event: Json, headers: Value) -> Result<Taken, String> {
+async fn hear(case: &Arc<Case>, id: &str, event: Json, headers: Value) -> Result<Taken, String> {
     // until it is with the engine it is under way; one that waits for its order is, too
     case.traffic.opened();
-    let told = tell(case, event, headers).await;
+    let told = tell(case, id, event, headers).await;
     case.traffic.closed();
     let mut taken = Taken::default();
     for answered in told? {
@@ -122,27 +154,20 @@ async fn hear(case: &Arc<Case>, event: Json, headers: Value) -> Result<Taken, St
 }
 
 /// Gives what an event is to the engine, and says where the answers come.
-async fn tell(case: &Arc<Case>, event: Json, headers: Value) -> Result<Vec<Reply>, String> {
+async fn tell(case: &Arc<Case>, id: &str, event: Json, headers: Value) -> Result<Vec<Reply>, String> {
     let events = &case.shared.mapping.events;
     let scope = case.scope(OrderNo::NONE).with("event", value_of(&event)).with("headers", headers).with("item", Value::default());
-    let asked = |expr: Option<&crate::mapping::Expr>| expr.map(|expr| expr.text(&scope)).transpose().map(Option::flatten);
-    if let Some(number) = asked(events.sequence.as_ref())?.and_then(|text| text.parse().ok())
-        && let Some((last, number)) = case.numbered(number)
-    {
-        case.trouble(format!("events between number {last} and {number} of the target never came, so what it said is not known in full"));
+    if let Some(sequence) = &events.sequence {
+        let number = sequence.text(&scope).map_err(|why| format!("profile, events.sequence: {why}"))?;
+        number.and_then(|text| text.parse().ok()).into_iter().for_each(|number| case.numbered(number));
     }
-    let id = match asked(events.id.as_ref())? {
-        Some(id) => id,
-        // without an id of its own it is what it says, and what says the same again is the same
-        None => format!("{:016x}", fnv(event.to_string().as_bytes())),
-    };
     let mut waiting = Vec::new();
     for rule in &events.rules {
         let wrong = |why: String| format!("profile, events.map number {}: {why}", rule.number);
         if !rule.when.as_ref().map_or(Ok(true), |when| when.holds(&scope)).map_err(wrong)? {
             continue;
         }
-        let messages = apply(case, rule, &id, &scope).await.map_err(wrong)?;
+        let messages = apply(case, rule, id, &scope).await.map_err(wrong)?;
         for (msg, wanted) in messages {
             let (answer, answered) = oneshot::channel();
             let at = case.clock.now();
@@ -301,32 +326,47 @@ async fn foreign_call(case: &Arc<Case>, arrived: &Arrived, partner: &Partner) ->
 #[derive(Default)]
 pub(super) struct Seen {
     rows: Mutex<BTreeMap<String, Json>>,
-    pub quiet_at: std::sync::atomic::AtomicU64,
+    pub quiet_at: AtomicU64,
 }
+
+/// Looks that get no answer for so long make the case unknown.
+const BLIND_FOR: Duration = Duration::from_secs(10);
 
 /// Asks again and again; each row that is not as it was is an event.
 pub(super) async fn poll(case: Arc<Case>, number: usize, seen: Arc<Seen>) {
     let mapping = case.shared.mapping.clone();
     let poll = &mapping.events.polls[number];
     let mut cursor = poll.start.as_ref().and_then(|start| start.text(&case.scope(OrderNo::NONE)).ok()).map(Value::from).unwrap_or_default();
+    let mut blind: Option<Stopwatch> = None;
     loop {
         let before = case.traffic.moves();
         match polled(&case, poll, &seen, cursor.clone()).await {
-            Ok((news, next)) => {
-                cursor = next;
+            Ok(Some((news, next))) => {
+                (cursor, blind) = (next, None);
                 if news == 0 {
-                    seen.quiet_at.store(before, std::sync::atomic::Ordering::Release);
+                    seen.quiet_at.store(before, Ordering::Release);
                 }
             }
-            Err(why) => case.trouble(format!("poll {}: {why}", poll.name)),
+            // what was not seen this time is seen the next time
+            Ok(None) if blind.get_or_insert_with(Stopwatch::start).seconds() < BLIND_FOR.as_secs_f64() => {}
+            Ok(None) => {
+                case.trouble(format!("poll {}: no good answer for {} s, so what the target did since is not known", poll.name, BLIND_FOR.as_secs()));
+                seen.quiet_at.store(u64::MAX, Ordering::Release);
+                return;
+            }
+            Err(why) => {
+                case.trouble(format!("poll {}: {why}", poll.name));
+                seen.quiet_at.store(before, Ordering::Release);
+            }
         }
         tokio::time::sleep(Duration::from_nanos(poll.every.0)).await;
     }
 }
 
-async fn polled(case: &Arc<Case>, poll: &Poll, seen: &Seen, cursor: Value) -> Result<(usize, Value), String> {
+/// How many rows were not as before, and the next cursor; none where the target gave no good answer.
+async fn polled(case: &Arc<Case>, poll: &Poll, seen: &Seen, cursor: Value) -> Result<Option<(usize, Value)>, String> {
     let scope = case.scope(OrderNo::NONE).with("cursor", cursor.clone()).with("item", Value::default());
-    let answered = steps::quietly(case, &poll.step, &scope).await?;
+    let Some(answered) = steps::look(case, &poll.step, &scope).await? else { return Ok(None) };
     let next = poll.cursor.as_ref().map(|next| next.eval(&answered)).transpose()?.filter(|next| !next.is_undefined() && !next.is_none());
     let mut news = 0;
     for item in poll.each.list(&answered)? {
@@ -337,17 +377,27 @@ async fn polled(case: &Arc<Case>, poll: &Poll, seen: &Seen, cursor: Value) -> Re
         if old.as_ref() == Some(&now) {
             continue;
         }
-        news += 1;
-        case.traffic.moved(case.clock.now());
+        let delivery = format!("{}/{key}", poll.name);
+        // a row that is seen again because our own sink did not take it is nothing new
+        let owed = case.is_owed(&delivery);
+        if !owed {
+            news += 1;
+            case.traffic.moved(case.clock.now());
+        }
         let event = json!({"poll": poll.name, "key": key, "now": now, "before": old});
         case.tape(|| format!("{:<26} {:<6} {}", "", "seen", short(&event.to_string())));
-        if hear(case, event, Value::default()).await?.failed != 0 {
-            // our own sink did not take it: it is seen again
+        let id = identity(case, &event, &Value::default())?;
+        let again = hear(case, &id, event, Value::default()).await?.failed != 0;
+        case.owe(delivery, again);
+        if again {
             match old {
                 Some(old) => drop(lock(&seen.rows).insert(key, old)),
                 None => drop(lock(&seen.rows).remove(&key)),
             }
+        } else if owed {
+            news += 1;
+            case.traffic.moved(case.clock.now());
         }
     }
-    Ok((news, next.unwrap_or(cursor)))
+    Ok(Some((news, next.unwrap_or(cursor))))
 }

@@ -18,7 +18,6 @@ use crate::sim::{Clock, Inbox, Span, Stopwatch, Timestamp, WallClock};
 use crate::wire::{self, Answered, Names, Sandbox};
 use case::{About, Case};
 use minijinja::value::Value;
-use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +29,13 @@ use tokio::task::JoinHandle;
 
 /// What is done through the target's own API is tried again after so long, as somebody does who looks at a list.
 const LOOKS_AGAIN: Span = Span::from_secs(5);
+
+/// Whoever was turned away with an event tries again. Between two attempts business time moves so far at first, then eight times as far, and no
+/// further than the last.
+const FIRST_STEP: Span = Span::from_secs(1);
+const LONGEST_STEP: Span = Span::from_mins(30);
+/// In real time: a target that has not tried again for so long has given up.
+const GIVES_UP: Duration = Duration::from_secs(20);
 
 /// What a target is set up with for one case.
 pub struct Opened<'a> {
@@ -63,25 +69,19 @@ pub struct Mapped {
     patience: Span,
     /// how much had happened when everything had settled
     settled_at: u64,
-    owed: Owed,
     commands: Commands,
     /// why its process is not as it should be
     broken: Option<String>,
+    retries: Retries,
 }
 
-/// Events that our sink refused: the target delivers them again by its own clock, which nobody can move.
-#[derive(Default)]
-struct Owed {
-    events: FxHashSet<Id>,
-    last: Option<Stopwatch>,
-    /// ours has moved on since the last refusal
-    moved: bool,
+/// How far time has moved for a target that was turned away with an event.
+struct Retries {
+    /// deliveries that had been turned away when it moved last
+    seen: u64,
+    since: Stopwatch,
+    step: Span,
 }
-
-/// So far our clock moves for each refusal: an outage of minutes need not be waited for.
-const REFUSAL: Span = Span::from_mins(1);
-/// What was not delivered again in this time is not owed any more: it is lost.
-const GIVES_UP_S: f64 = 20.0;
 
 impl Ear for Case {
     fn receive(self: Arc<Self>, arrived: Arrived) -> Pin<Box<dyn Future<Output = Deed> + Send>> {
@@ -110,9 +110,9 @@ impl Mapped {
             settle,
             patience,
             settled_at: u64::MAX,
-            owed: Owed::default(),
             commands,
             broken: None,
+            retries: Retries { seen: 0, since: Stopwatch::start(), step: FIRST_STEP },
         };
         mapped.begin().map_err(|why| {
             let authority = mapped.case.shared.client.authority();
@@ -175,6 +175,17 @@ impl Mapped {
         self.handle.block_on(steps::read(&self.case, read?, order, &scope))
     }
 
+    /// An event that was turned away comes again, and by what is due nobody can tell when. None where it does not come any more.
+    fn until_it_tries_again(&mut self, to: Option<Timestamp>) -> Option<Skip> {
+        let turned_away = self.case.traffic.turned_away();
+        if turned_away == self.retries.seen {
+            return (self.retries.since.seconds() < GIVES_UP.as_secs_f64()).then_some(Skip::Busy);
+        }
+        let next = self.case.clock.now() + self.retries.step;
+        self.retries = Retries { seen: turned_away, since: Stopwatch::start(), step: self.retries.step.saturating_mul(8).min(LONGEST_STEP) };
+        Some(Skip::To(to.map_or(next, |to| to.min(next))))
+    }
+
     fn try_again(&mut self, now: Timestamp, call: Id) {
         let Some(msg) = self.case.take_driven(call) else { return };
         // another attempt of the same intent
@@ -209,7 +220,7 @@ impl Target for Mapped {
                 self.handle.spawn(async move {
                     let ended = steps::command(case.clone(), msg).await;
                     let at = case.clock.now();
-                    let steps::Ended { outcome, code, retry_after } = ended;
+                    let steps::Ended { outcome, code, retry_after, .. } = ended;
                     // a good answer's reason is none of a command's business
                     let code = if matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) { Code::None } else { code };
                     case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
@@ -244,13 +255,10 @@ impl Target for Mapped {
     }
 
     fn acknowledged(&mut self, _now: Timestamp, event: Id) {
-        self.owed.events.remove(&event);
         respond(self.ears.publisher(event), Answered::empty(204));
     }
 
     fn refused(&mut self, _now: Timestamp, event: Id) {
-        self.owed.events.insert(event);
-        (self.owed.last, self.owed.moved) = (Some(Stopwatch::start()), false);
         respond(self.ears.publisher(event), Answered::empty(503));
     }
 
@@ -331,13 +339,10 @@ impl Target for Mapped {
             }
             self.settled_at = moves;
         }
-        let waits = self.owed.last.as_ref().is_some_and(|last| last.seconds() < GIVES_UP_S);
-        if !self.owed.events.is_empty() && waits {
-            if std::mem::replace(&mut self.owed.moved, true) {
-                return Skip::Busy;
-            }
-            let next = self.case.clock.now() + REFUSAL;
-            return Skip::To(to.map_or(next, |to| to.min(next)));
+        if !self.case.owes_any() {
+            self.retries.step = FIRST_STEP;
+        } else if let Some(skip) = self.until_it_tries_again(to) {
+            return skip;
         }
         // nothing comes of itself: only ours is to be done
         to.map_or(Skip::Idle, Skip::To)

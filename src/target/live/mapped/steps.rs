@@ -1,7 +1,7 @@
 //! Steps, one after another: a request is made from what is known, its answer is judged by the rules, and what it says is kept.
 
 use super::case::{Case, Reached, lock, short};
-use crate::mapping::{Body, OutcomeClass, OutcomeRule, Read, Scope, Session, SessionScope, Step, value_of};
+use crate::mapping::{Body, OutcomeClass, OutcomeRule, Read, Scope, Session, SessionScope, Step, Template, value_of};
 use crate::model::{Code, Message, OrderNo, Outcome};
 use crate::net::{Failed, Request, Response};
 use crate::sim::{Span, Stopwatch};
@@ -20,11 +20,13 @@ pub(super) struct Ended {
     pub outcome: Outcome,
     pub code: Code,
     pub retry_after: Span,
+    /// what the steps before it did is gone with its session
+    from_the_start: bool,
 }
 
 impl Ended {
     fn of(outcome: Outcome, code: Code) -> Ended {
-        Ended { outcome, code, retry_after: Span::ZERO }
+        Ended { outcome, code, retry_after: Span::ZERO, from_the_start: false }
     }
     fn goes_on(self) -> bool {
         matches!(self.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending)
@@ -105,7 +107,10 @@ async fn run(
                 let certain = matches!(ended.outcome, Outcome::Backpressure | Outcome::Refused);
                 attempts.send_modify(|reached| {
                     if *reached != Reached::Committed || certain && !again {
-                        *reached = if certain { Reached::Stopped(number, from + at) } else { Reached::Nothing };
+                        *reached = match certain && !ended.from_the_start {
+                            true => Reached::Stopped(number, from + at),
+                            false => Reached::Nothing,
+                        };
                     }
                 });
                 return Ok(ended);
@@ -168,7 +173,7 @@ async fn begin_session(case: &Case, order: Option<OrderNo>, name: &str, session:
     for step in &session.login {
         let scope = case.scope(order.unwrap_or(OrderNo::NONE));
         // a login needs no session: its own answers make it
-        let (ended, answered) = Box::pin(exchange(case, step, &scope, None, true)).await?;
+        let (ended, answered) = Box::pin(exchange(case, step, &scope, None, Sort::Login)).await?;
         capture(case, order, name, session, &answered).map_err(|why| mistaken(step, &why))?;
         if !ended.goes_on() {
             return Err(Mistaken(format!("session {name}: {} ended with {} {}", step.name, ended.outcome.name(), ended.code)));
@@ -199,40 +204,58 @@ pub(super) fn one<'a>(
     step: &'a Step,
     scope: &'a Scope,
 ) -> Pin<Box<dyn Future<Output = Result<Ended, Mistaken>> + Send + 'a>> {
-    Box::pin(async move { Ok(asked(case, order, step, scope).await?.0) })
+    Box::pin(async move { Ok(asked(case, order, step, scope, Sort::Work).await?.0) })
 }
 
-async fn asked(case: &Case, order: OrderNo, step: &Step, scope: &Scope) -> Result<(Ended, Scope), Mistaken> {
+/// Why something is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Work,
+    /// what it answers is nobody's business
+    Login,
+    /// it is asked again and again, and that is no sign that anything goes on
+    Poll,
+}
+
+async fn asked(case: &Case, order: OrderNo, step: &Step, scope: &Scope, sort: Sort) -> Result<(Ended, Scope), Mistaken> {
     let session = step.session.as_ref().and_then(|name| case.shared.mapping.sessions.get(name).map(|session| (name, session)));
     let owner = session.and_then(|(_, session)| (session.scope == SessionScope::Order).then_some(order));
     if let Some((name, session)) = session {
         begin_session(case, owner, name, session).await?;
     }
     let until = Stopwatch::start();
+    let mut renewed = false;
     loop {
         let scope = match session {
             Some((name, _)) => scope.clone().with("session", Value::from(case.session(owner, name))),
             None => scope.clone(),
         };
-        let (mut ended, answered) = exchange(case, step, &scope, session.map(|(_, session)| session), false).await?;
+        let (mut ended, answered) = exchange(case, step, &scope, session.map(|(_, session)| session), sort).await?;
         if let Some((name, session)) = session {
             let lost = capture(case, owner, name, session, &answered).map_err(|why| mistaken(step, &why))?;
             let renew = ended.outcome == Outcome::Rejected && session.renew_on.is_some_and(|code| code == ended.code);
             if lost || renew {
                 case.drop_session(owner, name);
-                // a definite no: the sender tries again, and the session begins anew. What was lost in the middle is not certain
+                if renew && !renewed {
+                    // nothing happened but that nobody was let in
+                    renewed = true;
+                    begin_session(case, owner, name, session).await?;
+                    continue;
+                }
+                // what was lost in the middle is not certain
                 let certain = renew || !step.commit;
-                ended = Ended::of(if certain { Outcome::Backpressure } else { Outcome::TimedOut }, Code::Unavailable);
+                let outcome = if certain { Outcome::Backpressure } else { Outcome::TimedOut };
+                ended = Ended { from_the_start: lost, ..Ended::of(outcome, Code::Unavailable) };
             }
         }
-        if let Some(until_rule) = step.until.as_ref().filter(|_| ended.goes_on()) {
-            if !until_rule.holds.holds(&answered).map_err(|why| mistaken(step, &why))? {
-                if until.seconds() * 1e9 > until_rule.within.0 as f64 {
-                    return Ok((Ended::of(Outcome::TimedOut, Code::None), answered));
-                }
-                tokio::time::sleep(Duration::from_nanos(until_rule.every.0)).await;
-                continue;
+        if let Some(rule) = step.until.as_ref().filter(|_| ended.goes_on())
+            && !rule.holds.holds(&answered).map_err(|why| mistaken(step, &why))?
+        {
+            if until.seconds() * 1e9 > rule.within.0 as f64 {
+                return Ok((Ended::of(Outcome::TimedOut, Code::None), answered));
             }
+            tokio::time::sleep(Duration::from_nanos(rule.every.0)).await;
+            continue;
         }
         if ended.goes_on() {
             let kept = case.bind(order, &step.bind, &answered).map_err(|why| mistaken(step, &why))?;
@@ -248,22 +271,27 @@ async fn asked(case: &Case, order: OrderNo, step: &Step, scope: &Scope) -> Resul
 }
 
 /// One request on the wire, and what its answer means.
-async fn exchange(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>, secret: bool) -> Result<(Ended, Scope), Mistaken> {
+async fn exchange(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>, sort: Sort) -> Result<(Ended, Scope), Mistaken> {
     let request = request(case, step, scope, session).map_err(|why| mistaken(step, &why))?;
-    let line = format!("{:<26} {:<6} {}", step.name, step.method, request.path);
-    case.traffic.moved(crate::sim::Clock::now(&case.clock));
+    let shown = path(step, scope, true).map_err(|why| mistaken(step, &why))?;
+    let line = format!("{:<26} {:<6} {shown}", step.name, step.method);
+    let moved = || {
+        if sort != Sort::Poll {
+            case.traffic.moved(crate::sim::Clock::now(&case.clock))
+        }
+    };
+    moved();
     let took = Stopwatch::start();
     let result = case.shared.client.send(request).await;
     let took = took.seconds() * 1e3;
-    case.traffic.moved(crate::sim::Clock::now(&case.clock));
+    moved();
     let answered = answered(scope.clone(), &result);
     let ended = judge(case, step, &answered, &result).map_err(|why| mistaken(step, &why))?;
     case.tape(|| {
         let status = result.as_ref().map_or_else(ToString::to_string, |response| response.status.to_string());
         let reason = if ended.code == Code::None { String::new() } else { format!(" {}", ended.code) };
         let body = match &result {
-            // what a login answers is nobody's business
-            Ok(response) if !ended.goes_on() && !secret => format!("\n{:44}{}", "", short(&String::from_utf8_lossy(&response.body))),
+            Ok(response) if !ended.goes_on() && sort != Sort::Login => format!("\n{:44}{}", "", short(&String::from_utf8_lossy(&response.body))),
             _ => String::new(),
         };
         format!("{line:<58} {status:>4} {took:>6.0} ms  {}{reason}{body}", ended.outcome.name())
@@ -271,12 +299,18 @@ async fn exchange(case: &Case, step: &Step, scope: &Scope, session: Option<&Sess
     Ok((ended, answered))
 }
 
-fn request(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>) -> Result<Request, String> {
-    let mut path = step.path.text(scope)?;
+/// Path and query; as it may be shown, without what comes from the environment.
+fn path(step: &Step, scope: &Scope, shown: bool) -> Result<String, String> {
+    let text = |template: &Template| if shown && template.names("env") { Ok("..".into()) } else { template.text(scope) };
+    let mut path = text(&step.path)?;
     for (n, (name, template)) in step.query.iter().enumerate() {
         path += if n == 0 && !path.contains('?') { "?" } else { "&" };
-        path += &format!("{}={}", encoded(name), encoded(&template.text(scope)?));
+        path += &format!("{}={}", encoded(name), encoded(&text(template)?));
     }
+    Ok(path)
+}
+
+fn request(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>) -> Result<Request, String> {
     let mut headers: Vec<(&'static str, String)> = Vec::new();
     let mut set = |name: &'static str, value: String| {
         headers.retain(|(known, _)| *known != name);
@@ -307,7 +341,7 @@ fn request(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>) -
         set(name, template.text(scope)?);
     }
     let method = Method::from_bytes(step.method.as_bytes()).map_err(|error| error.to_string())?;
-    Ok(Request { method, path, headers, body })
+    Ok(Request { method, path: path(step, scope, false)?, headers, body })
 }
 
 /// A text as it may stand in a query string.
@@ -357,7 +391,12 @@ fn judge(case: &Case, step: &Step, answered: &Scope, result: &Result<Response, F
                 crate::wire::read_answer(response.status, false, response.header(crate::wire::RETRY_AFTER), &response.body);
             let good = matches!(outcome, Outcome::Ok | Outcome::Pending);
             // 202 is no more than a 200 where nobody said what it means
-            Ended { outcome: if good { Outcome::Ok } else { outcome }, code: if good { Code::None } else { code }, retry_after }
+            Ended {
+                outcome: if good { Outcome::Ok } else { outcome },
+                code: if good { Code::None } else { code },
+                retry_after,
+                from_the_start: false,
+            }
         }
         Err(Failed::Refused(_)) => Ended::of(Outcome::Refused, Code::None),
         Err(Failed::Broken(_) | Failed::TimedOut) => Ended::of(Outcome::TimedOut, Code::None),
@@ -373,16 +412,16 @@ fn by(case: &Case, rule: &OutcomeRule, answered: &Scope) -> Result<Ended, String
         OutcomeClass::Replayed => Ended::of(Outcome::Replayed, Code::None),
         OutcomeClass::Pending => Ended::of(Outcome::Pending, Code::None),
         OutcomeClass::Rejected => Ended::of(Outcome::Rejected, if code == Code::None { Code::Invalid } else { code }),
-        OutcomeClass::Retry => Ended { outcome: Outcome::Backpressure, code, retry_after: rule.after },
+        OutcomeClass::Retry => Ended { retry_after: rule.after, ..Ended::of(Outcome::Backpressure, code) },
         OutcomeClass::Error => Ended::of(Outcome::Error, code),
         OutcomeClass::Unknown => Ended::of(Outcome::TimedOut, code),
     })
 }
 
-/// One request whose answer is looked at, and which has to be good.
-pub(super) async fn quietly(case: &Case, step: &Step, scope: &Scope) -> Result<Scope, String> {
-    let (ended, answered) = asked(case, OrderNo::NONE, step, scope).await.map_err(|Mistaken(why)| why)?;
-    if ended.goes_on() { Ok(answered) } else { Err(format!("step {} ended with {} {}", step.name, ended.outcome.name(), ended.code)) }
+/// One look at the target; none where its answer is not good.
+pub(super) async fn look(case: &Case, step: &Step, scope: &Scope) -> Result<Option<Scope>, String> {
+    let (ended, answered) = asked(case, OrderNo::NONE, step, scope, Sort::Poll).await.map_err(|Mistaken(why)| why)?;
+    Ok(ended.goes_on().then_some(answered))
 }
 
 /// A read: its values by name; none where the target does not know.
@@ -391,7 +430,7 @@ pub(super) async fn read(case: &Case, read: &Read, order: OrderNo, scope: &Scope
     if !holds(&read.step, scope).map_err(|Mistaken(why)| told(why)).unwrap_or(false) {
         return None;
     }
-    let (ended, answered) = asked(case, order, &read.step, scope).await.map_err(|Mistaken(why)| told(why)).ok()?;
+    let (ended, answered) = asked(case, order, &read.step, scope, Sort::Work).await.map_err(|Mistaken(why)| told(why)).ok()?;
     if !ended.goes_on() {
         return None;
     }
@@ -416,7 +455,7 @@ pub(super) async fn lookups(case: &Case, of_case: bool) -> Result<(), String> {
             continue;
         }
         let scope = case.scope(OrderNo::NONE).with("item", Value::default());
-        let (ended, answered) = asked(case, OrderNo::NONE, &lookup.step, &scope).await.map_err(|Mistaken(why)| why)?;
+        let (ended, answered) = asked(case, OrderNo::NONE, &lookup.step, &scope, Sort::Work).await.map_err(|Mistaken(why)| why)?;
         if !ended.goes_on() {
             return Err(format!("lookup {name}: its step ended with {} {}", ended.outcome.name(), ended.code));
         }
@@ -443,7 +482,7 @@ pub(super) async fn ready(case: &Case) -> Result<(), String> {
     let began = Stopwatch::start();
     let scope = case.scope(OrderNo::NONE).with("item", Value::default());
     loop {
-        let said = asked(case, OrderNo::NONE, step, &scope).await;
+        let said = asked(case, OrderNo::NONE, step, &scope, Sort::Work).await;
         match said {
             Ok((ended, _)) if ended.goes_on() => return Ok(()),
             Ok(_) if began.seconds() * 1e9 < within.0 as f64 => tokio::time::sleep(Duration::from_millis(250)).await,
