@@ -190,6 +190,9 @@ pub struct ServeArgs {
     /// Work as slowly as the simulated one: workers, service time, a bounded queue
     #[arg(long)]
     pub service_model: bool,
+    /// Deliveries of one event that may fail before it is put to the dead letters
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub webhook_attempts: u32,
     /// Certificates in PEM of the only authorities that are believed, where partners or events are at https; those of this machine where absent
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,

@@ -118,7 +118,9 @@ impl Client {
 
 impl Host {
     fn build(&self, request: Request) -> Result<hyper::Request<Full<Bytes>>, String> {
-        let mut built = hyper::Request::builder().method(request.method).uri(format!("{}{}", self.base, request.path)).header(HOST, &self.authority);
+        let path = format!("{}{}", self.base, request.path);
+        let path = if path.is_empty() { "/" } else { &path };
+        let mut built = hyper::Request::builder().method(request.method).uri(path).header(HOST, &self.authority);
         for (name, value) in request.headers {
             built = built.header(name, HeaderValue::from_str(&value).map_err(|error| error.to_string())?);
         }

@@ -146,6 +146,7 @@ mod tests {
         runtime.spawn(server.run(|arrived: Arrived| async move {
             match arrived.path.as_str() {
                 "/cut" => Deed::Cut,
+                "/" => Deed::Answer { status: 204, headers: Vec::new(), body: Vec::new() },
                 _ => Deed::Answer { status: 200, headers: vec![("x-length", arrived.body.len().to_string())], body: arrived.query.into_bytes() },
             }
         }));
@@ -158,6 +159,7 @@ mod tests {
         assert_eq!(answer, (200, Some("100".into()), Bytes::from_static(b"after=3")));
         assert_eq!(send("/echo", 101).map(|answer| answer.status), Ok(413));
         assert!(matches!(send("/cut", 0).err(), Some(Failed::Broken(_))));
+        assert_eq!(send("", 0).map(|answer| answer.status), Ok(204), "an address without a path is that of the root");
         assert_eq!(send("/echo", 1).map(|answer| answer.status), Ok(200));
     }
 }

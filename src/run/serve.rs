@@ -16,6 +16,7 @@ pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         scale: args.scale,
         data: args.data.clone(),
         service_model: args.service_model,
+        webhook_attempts: args.webhook_attempts,
         trust: args.ca_file.as_deref().map(trusted).transpose().map_err(|why| Trouble::Usage(format!("error: --ca-file: {why}")))?,
     };
     if args.stdio {

@@ -8,14 +8,14 @@ use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::net::{Client, Failed, Request, Response};
 use crate::sim::{Clock, Span, WallClock};
 use crate::target::{Embedded, Inbound, Outbound, Target};
-use crate::wire::{self, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skip, Skipped, StockView, Traces};
+use crate::wire::{self, CloudEvent, DeadLetter, Names, OrderView, Payload, Sandbox, Signature, Skip, Skipped, StockView, Traces};
 use hyper::Method;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, info, trace};
+use tracing::{debug, info, trace, warn};
 
 /// Events that can be asked for again.
 const EVENTS_KEPT: usize = 10_000;
@@ -46,7 +46,16 @@ pub enum Ask {
     Delivered {
         event: Id,
         taken: bool,
+        /// somebody asked for it: it is not owed
+        once_more: bool,
     },
+    DeadLetters {
+        after: usize,
+        most: usize,
+        to: oneshot::Sender<Vec<DeadLetter>>,
+    },
+    /// begins with all of them anew
+    Redeliver(oneshot::Sender<usize>),
     /// the sandbox is removed
     End,
 }
@@ -78,6 +87,10 @@ pub struct Actor {
     /// published, oldest first, and how many went before
     published: VecDeque<Message>,
     forgotten: usize,
+    /// deliveries that failed, of events that are owed
+    failed: FxHashMap<Id, u32>,
+    /// owed still, and not tried any more; the oldest first
+    dead: Vec<Message>,
 }
 
 impl Actor {
@@ -117,14 +130,17 @@ impl Actor {
             open_events: 0,
             published: VecDeque::new(),
             forgotten: 0,
+            failed: FxHashMap::default(),
+            dead: Vec::new(),
         };
         tokio::spawn(actor.run(restored));
         Ok(running)
     }
 
     fn log(&self, what: &'static str, msg: &Message) {
-        let (names, order) = (&self.names, msg.order.is_some().then(|| self.names.show_order(msg.order)));
-        debug!(sandbox = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key = names.show_id(msg.key), "{what}");
+        let names = &self.names;
+        let (order, key) = (msg.order.is_some().then(|| names.show_order(msg.order)), msg.key.is_some().then(|| names.show_id(msg.key)));
+        debug!(sandbox = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key, "{what}");
     }
 
     async fn run(mut self, restored: bool) {
@@ -198,17 +214,46 @@ impl Actor {
                     None => count(&self.shared.counters.calls_unanswered),
                 }
             }
-            Ask::Delivered { event, taken } => {
+            Ask::Delivered { event, taken, once_more } => {
                 self.open_events -= 1;
                 if taken {
                     count(&self.shared.counters.events_taken);
+                    self.failed.remove(&event);
+                    self.dead.retain(|dead| dead.id != event);
                     self.target.acknowledged(now, event);
-                } else {
-                    debug!(sandbox = self.name, id = self.names.show_id(event), "event not taken");
-                    self.target.refused(now, event);
+                } else if !once_more {
+                    self.not_taken(event);
+                }
+            }
+            Ask::DeadLetters { after, most, to } => {
+                let letter = |msg: &Message| DeadLetter {
+                    event: CloudEvent::of(msg, now, &self.source(), &self.names),
+                    attempts: self.failed.get(&msg.id).copied().unwrap_or_default(),
+                };
+                let _ = to.send(self.dead.iter().skip(after).take(most).map(letter).collect());
+            }
+            Ask::Redeliver(to) => {
+                let again = std::mem::take(&mut self.dead);
+                let _ = to.send(again.len());
+                for msg in again {
+                    self.failed.remove(&msg.id);
+                    self.publish(msg, false);
                 }
             }
         }
+    }
+
+    /// It is owed still, and sent again later; after too many times only when somebody says so, or when the service starts again.
+    fn not_taken(&mut self, event: Id) {
+        debug!(sandbox = self.name, id = self.names.show_id(event), "event not taken");
+        let failed = self.failed.entry(event).or_default();
+        *failed += 1;
+        if *failed < self.shared.config.webhook_attempts {
+            return self.target.refused(self.clock.now(), event);
+        }
+        warn!(sandbox = self.name, id = self.names.show_id(event), attempts = *failed, "event put to the dead letters");
+        count(&self.shared.counters.dead_letters);
+        self.dead.extend(self.target.owed(event));
     }
 
     fn source(&self) -> String {
@@ -236,7 +281,10 @@ impl Actor {
                 }
                 Outbound::Call(msg) => self.call(msg),
                 Outbound::Event(msg) => {
-                    self.published.push_back(msg.clone());
+                    // one that is sent again stands in the list already
+                    if !self.failed.contains_key(&msg.id) {
+                        self.published.push_back(msg.clone());
+                    }
                     if self.published.len() > EVENTS_KEPT {
                         self.published.pop_front();
                         self.forgotten += 1;
@@ -280,9 +328,8 @@ impl Actor {
         let (client, to_self, id) = (self.webhook.clone(), self.to_self.clone(), msg.id);
         tokio::spawn(async move {
             let response = client.send(Request { method: Method::POST, path: String::new(), headers, body }).await;
-            // an event that was asked for again is owed to nobody
-            let taken = once_more || response.is_ok_and(|response| (200..300).contains(&response.status));
-            let _ = to_self.send(Ask::Delivered { event: id, taken });
+            let taken = response.is_ok_and(|response| (200..300).contains(&response.status));
+            let _ = to_self.send(Ask::Delivered { event: id, taken, once_more });
         });
     }
 

@@ -39,6 +39,7 @@ impl Problem {
             400 => "The request cannot be read",
             401 => "The signature is not right",
             404 => "There is no such thing here",
+            405 => "There is no such method here",
             409 => "The key was used for another request",
             422 => "The request was turned down",
             429 | 503 => "Not now",
@@ -92,25 +93,29 @@ pub struct Answered {
     pub replayed: bool,
     /// whole seconds
     pub retry_after: Option<u64>,
+    /// methods that there are; of 405
+    pub allow: Option<String>,
 }
 
 impl Answered {
     /// Names and values of its headers.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![("content-type", self.media.to_string())];
+        let mut headers = Vec::new();
+        headers.extend((!self.body.is_empty()).then(|| ("content-type", self.media.to_string())));
+        headers.extend(self.allow.iter().map(|methods| ("allow", methods.clone())));
         headers.extend(self.replayed.then(|| (REPLAYED, "true".to_string())));
         headers.extend(self.retry_after.map(|seconds| (RETRY_AFTER, seconds.to_string())));
         headers
     }
     pub fn json(status: u16, value: &impl Serialize) -> Answered {
         let body = serde_json::to_vec(value).unwrap_or_default();
-        Answered { status, media: super::JSON, body, replayed: false, retry_after: None }
+        Answered { status, media: super::JSON, body, replayed: false, retry_after: None, allow: None }
     }
     pub fn problem(problem: &Problem) -> Answered {
         Answered { media: super::PROBLEM, ..Answered::json(problem.status, problem) }
     }
     pub fn empty(status: u16) -> Answered {
-        Answered { status, media: super::JSON, body: Vec::new(), replayed: false, retry_after: None }
+        Answered { status, media: super::JSON, body: Vec::new(), replayed: false, retry_after: None, allow: None }
     }
 }
 

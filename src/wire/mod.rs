@@ -25,7 +25,7 @@ pub use http::{
 pub use line::{ADAPTER, FromAdapter, LONGEST_LINE, ToAdapter, class_of, outcome_of};
 pub use names::Names;
 pub use payload::{Payload, PayloadLine, PayloadOrder, PayloadOrderLine};
-pub use sandbox::{OrderView, Sandbox, Skip, SkipLine, Skipped, StockView};
+pub use sandbox::{DeadLetter, OrderView, Sandbox, Skip, SkipLine, Skipped, StockView};
 pub use sign::{Signature, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 pub use trace::{TraceContext, Traces};
 

@@ -56,6 +56,14 @@ pub struct Skipped {
     pub now_ns: u64,
 }
 
+/// An event that was delivered too often in vain: `GET /v1/{sandbox}/dead-letters`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DeadLetter {
+    pub event: super::CloudEvent,
+    /// deliveries that failed
+    pub attempts: u32,
+}
+
 /// `GET /v1/{sandbox}/orders/{order}`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OrderView {

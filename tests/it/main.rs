@@ -12,6 +12,7 @@ mod foreign;
 mod live;
 mod matrix;
 mod recorded;
+mod service;
 mod shrink;
 mod source;
 mod stop;
