@@ -264,6 +264,10 @@ mod tests {
             let answer = runtime.block_on(client.send(ask())).map(|answer| (answer.status, answer.body));
             assert_eq!(answer.unwrap(), (200, Bytes::from_static(b"ok")));
             assert_eq!(requests.load(Ordering::SeqCst), n);
+            // what is not seen to have ended yet would be written to, and then nobody could know
+            while client.0.idle.lock().unwrap().iter().any(|idle| !idle.is_closed()) {
+                runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
+            }
         }
         let (url, _) = server(|stream, read| {
             while read() {
