@@ -291,7 +291,8 @@ impl Live {
 
     /// Why its process is not as it should be, if so.
     pub fn broken(&self) -> Option<&str> {
-        self.broken.as_deref()
+        let silent = || self.ears.is_silent().then_some("it has not answered for a minute");
+        self.broken.as_deref().or_else(silent)
     }
 
     fn is_ready(&self) -> bool {
@@ -509,7 +510,7 @@ impl Target for Live {
     }
 
     fn is_gone(&self) -> bool {
-        self.broken.is_some()
+        self.broken.is_some() || self.ears.is_silent()
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
