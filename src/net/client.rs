@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, trace};
 
 /// Answers are read so far.
@@ -78,14 +78,6 @@ impl std::fmt::Display for Failed {
 
 type Connection = SendRequest<Paced>;
 
-/// When the next request may leave.
-#[derive(Default)]
-struct Pace {
-    /// between two of them; nothing where it is not bounded
-    gap: Duration,
-    next: Option<Instant>,
-}
-
 struct Host {
     /// host and port, as the `Host` header has them
     authority: String,
@@ -95,7 +87,9 @@ struct Host {
     tls: Option<Tls>,
     idle: Mutex<Vec<Connection>>,
     in_flight: Semaphore,
-    pace: Mutex<Pace>,
+    /// between two requests; nothing where their rate is not bounded
+    gap: Mutex<Duration>,
+    ticks: tokio::sync::Mutex<Option<Interval>>,
     timeout: Duration,
 }
 
@@ -126,7 +120,8 @@ impl Client {
             tls,
             idle: Mutex::default(),
             in_flight: Semaphore::new(in_flight.max(1)),
-            pace: Mutex::default(),
+            gap: Mutex::default(),
+            ticks: tokio::sync::Mutex::new(None),
             timeout,
         })))
     }
@@ -137,22 +132,22 @@ impl Client {
 
     /// Sends no more than so many requests a second from now on; each waits for its turn.
     pub fn pace(&self, per_second: u32) {
-        let gap = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
-        *self.0.pace.lock().unwrap_or_else(PoisonError::into_inner) = Pace { gap, next: None };
+        *self.0.gap.lock().unwrap_or_else(PoisonError::into_inner) = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
     }
 
     async fn turn(&self) {
-        let turn = {
-            let mut pace = self.0.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            if pace.gap.is_zero() {
-                return;
-            }
-            let now = Instant::now();
-            let turn = pace.next.map_or(now, |next| next.max(now));
-            pace.next = Some(turn + pace.gap);
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
+        let gap = *self.0.gap.lock().unwrap_or_else(PoisonError::into_inner);
+        if gap.is_zero() {
+            return;
+        }
+        let mut ticks = self.0.ticks.lock().await;
+        let ticks = ticks.get_or_insert_with(|| {
+            let mut ticks = interval(gap);
+            // a turn that nobody took is not made up for
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        ticks.tick().await;
     }
 
     /// Sends one request, once.
@@ -346,7 +341,7 @@ mod tests {
         let client = Client::new(&url, 100, Duration::from_secs(10)).unwrap();
         client.pace(100);
         runtime.block_on(async {
-            let began = Instant::now();
+            let began = tokio::time::Instant::now();
             let sends = (0..21).map(|_| {
                 tokio::spawn({
                     let client = client.clone();
