@@ -97,7 +97,9 @@ ocel2 is the object-centric event log OCEL 2.0 as JSON (www.ocel-standard.org), 
     )]
     Schema(SchemaArgs),
     /// Write the shipped scenarios and profiles out, to edit them
-    #[command(after_help = "Example:\n  orderstorm init my-tests && orderstorm run my-tests/scenarios/S01-single-item-ship.toml")]
+    #[command(after_help = "Examples:
+  orderstorm init my-tests && orderstorm run my-tests/scenarios/S01-single-item-ship.toml
+  orderstorm init --target webshop                 profiles/target/webshop.toml, to be filled in")]
     Init(InitArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  orderstorm completions bash > ~/.local/share/bash-completion/completions/orderstorm")]
@@ -324,6 +326,9 @@ pub struct InitArgs {
     /// Folder to write to; must not hold any of these files yet
     #[arg(default_value = ".")]
     pub dir: PathBuf,
+    /// Write one file instead: profiles/target/NAME.toml, a commented profile of a target that speaks an API of its own
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
     /// Write over files that are there
     #[arg(long)]
     pub force: bool,

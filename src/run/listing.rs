@@ -79,7 +79,33 @@ pub fn schema(args: &SchemaArgs) -> Result<Ended, Trouble> {
     }
 }
 
+/// What a profile of a target that speaks an API of its own may say, most of it commented out; NAME stands for its name.
+const TARGET_TEMPLATE: &str = include_str!("init_target.toml");
+
+/// Writes a target profile to begin with.
+fn init_target(args: &InitArgs, name: &str) -> Result<Ended, Trouble> {
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        return Err(Trouble::Usage(format!("error: `{name}` cannot be the name of a target\n  = help: letters, digits, `-` and `_` only")));
+    }
+    let folder = args.dir.join("profiles/target");
+    let file = folder.join(format!("{name}.toml"));
+    if file.exists() && !args.force {
+        let help = "choose another name, or write over it with --force";
+        return Err(Trouble::Usage(format!("error: {} is there already\n  = help: {help}", file.display())));
+    }
+    // names of the environment have no hyphens
+    let in_environment = name.to_uppercase().replace('-', "_");
+    let text = TARGET_TEMPLATE.replace("env.NAME_", &format!("env.{in_environment}_")).replace("NAME", name);
+    std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, &error))?;
+    std::fs::write(&file, text).map_err(|error| cannot_write(&file, &error))?;
+    say(&format!("{0}\nedit it, then: orderstorm check-target {0}\n", file.display()));
+    Ok(Ended::Good)
+}
+
 pub fn init(args: &InitArgs) -> Result<Ended, Trouble> {
+    if let Some(name) = &args.target {
+        return init_target(args, name);
+    }
     let files: Vec<(String, String)> = shipped()
         .iter()
         .filter(|(path, _)| path.ends_with(".toml"))

@@ -383,7 +383,7 @@ fn adapters_that_cannot_be_talked_to_are_told_apart() {
 }
 
 /// A server that answers every request with this.
-fn answers(answer: &'static str) -> String {
+pub fn answers(answer: &'static str) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("its address"));
     std::thread::spawn(move || {

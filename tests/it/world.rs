@@ -30,7 +30,12 @@ impl Folder {
 
     /// Runs the program in this folder.
     pub fn orderstorm(&self, arguments: &[&str]) -> Ended {
-        let output = self.command(arguments).output().expect("the program can be started");
+        self.orderstorm_in(&[], arguments)
+    }
+
+    /// The same with this in its environment.
+    pub fn orderstorm_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
+        let output = self.command(arguments).envs(environment.iter().copied()).output().expect("the program can be started");
         let code = output.status.code();
         let ended = Ended {
             line: format!("orderstorm {}", arguments.join(" ")),

@@ -477,7 +477,14 @@ pub(super) async fn lookups(case: &Case, of_case: bool) -> Result<(), String> {
 
 /// Asks until the target is there.
 pub(super) async fn ready(case: &Case) -> Result<(), String> {
-    let Some(step) = &case.shared.mapping.ready else { return Ok(()) };
+    let Some(step) = &case.shared.mapping.ready else {
+        // whatever it says to this, somebody is there
+        let anything = Request { method: Method::GET, path: "/".into(), headers: Vec::new(), body: Vec::new() };
+        return match case.shared.client.send(anything).await {
+            Err(failed @ Failed::Refused(_)) => Err(format!("{failed}: is it running?")),
+            _ => Ok(()),
+        };
+    };
     let within = step.until.as_ref().map_or(Span::from_secs(10), |until| until.within);
     let began = Stopwatch::start();
     let scope = case.scope(OrderNo::NONE).with("item", Value::default());
