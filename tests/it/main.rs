@@ -10,7 +10,6 @@ mod docs;
 mod floors;
 mod foreign;
 mod live;
-mod mapped;
 mod matrix;
 mod recorded;
 mod service;
