@@ -178,14 +178,14 @@ fn spans_have_the_ids_that_are_on_the_wire_and_the_target_goes_on_with_the_trace
     let run = run.exits(0).says(&["spans    "]);
     assert!(!run.err.contains("dropped"), "{}", run.err);
 
-    let bodies = bodies.lock().expect("whole");
+    let bodies = bodies.lock().expect("whole").clone();
     let spans: Vec<&Value> = bodies.iter().flat_map(|body| items(&body["resourceSpans"][0]["scopeSpans"][0]["spans"])).collect();
     let attribute = |span: &Value, key: &str| {
         let found =
             items(&span["attributes"]).iter().find(|attribute| attribute["key"] == key).map(|attribute| text(&attribute["value"]["stringValue"]));
         found.unwrap_or_default().to_string()
     };
-    let carried = carried.lock().expect("whole");
+    let carried = carried.lock().expect("whole").clone();
     // orders of the case, and the probes before it
     assert!(carried.len() >= 3, "{} commands", carried.len());
     let (mut traces, mut placed) = (BTreeSet::new(), 0);
