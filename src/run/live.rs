@@ -93,7 +93,7 @@ impl Session {
         let reach = match (profile.protocol, &profile.mapping) {
             (Protocol::Adapter | Protocol::Mapped, _) if otlp.is_some() => {
                 let what =
-                    "error: --otlp is for a target of the canonical contract: lines of an adapter and an API of its own carry no trace of ours";
+                    "error: --otlp is for a target of the contract over HTTP: lines of an adapter and an API of its own carry no trace of ours";
                 return Err(Trouble::Usage(what.into()));
             }
             (Protocol::Adapter, _) => Reach::Adapter(words(&profile.command)?),
