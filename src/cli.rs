@@ -18,6 +18,12 @@ use std::path::PathBuf;
 Exit codes: 0 all applicable cases passed and were exercised; 1 something failed; 2 usage or file error; 3 target or environment
 error; 4 nothing failed, but something is unknown or was not exercised; 130 stopped by Ctrl-C.")]
 pub struct Cli {
+    /// Say on standard error what happens on the wire, as it happens
+    #[arg(long, global = true, value_enum, value_name = "LEVEL", env = "ORDERSTORM_LOG", hide_env_values = true)]
+    pub log: Option<LogLevel>,
+    /// Form of --log
+    #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -145,6 +151,9 @@ pub struct RunArgs {
     /// Let a target on another host be driven; without it only this machine's own addresses are
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
+    /// Send a span for each exchange with the live target to this collector (OTLP over HTTP), such as http://127.0.0.1:4318
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
     /// Switch a bug on in the embedded reference (see `orderstorm list defects`)
     #[arg(long, value_name = "NAME")]
     pub defect: Option<String>,
@@ -183,6 +192,12 @@ pub struct ServeArgs {
     /// Work as slowly as the simulated one: workers, service time, a bounded queue
     #[arg(long)]
     pub service_model: bool,
+    /// Deliveries of one event that may fail before it is put to the dead letters
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub webhook_attempts: u32,
+    /// Certificates in PEM of the only authorities that are believed, where partners or events are at https; those of this machine where absent
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Speak the child-process protocol on standard input and output in place of HTTP (docs/adapter.md)
     #[arg(long, conflicts_with = "listen")]
     pub stdio: bool,
@@ -338,6 +353,28 @@ impl Sweep {
             Sweep::Crash => "crash",
         }
     }
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogLevel {
+    Off,
+    /// what cannot go on
+    Error,
+    /// what was given up or could not be read
+    Warn,
+    /// cases, sandboxes and processes that begin and end
+    Info,
+    /// each message, answer and retry
+    Debug,
+    /// connections and clocks
+    Trace,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    Human,
+    /// an object a line
+    Json,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

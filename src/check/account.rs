@@ -215,6 +215,8 @@ pub struct Account {
     pub corr: Id,
     pub placed: Spot,
     pub placed_last: u64,
+    /// the first attempt to place it of which nobody said that it was not taken
+    pub offered: Timestamp,
     attempts: u32,
     refusals: u32,
     replied_yes: bool,
@@ -451,6 +453,9 @@ impl Account {
         self.remember(e);
         match m.op {
             Op::PlaceOrder => {
+                if self.refusals >= self.attempts && !self.evidence_yes {
+                    self.offered = e.at;
+                }
                 self.attempts += 1;
                 self.placed.set_first(e);
                 self.placed_last = e.n;

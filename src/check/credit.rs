@@ -5,15 +5,15 @@ use crate::history::{Entry, Header, Kind};
 use crate::model::Op;
 use crate::sim::{Span, Timestamp};
 
-/// When the target was down.
+/// When the target was down, or stood still.
 #[derive(Debug, Default)]
 pub struct Downtime(Vec<(Timestamp, Timestamp)>);
 
 impl Downtime {
     pub(super) fn observe(&mut self, e: &Entry) {
         match (e.kind, e.msg.op) {
-            (Kind::Fault, Op::TargetCrashed) => self.0.push((e.at, Timestamp::NEVER)),
-            (Kind::Fault, Op::TargetRestarted) => {
+            (Kind::Fault, Op::TargetCrashed | Op::TargetPaused) => self.0.push((e.at, Timestamp::NEVER)),
+            (Kind::Fault, Op::TargetRestarted | Op::TargetResumed) => {
                 if let Some((_, to)) = self.0.last_mut() {
                     *to = e.at;
                 }

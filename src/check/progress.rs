@@ -168,7 +168,7 @@ impl Checker for Progress {
         if policies.release_within_s == 0 {
             return;
         }
-        let begins = account.placed.at + Span::from_secs(policies.remorse_hold_s);
+        let begins = account.offered + Span::from_secs(policies.remorse_hold_s);
         match (waits.ready, is_ready(account, waits)) {
             (None, true) => waits.ready = Some(Since { at: here.at.max(begins), n: here.n }),
             // released, or no longer to be released: either way it had waited so long
@@ -306,6 +306,19 @@ mod tests {
             h.header.fixture.policies.remorse_hold_s = hold;
             h.wait(hours(2)).node_release(1, 1, DC1, &[(1, A, 1)]);
             assert_eq!(h.judge().verdict_of("PROGRESS"), verdict, "hold {hold} s");
+        }
+        // the hold begins when the order is taken, and not while it is turned away
+        for (answer, verdict) in [(Outcome::Refused, Verdict::Pass), (Outcome::TimedOut, Verdict::Fail)] {
+            let mut h = Story::new();
+            h.header.fixture.policies.remorse_hold_s = 3600;
+            let body = h.body(&[(1, A, 1)]);
+            let id = h.sent(1, Op::PlaceOrder, |m| m.body = Some(body));
+            h.reply(id, answer).wait(hours(2)).place(1, &[(1, A, 1)]);
+            h.accept(1).reserve(1, DC1, &[(1, A, 1)], Id::NONE).authorize(1, 50, 4800);
+            h.call(1, Op::FraudScreen, |_| {}).call(1, Op::AddressValidate, |_| {});
+            h.said(1, Op::FraudScreen, Code::Accept).said(1, Op::AddressValidate, Code::Valid);
+            h.wait(hours(1)).node_release(1, 1, DC1, &[(1, A, 1)]);
+            assert_eq!(h.judge().verdict_of("PROGRESS"), verdict, "{answer:?}");
         }
     }
 

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 pub(super) const ABOUT: Invariant = Invariant {
     name: "REJECT_INERT",
     summary: "a command that is answered with a definite no has no effect",
-    definition: "Per command answered `rejected`: no event whose `cause` is that command says that something was done (accepted, reserved, released, allocated, cancelled, backordered, authorized, created, ..), and no call with that `cause` has a fact. Per order whose every definite answer to PlaceOrder was `rejected`: no node takes on a release, nothing leaves, no money is captured, and `order.accepted` is never said, by whatever cause.",
-    needs: "the commands, their replies, `cause` of events and calls, `key` of calls and facts",
+    definition: "Per command answered `rejected`: no event whose `cause` is that command says that something was done (accepted, reserved, released, allocated, cancelled, backordered, authorized, created, ..), and no call with that `cause` has a fact. Per order whose every definite answer to PlaceOrder was `rejected`: no node takes on a release, nothing leaves, no money is captured, and `order.accepted` is never said, by whatever cause. And what comes harmed (cut short, garbled, signed by somebody else) is never answered with a yes.",
+    needs: "the commands, their replies, `cause` of events and calls, `key` of calls and facts; for what came harmed, the `fault` with the `outcome` of it",
     traps: "saying no is no effect: `order.rejected`, `order.cancel_requested`, `order.cancel_rejected`, `return.rejected`, a notice, an exception, a screening. What the same command reserved and gave back, or authorized and voided, is undone. `error` and time-outs are not a no. `key_reuse` turns down the message, not the order that the key stands for.",
     facts_only: false,
 };
@@ -71,6 +71,7 @@ impl Checker for RejectInert {
     fn hears(&self, kind: Kind, op: Op) -> bool {
         match kind {
             Kind::Sent | Kind::Reply => op.class() == Class::Command,
+            Kind::Fault => matches!(op.class(), Class::Command | Class::Feed | Class::Callback),
             Kind::Event => is_deed(op) || matches!(op, Op::InventoryReserved | Op::InventoryReleased),
             Kind::Call | Kind::Fact => op.class() == Class::Call && !matches!(op, Op::NotificationSend | Op::FraudScreen | Op::AddressValidate),
             _ => false,
@@ -79,6 +80,9 @@ impl Checker for RejectInert {
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         let m = &e.msg;
+        if e.kind == Kind::Fault {
+            return harmed(e, ctx);
+        }
         if m.order.is_none() {
             return;
         }
@@ -171,6 +175,18 @@ impl Checker for RejectInert {
     }
 }
 
+/// What was made of a message that came harmed.
+fn harmed(e: &Entry, ctx: &mut Context<'_>) {
+    if e.outcome == Outcome::None {
+        return;
+    }
+    ctx.judged();
+    if matches!(e.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) {
+        let what = format!("{} came harmed, and was answered `{}`", e.msg.op, e.outcome.name());
+        ctx.fail(e.msg.order, what, "what cannot be read, or is signed by somebody else, is turned away", vec![e.n]);
+    }
+}
+
 /// What must not be of an order that was turned down.
 fn effects(account: &Account) -> Vec<(&'static str, u64)> {
     let first = |name: &'static str, mut entries: Vec<u64>| {
@@ -207,6 +223,23 @@ mod tests {
     #[test]
     fn accepts_a_no_that_is_said_and_nothing_else() {
         refused().0.accepts("REJECT_INERT");
+    }
+
+    #[test]
+    fn what_comes_harmed_is_turned_away_and_never_taken() {
+        for (outcome, good) in [(Outcome::Refused, true), (Outcome::Error, true), (Outcome::Ok, false), (Outcome::Pending, false)] {
+            for order in [0, 1] {
+                let mut h = Story::new();
+                h.place(1, &[(1, A, 1)]).accept(1).complete(1);
+                let op = if order == 0 { Op::InventoryDelta } else { Op::CbNodeShipped };
+                h.harmed(order, op, outcome);
+                if good {
+                    h.accepts("REJECT_INERT");
+                } else {
+                    h.rejects("REJECT_INERT", "came harmed, and was answered");
+                }
+            }
+        }
     }
 
     #[test]

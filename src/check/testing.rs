@@ -332,6 +332,12 @@ impl Story {
         self.write(Kind::Fault, Outcome::None, msg);
         self
     }
+    /// What was made of a message that came harmed.
+    pub fn harmed(&mut self, order: u32, op: Op, outcome: Outcome) -> &mut Story {
+        let msg = Message { cause: self.id(), seq: 1, ..Message::of_order(op, Id::NONE, OrderNo(order)) };
+        self.write(Kind::Fault, outcome, msg);
+        self
+    }
     /// The target is killed, or starts again.
     pub fn target(&mut self, what: Op) -> &mut Story {
         self.write(Kind::Fault, Outcome::None, Message { seq: 1, ..Message::new(what, Id::NONE) });

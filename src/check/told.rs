@@ -4,7 +4,7 @@ use super::Coverage;
 use super::coverage::MONEY;
 use crate::history::Header;
 use crate::model::Op;
-use crate::scenario::{Chain, Count, Expect, FlowStep, Never, Relation, StepTree};
+use crate::scenario::{Amount, Chain, Count, Expect, FlowStep, Never, Relation, StepTree, Term};
 use crate::sim::Span;
 
 /// When a target without the policy `capture = "on_ship"` moves money, and without `refund = "on_inspection"` gives it back, is its own affair.
@@ -27,6 +27,13 @@ pub(super) fn told(mut expect: Expect, covers: &Coverage, header: &Header) -> Ex
     expect.within.retain(|deadline| told(deadline.from) && deadline.to.iter().all(|op| told(*op)));
     expect.within.iter_mut().for_each(|deadline| deadline.limit = deadline.limit + sampled + sampled);
     expect.calls.retain(|(op, _)| covers.facts(&[*op]));
+    if policies.capture != "on_ship" {
+        // what is charged at once is given back where another would not have charged at all: the sums are judged by the rules for money
+        expect.calls.retain(|(op, _)| !MONEY.contains(op));
+        if expect.ledger.captured.as_ref().is_some_and(is_nothing) {
+            (expect.ledger.captured, expect.ledger.refunded) = (None, None);
+        }
+    }
     if !covers.facts(MONEY) {
         (expect.ledger.captured, expect.ledger.refunded, expect.ledger.authorized_open) = (None, None, None);
     }
@@ -40,6 +47,10 @@ pub(super) fn told(mut expect: Expect, covers: &Coverage, header: &Header) -> Ex
     }
     expect.outcomes = expect.outcomes.into_iter().map(|(op, outcome)| (op, self::told(outcome, covers, header))).collect();
     expect
+}
+
+fn is_nothing(amount: &Amount) -> bool {
+    amount.terms.iter().all(|(_, term)| *term == Term::Cents(0))
 }
 
 fn is_told(never: &Never, told: &impl Fn(Op) -> bool) -> bool {
@@ -97,7 +108,7 @@ mod tests {
     use crate::check::testing::*;
     use crate::check::{Judgement, Verdict};
     use crate::history::Tells;
-    use crate::scenario::ExpectFile;
+    use crate::scenario::{AmountFile, ExpectFile};
 
     /// A target that announces only these, and whose partners' books show only those.
     fn judged(h: &mut Story, claims: &[Op], facts: &[Op], sampled_ns: u64, flow: &str) -> Judgement {
@@ -140,6 +151,28 @@ mod tests {
         let says = [Op::OrderAccepted, Op::InventoryReserved];
         let flow = "order.accepted > inventory.reserved";
         assert_eq!(judged(&mut h, &says, &[], 0, flow).verdict_of("EXPECTATION"), Verdict::Pass);
+    }
+
+    #[test]
+    fn who_charges_at_once_may_give_back_and_may_not_charge_twice() {
+        let story = |charges: u32| {
+            let mut h = Story::new();
+            h.header.fixture.policies.capture = "other".into();
+            h.place(1, &[(1, A, 1)]).accept(1);
+            for at in 0..u64::from(charges) {
+                h.fact(1, Op::PaymentAuthorize, |m| pays(m, 50 + at, 4800)).fact(1, Op::PaymentCapture, |m| pays(m, 50 + at, 4800));
+            }
+            h.fact(1, Op::PaymentRefund, |m| pays(m, 50, 4800));
+            h.event(1, Op::OrderCancelled, |_| {});
+            let mut file = ExpectFile::default();
+            file.ledger.captured = Some(AmountFile::Cents(0));
+            file.ledger.refunded = Some(AmountFile::Cents(0));
+            h.expect = Expect::parse(&file, &h.header.fixture).unwrap();
+            h.header.tells = Some(Tells { claims: vec![Op::OrderAccepted, Op::OrderCancelled], facts: MONEY.to_vec(), sampled_ns: 0 });
+            h.run(h.suite())
+        };
+        assert_ne!(story(1).verdict, Verdict::Fail);
+        assert_eq!(story(2).verdict, Verdict::Fail);
     }
 
     #[test]

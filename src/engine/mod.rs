@@ -6,7 +6,7 @@
 
 use crate::fault::{Acted, Crash, Link, Moment, Reply, Storm};
 use crate::history::{Entry, Kind, Observer};
-use crate::model::{Code, Id, LineQty, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
+use crate::model::{Code, Harm, Id, LineQty, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::{Calendar, Clock, Law, NoInbox, Purpose, Seed, Span, Timestamp, Wake};
 use crate::target::{Inbound, Outbound, Skip, Target};
 use crate::world::{Actions, Later, Send, World};
@@ -82,6 +82,12 @@ enum Flight {
         send: Send,
     },
     Arrive(Message),
+    /// it arrives harmed, by rule `rule`
+    ArriveHarmed {
+        msg: Message,
+        harm: Harm,
+        rule: u32,
+    },
     Hear {
         send: Send,
         outcome: Outcome,
@@ -93,16 +99,23 @@ enum Flight {
         lost: bool,
         /// the answer carries fields that the target does not know
         drift: bool,
+        /// what becomes of the answer's body
+        harm: Option<Harm>,
     },
     AnswerArrives {
         msg: Message,
         outcome: Outcome,
+        harm: Option<Harm>,
     },
     EventArrives {
         event: Message,
         /// the target hears that it was taken
         heard: bool,
+        /// what becomes of the answer's body
+        harm: Option<Harm>,
     },
+    /// the target hears that its event was taken
+    EventTaken(Id),
     /// the target hears, or has waited long enough to believe, that its event was not taken
     EventFailed(Id),
     /// the target's call will have no answer
@@ -110,6 +123,15 @@ enum Flight {
     Crash {
         rule: u32,
         down: Span,
+        by: Message,
+    },
+    Pause {
+        rule: u32,
+        down: Span,
+        by: Message,
+    },
+    Resume {
+        rule: u32,
         by: Message,
     },
     Restart {
@@ -155,8 +177,14 @@ struct Loop<'a, O: Observer> {
     pending: FxHashMap<Id, Waiting>,
     /// by key: the rule that sends another message under it once there is an answer, and how long after that
     conflicts: FxHashMap<Id, (u32, Span)>,
+    /// messages that came in harmed and have no answer yet, and by which rule
+    harmed: FxHashMap<Id, u32>,
     /// the target is down: it refuses connections, and hears nothing
     down: bool,
+    /// until when the target stands still, if it does
+    paused: Option<Timestamp>,
+    /// what reached it meanwhile
+    stalled: Vec<Flight>,
     now: Timestamp,
     /// when something was sent, or heard of the target, for the last time
     heard_at: Timestamp,
@@ -185,7 +213,10 @@ impl<'a> Engine<'a> {
             free: Vec::new(),
             pending: FxHashMap::default(),
             conflicts: FxHashMap::default(),
+            harmed: FxHashMap::default(),
             down: false,
+            paused: None,
+            stalled: Vec::new(),
             now: Timestamp::ZERO,
             heard_at: Timestamp::ZERO,
             n: 0,
@@ -212,7 +243,7 @@ impl<'a> Engine<'a> {
             let opening = live && orders.is_empty() && l.pending.values().any(Waiting::is_stock_on_the_wire);
             let at_order = if opening { Timestamp::NEVER } else { arrivals.peek().map_or(Timestamp::NEVER, |(at, _, _)| *at) };
             let at_item = l.calendar.next_at().unwrap_or(Timestamp::NEVER);
-            let at_target = if l.down { Timestamp::NEVER } else { l.target.next_due() };
+            let at_target = if l.down || l.stalls() { Timestamp::NEVER } else { l.target.next_due() };
             let due = at_order.min(at_item).min(at_target);
             let (wait, late) = if live { l.wait(clock, due, at_order, horizon) } else { simulated(clock, due, horizon) };
             match wait {
@@ -251,6 +282,10 @@ impl<'a> Engine<'a> {
                 l.target.poll(l.now, &mut out);
                 l.heard(out);
             }
+        }
+        if live && l.paused.is_some() {
+            // nobody is left standing
+            l.target.resume();
         }
         if stopped {
             l.mark(Op::MarkStopped);
@@ -299,7 +334,8 @@ impl<O: Observer> Loop<'_, O> {
         }
         // load is offered at its own rate: nobody may hurry from one order to the next
         let under_load = at_order.since(now) < LOAD;
-        let until = match if under_load { Skip::Unable } else { self.target.skip((!nothing).then_some(due)) } {
+        // nobody who stands still can be asked
+        let until = match if under_load || self.paused.is_some() { Skip::Unable } else { self.target.skip((!nothing).then_some(due)) } {
             Skip::To(time) => {
                 clock.skip(time);
                 return (if time > horizon { Wait::Rest } else { Wait::Again }, Span::ZERO);
@@ -324,10 +360,11 @@ impl<O: Observer> Loop<'_, O> {
 
     fn write(&mut self, kind: Kind, outcome: Outcome, due: Timestamp, msg: Message) {
         if let Some(moment) = moment(kind, outcome)
-            && let Some(Crash { rule, wait, down }) = self.storm.witness(self.now, moment, &msg)
+            && let Some(Crash { rule, wait, down, pauses }) = self.storm.witness(self.now, moment, &msg)
         {
             let by = Message::of_order(msg.op, msg.id, msg.order);
-            self.later(wait, 0, rule.into(), 0, Flight::Crash { rule, down, by });
+            let flight = if pauses { Flight::Pause { rule, down, by } } else { Flight::Crash { rule, down, by } };
+            self.later(wait, 0, rule.into(), 0, flight);
         }
         self.n += 1;
         self.heard_at = self.now;
@@ -369,6 +406,18 @@ impl<O: Observer> Loop<'_, O> {
     fn fly(&mut self, slot: u32) {
         let Some(flight) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
         self.free.push(slot);
+        self.perform(flight);
+    }
+
+    fn perform(&mut self, flight: Flight) {
+        use Flight as F;
+        let reaches = matches!(
+            flight,
+            F::Arrive(_) | F::ArriveHarmed { .. } | F::AnswerArrives { .. } | F::Unanswered(_) | F::EventTaken(_) | F::EventFailed(_)
+        );
+        if reaches && self.stalls() {
+            return self.stall(flight);
+        }
         match flight {
             Flight::Send(send) => self.dispatch(send, true),
             Flight::Again { rule, send } => {
@@ -382,7 +431,7 @@ impl<O: Observer> Loop<'_, O> {
                 self.keep_for_replay(&send);
                 self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
                 self.wait_for(send.clone(), false);
-                self.deliver(send.msg);
+                self.deliver(send.msg, None);
             }
             Flight::Conflict(send, rule) => {
                 self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
@@ -391,24 +440,40 @@ impl<O: Observer> Loop<'_, O> {
                 self.later_msg(link, 3, order, id, Flight::Arrive(send.msg.clone()));
                 self.wait_for(send, false);
             }
-            Flight::Arrive(msg) => self.deliver(msg),
+            Flight::Arrive(msg) => self.deliver(msg, None),
+            Flight::ArriveHarmed { msg, harm, rule } => {
+                if !self.down && !matches!(harm, Harm::Slow(_)) {
+                    self.harmed.insert(msg.id, rule);
+                }
+                self.deliver(msg, Some(harm));
+            }
             Flight::Hear { send, outcome, code, retry_after } => self.hear_reply(send, outcome, code, retry_after),
-            Flight::CallArrives { call, lost, drift } => self.call_arrives(call, lost, drift),
+            Flight::CallArrives { call, lost, drift, harm } => self.call_arrives(call, lost, drift, harm),
             // the connection that it would have come by is gone
             Flight::AnswerArrives { .. } if self.down => {}
-            Flight::AnswerArrives { msg, outcome } => {
+            Flight::AnswerArrives { msg, outcome, harm: Some(harm) } => self.target.answer_harmed(self.now, msg, outcome, harm),
+            Flight::AnswerArrives { msg, outcome, harm: None } => {
                 let mut out = std::mem::take(&mut self.out);
                 self.target.deliver(self.now, Inbound::Answer { msg, outcome }, &mut out);
                 self.heard(out);
             }
-            Flight::EventArrives { event, heard } => {
-                if heard && !self.down {
-                    self.target.acknowledged(self.now, event.id);
+            Flight::EventArrives { event, heard, harm } => {
+                match harm {
+                    Some(Harm::Reset) if self.stalls() => self.stall(Flight::EventFailed(event.id)),
+                    _ if heard && self.stalls() => self.stall(Flight::EventTaken(event.id)),
+                    Some(harm) if !self.down => self.target.acknowledge_harmed(self.now, event.id, harm),
+                    None if heard && !self.down => self.target.acknowledged(self.now, event.id),
+                    _ => {}
                 }
                 let mut actions = Actions::default();
                 self.world.on_event(self.now, &event, &mut actions);
                 self.write(Kind::Event, Outcome::None, self.now, event);
                 self.act(actions, true);
+            }
+            Flight::EventTaken(id) => {
+                if !self.down {
+                    self.target.acknowledged(self.now, id);
+                }
             }
             Flight::Unanswered(call) => self.target.unanswered(call),
             Flight::EventFailed(id) => {
@@ -417,6 +482,13 @@ impl<O: Observer> Loop<'_, O> {
                 }
             }
             Flight::Crash { rule, down, by } => self.crash(rule, down, by),
+            Flight::Pause { rule, down, by } => self.pause(rule, down, by),
+            Flight::Resume { rule, by } => {
+                self.note(rule, Op::TargetResumed, &by);
+                self.paused = None;
+                self.target.resume();
+                std::mem::take(&mut self.stalled).into_iter().for_each(|flight| self.perform(flight));
+            }
             Flight::Restart { rule, by } => {
                 self.note(rule, Op::TargetRestarted, &by);
                 self.down = false;
@@ -489,6 +561,10 @@ impl<O: Observer> Loop<'_, O> {
         if self.down {
             return;
         }
+        if let Some(until) = self.paused {
+            // one thing after the other
+            return self.later(until.since(self.now) + Span(1), 0, rule.into(), 0, Flight::Crash { rule, down, by });
+        }
         self.fired(rule);
         self.note(rule, Op::TargetCrashed, &by);
         self.down = true;
@@ -509,6 +585,44 @@ impl<O: Observer> Loop<'_, O> {
             }
         }
         self.later(down, 0, rule.into(), 1, Flight::Restart { rule, by });
+    }
+
+    /// The target stands still. What reaches it waits; whoever waits longer for it than he has patience gives up.
+    fn pause(&mut self, rule: u32, down: Span, by: Message) {
+        if self.down || self.paused.is_some() {
+            return;
+        }
+        self.fired(rule);
+        self.note(rule, Op::TargetPaused, &by);
+        self.paused = Some(self.now + down);
+        self.target.pause();
+        if !self.target.is_live() {
+            let mut open: Vec<Id> = self.pending.iter().filter(|(_, waiting)| waiting.delivered).map(|(id, _)| *id).collect();
+            open.sort_unstable();
+            open.into_iter().for_each(|id| self.may_give_up(id));
+        }
+        self.later(down, 0, rule.into(), 2, Flight::Resume { rule, by });
+    }
+
+    /// The target stands still, and there is no network that holds what is sent to it.
+    fn stalls(&self) -> bool {
+        self.paused.is_some() && !self.target.is_live()
+    }
+
+    fn stall(&mut self, flight: Flight) {
+        if let Flight::Arrive(msg) | Flight::ArriveHarmed { msg, .. } = &flight {
+            self.may_give_up(msg.id);
+        }
+        self.stalled.push(flight);
+    }
+
+    /// Whoever sent it gives up before the target goes on.
+    fn may_give_up(&mut self, id: Id) {
+        let too_long = self.paused.is_some_and(|until| until >= self.now + SEND_TIMEOUT);
+        let Some(waiting) = self.pending.get_mut(&id).filter(|waiting| too_long && !waiting.lost) else { return };
+        waiting.lost = true;
+        let send = waiting.send.clone();
+        self.give_up_later(send);
     }
 
     /// Whoever sent it hears nothing and gives up.
@@ -570,6 +684,16 @@ impl<O: Observer> Loop<'_, O> {
             return;
         };
         self.fault(fate.rule, &send.msg);
+        if let Some(harm) = fate.harm {
+            let msg = send.msg.clone();
+            let (more, flight) = match self.trickles(Some(harm)) {
+                (more, Some(harm)) => (more, Flight::ArriveHarmed { msg, harm, rule: fate.rule }),
+                (more, None) => (more, Flight::Arrive(msg)),
+            };
+            self.later_msg(link + more, 3, order, id, flight);
+            self.wait_for(send, false);
+            return;
+        }
         for (at, delivery) in fate.deliveries.iter().enumerate() {
             let after = link + delivery.after;
             if delivery.new_id && at > 0 {
@@ -605,15 +729,21 @@ impl<O: Observer> Loop<'_, O> {
         }
     }
 
-    fn deliver(&mut self, msg: Message) {
+    fn deliver(&mut self, msg: Message, harm: Option<Harm>) {
         if self.down {
             return self.refuse(msg.id);
+        }
+        if self.stalls() {
+            return self.stall(Flight::Arrive(msg));
         }
         if let Some(waiting) = self.pending.get_mut(&msg.id) {
             waiting.delivered = true;
         }
         let mut out = std::mem::take(&mut self.out);
-        self.target.deliver(self.now, Inbound::Message(msg), &mut out);
+        match harm {
+            Some(harm) => self.target.deliver_harmed(self.now, msg, harm, &mut out),
+            None => self.target.deliver(self.now, Inbound::Message(msg), &mut out),
+        }
         self.heard(out);
     }
 
@@ -643,6 +773,11 @@ impl<O: Observer> Loop<'_, O> {
             code,
             ..Message::of_order(send.msg.op, send.msg.id, send.msg.order)
         };
+        if let Some(rule) = self.harmed.remove(&send.msg.id) {
+            // what was made of it stands with the fault
+            let note = Message { cause: send.msg.id, key: send.msg.key, code, seq: rule, ..Message::of_order(send.msg.op, Id::NONE, send.msg.order) };
+            self.write(Kind::Fault, outcome, self.now, note);
+        }
         self.write(Kind::Reply, outcome, send.due.min(self.now), msg);
         if self.replaying {
             // whoever sent it had its answer long ago
@@ -683,14 +818,14 @@ impl<O: Observer> Loop<'_, O> {
         let link = self.link_time(&call, 2);
         let (order, id) = (call.order, call.id);
         let Some(fate) = self.storm.ask(self.now, Link::Calls, &call) else {
-            self.later_msg(link, 6, order, id, Flight::CallArrives { call, lost: false, drift: false });
+            self.later_msg(link, 6, order, id, Flight::CallArrives { call, lost: false, drift: false, harm: None });
             return;
         };
         self.fault(fate.rule, &call);
         let lost = fate.reply == Reply::Lost;
         for (at, delivery) in fate.deliveries.iter().enumerate() {
             // the answer to a copy finds nobody who waits for it
-            let arrives = Flight::CallArrives { call: call.clone(), lost: lost || at > 0, drift: fate.drift };
+            let arrives = Flight::CallArrives { call: call.clone(), lost: lost || at > 0, drift: fate.drift, harm: fate.harm };
             self.later_msg(link + delivery.after, 6, order, id, arrives);
         }
         if lost {
@@ -700,11 +835,11 @@ impl<O: Observer> Loop<'_, O> {
         if let Reply::Instead(outcome, retry_after) = fate.reply {
             let seconds = (retry_after.0 / 1_000_000_000) as i32;
             let msg = Message { key: call.key, corr: call.corr, qty: seconds, ..Message::of_order(call.op, call.id, call.order) };
-            self.later_msg(link, 7, order, id, Flight::AnswerArrives { msg, outcome });
+            self.later_msg(link, 7, order, id, Flight::AnswerArrives { msg, outcome, harm: None });
         }
     }
 
-    fn call_arrives(&mut self, call: Message, lost: bool, drift: bool) {
+    fn call_arrives(&mut self, call: Message, lost: bool, drift: bool, harm: Option<Harm>) {
         self.write(Kind::Call, Outcome::None, self.now, call.clone());
         let mut actions = Actions::default();
         let (outcome, mut answer, takes) = self.world.on_call(self.now, &call, &mut actions);
@@ -715,16 +850,25 @@ impl<O: Observer> Loop<'_, O> {
         if !lost {
             let link = self.link_time(&answer, 3);
             let (order, id) = (answer.order, answer.id);
-            self.later_msg(takes + link, 7, order, id, Flight::AnswerArrives { msg: answer, outcome });
+            let (more, harm) = self.trickles(harm);
+            self.later_msg(takes + link + more, 7, order, id, Flight::AnswerArrives { msg: answer, outcome, harm });
         }
         self.act(rest, true);
+    }
+
+    /// What trickles in is there when it is whole: in the simulation that is a delay, and on a wire it is done.
+    fn trickles(&self, harm: Option<Harm>) -> (Span, Option<Harm>) {
+        match harm {
+            Some(Harm::Slow(over)) if !self.target.is_live() => (over, None),
+            harm => (Span::ZERO, harm),
+        }
     }
 
     fn event_leaves(&mut self, event: Message) {
         let link = self.link_time(&event, 4);
         let (order, id) = (event.order, event.id);
         let Some(fate) = self.storm.ask(self.now, Link::Events, &event) else {
-            self.later_msg(link, 8, order, id, Flight::EventArrives { event, heard: true });
+            self.later_msg(link, 8, order, id, Flight::EventArrives { event, heard: true, harm: None });
             return;
         };
         self.fault(fate.rule, &event);
@@ -734,9 +878,13 @@ impl<O: Observer> Loop<'_, O> {
             Reply::Instead(..) => Some(link),
             Reply::SentAgain(after) => Some(after),
         };
+        let (more, harm) = self.trickles(fate.harm);
         for delivery in &fate.deliveries {
-            let arrives = Flight::EventArrives { event: event.clone(), heard: failed.is_none() };
-            self.later_msg(link + delivery.after, 8, order, id, arrives);
+            let heard = failed.is_none() && more == Span::ZERO;
+            self.later_msg(link + delivery.after, 8, order, id, Flight::EventArrives { event: event.clone(), heard, harm });
+        }
+        if more > Span::ZERO {
+            self.later_msg(link + more, 9, order, id, Flight::EventTaken(id));
         }
         if let Some(after) = failed {
             self.later_msg(after, 9, order, id, Flight::EventFailed(id));
@@ -761,7 +909,7 @@ impl<O: Observer> Loop<'_, O> {
 
     /// `cause` is the feed message after which it is asked, or none at rest.
     fn read_stock(&mut self, node: NodeId, sku: SkuId, cause: Id) {
-        if self.down {
+        if self.down || self.paused.is_some() {
             // nobody answers
             return;
         }

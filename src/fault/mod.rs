@@ -4,7 +4,7 @@
 //!
 //! First the storm, then the calm: from `calm` on every rule lets everything pass.
 
-use crate::model::{Fixture, Message, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::model::{Fixture, Harm, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 pub use crate::scenario::Link;
 pub use crate::scenario::Moment;
 use crate::scenario::{Address, FaultAction, FaultRule, FaultRuleFile, FaultSet};
@@ -49,15 +49,19 @@ pub struct Fate {
     pub conflict: Option<Span>,
     /// it (of a call: its answer) carries fields that the target does not know
     pub drift: bool,
+    /// what becomes of its body (of a call or an event: of its answer's)
+    pub harm: Option<Harm>,
 }
 
-/// The target goes down.
+/// The target goes down, or stands still.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Crash {
     /// number of the rule, from 1
     pub rule: u32,
     pub wait: Span,
     pub down: Span,
+    /// it only stands still
+    pub pauses: bool,
 }
 
 /// A rule acted on a message: which one, and what became of it.
@@ -143,8 +147,9 @@ impl Storm {
             if *count != after.nth || now >= self.calm {
                 continue;
             }
-            if rule.action == FaultAction::Crash {
-                crash = Some(Crash { rule: *at + 1, wait: after.wait, down: rule.down });
+            if matches!(rule.action, FaultAction::Crash | FaultAction::Pause) {
+                let pauses = rule.action == FaultAction::Pause;
+                crash = Some(Crash { rule: *at + 1, wait: after.wait, down: rule.down, pauses });
             } else {
                 self.opened[*at as usize] = Some(now + after.wait);
             }
@@ -223,6 +228,7 @@ impl Storm {
         let mut draw = self.seed.draw(of_rule(DELAY, at), entity, step);
         let mut delay = || if rule.delay.lo >= rule.delay.hi { rule.delay.lo } else { draw.span(rule.delay.lo, rule.delay.hi) };
         let mut conflict = None;
+        let mut harm = None;
         let once = |after| smallvec![Delivery { after, new_id: false }];
         let (deliveries, reply): (SmallVec<[Delivery; 2]>, Reply) = match rule.action {
             FaultAction::Duplicate => {
@@ -250,17 +256,27 @@ impl Storm {
                 conflict = Some(delay());
                 (once(Span::ZERO), Reply::Comes)
             }
-            FaultAction::ExtraField | FaultAction::Crash => (once(Span::ZERO), Reply::Comes),
+            FaultAction::ExtraField | FaultAction::Crash | FaultAction::Pause => (once(Span::ZERO), Reply::Comes),
+            FaultAction::Truncate | FaultAction::Malformed | FaultAction::Reset | FaultAction::Slow | FaultAction::WrongSignature => {
+                harm = Some(match rule.action {
+                    FaultAction::Truncate => Harm::Truncated,
+                    FaultAction::Malformed => Harm::Garbled,
+                    FaultAction::Reset => Harm::Reset,
+                    FaultAction::Slow => Harm::Slow(delay()),
+                    _ => Harm::Forged,
+                });
+                (once(Span::ZERO), Reply::Comes)
+            }
         };
         let resync = (rule.action == FaultAction::Lose).then_some(rule.resync);
-        Fate { rule: at + 1, deliveries, reply, resync, conflict, drift: rule.action == FaultAction::ExtraField }
+        Fate { rule: at + 1, deliveries, reply, resync, conflict, drift: rule.action == FaultAction::ExtraField, harm }
     }
 }
 
 impl Acted {
     /// A rule that does this and nothing else. `set` and `estate` are those of the run in which it happened.
     pub fn as_rule(&self, set: &FaultSet, estate: &Fixture) -> FaultRuleFile {
-        let Fate { rule, deliveries, reply, resync, conflict, .. } = &self.fate;
+        let Fate { rule, deliveries, reply, resync, conflict, harm, .. } = &self.fate;
         let rule = &set.rules[*rule as usize - 1];
         let name_of = |address: String| format!("{}.{address}.{}.{}", rule.name, self.op.name(), self.nth);
         let after = || deliveries.first().map(|delivery| delivery.after.exact());
@@ -298,6 +314,11 @@ impl Acted {
             // once it is known by how much, a message that lets others overtake it is one that is late
             FaultAction::Reorder => (file.action, file.delay) = (FaultAction::Delay, after()),
             FaultAction::Mutate => file.delay = conflict.map(Span::exact),
+            FaultAction::Slow => {
+                if let Some(Harm::Slow(over)) = harm {
+                    file.delay = Some(over.exact());
+                }
+            }
             FaultAction::Throttle => file.retry_after = Some(rule.retry_after.exact()),
             FaultAction::Drop => {
                 if let Reply::SentAgain(after) = reply {
@@ -386,9 +407,17 @@ mod tests {
         assert_eq!(seen(Moment::Fact, 16, Op::PaymentCapture), None, "another order's");
         assert_eq!(seen(Moment::Call, 17, Op::PaymentCapture), None, "asked for, not done");
         assert_eq!(seen(Moment::Fact, 17, Op::PaymentVoid), None);
-        let crash = Crash { rule: 1, wait: Span::from_secs(3), down: Span::from_secs(5) };
+        let crash = Crash { rule: 1, wait: Span::from_secs(3), down: Span::from_secs(5), pauses: false };
         assert_eq!(seen(Moment::Fact, 17, Op::PaymentCapture), Some(crash));
         assert_eq!(seen(Moment::Fact, 17, Op::PaymentCapture), None, "once");
+    }
+
+    #[test]
+    fn a_pause_is_set_off_as_a_crash_is() {
+        let rule = r#"{"name": "still", "link": "target", "do": "pause", "after": {"sent": "PlaceOrder"}, "down": "20s"}"#;
+        let mut storm = Storm::new(&set(rule), Seed(5), 1, CALM, &standard_fixture());
+        let pause = Crash { rule: 1, wait: Span::ZERO, down: Span::from_secs(20), pauses: true };
+        assert_eq!(storm.witness(Timestamp::ZERO, Moment::Sent, &of(3, Op::PlaceOrder)), Some(pause));
     }
 
     #[test]
@@ -420,6 +449,20 @@ mod tests {
         assert_eq!((command.conflict, command.drift, command.reply), (Some(Span::from_mins(5)), false, Reply::Comes));
         let call = storm.ask(Timestamp::ZERO, Link::Calls, &of(1, Op::NodeRelease)).unwrap();
         assert_eq!((call.conflict, call.drift, call.deliveries.len()), (None, true, 1));
+    }
+
+    #[test]
+    fn bodies_are_harmed_as_the_rule_says_and_a_message_that_is_sent_again_meets_the_next_rule() {
+        let rules = r#"{"name": "a", "link": "callbacks", "do": "truncate"}, {"name": "b", "link": "callbacks", "do": "malformed"},
+            {"name": "c", "link": "callbacks", "do": "wrong_signature"}, {"name": "d", "link": "callbacks", "do": "reset"},
+            {"name": "e", "link": "callbacks", "do": "slow", "delay": "2s"}"#;
+        let mut storm = Storm::new(&set(rules), Seed(5), 1, CALM, &standard_fixture());
+        let harms: Vec<Option<Harm>> = (0..6)
+            .map(|_| storm.ask(Timestamp::ZERO, Link::Callbacks, &of(1, Op::CbNodeShipped)))
+            .map(|fate| fate.and_then(|fate| fate.harm))
+            .collect();
+        let all = [Harm::Truncated, Harm::Garbled, Harm::Forged, Harm::Reset, Harm::Slow(Span::from_secs(2))];
+        assert_eq!(harms, all.map(Some).into_iter().chain([None]).collect::<Vec<_>>());
     }
 
     #[test]

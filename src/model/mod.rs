@@ -4,6 +4,7 @@
 //! neither may inherit a rule from them.
 
 mod fixture;
+mod harm;
 mod ids;
 mod message;
 mod names;
@@ -11,6 +12,7 @@ mod op;
 mod order;
 
 pub use fixture::{Fixture, Node, NodeKind, Policies, Product, RUN_BEGINS_AT_H, Region};
+pub use harm::Harm;
 pub use ids::{Fid, Id, LineNo, Money, NodeId, OrderNo, SkuId};
 pub use message::{LineQty, Lines, Message};
 pub use names::{ForeignNames, SharedNames};

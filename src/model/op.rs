@@ -165,6 +165,8 @@ ops! {
         MarkStopped = "mark.stopped",
         TargetCrashed = "target.crashed",
         TargetRestarted = "target.restarted",
+        TargetPaused = "target.paused",
+        TargetResumed = "target.resumed",
     }
 }
 

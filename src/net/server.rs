@@ -1,7 +1,10 @@
 //! A small HTTP server: bounded bodies, connections and times, and handlers that may also answer nothing at all.
 
+use super::body::{Abrupt, Paced};
+use super::client::How;
+use super::wire::Wire;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::service::service_fn;
@@ -13,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 /// How much it takes on.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +56,13 @@ pub enum Deed {
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
     },
+    /// an answer that goes as `how` says
+    Harmed {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+        how: How,
+    },
     /// the connection is closed, and whoever asked knows nothing
     Cut,
 }
@@ -83,20 +94,20 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
-            let _ = stream.set_nodelay(true);
-            let (handle, limits) = (handle.clone(), self.limits);
+            let (handle, limits, abrupt) = (handle.clone(), self.limits, Abrupt::default());
+            let wire = Wire::new(stream, abrupt.clone());
             tokio::spawn(async move {
-                let service = service_fn(move |request| serve(request, handle.clone(), limits));
+                let service = service_fn(move |request| serve(request, handle.clone(), limits, abrupt.clone()));
                 let mut http = hyper::server::conn::http1::Builder::new();
                 let _ =
-                    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(300)).serve_connection(TokioIo::new(stream), service).await;
+                    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(300)).serve_connection(TokioIo::new(wire), service).await;
                 drop(place);
             });
         }
     }
 }
 
-async fn serve<F, Fut>(request: hyper::Request<Incoming>, handle: Arc<F>, limits: Limits) -> Result<hyper::Response<Full<Bytes>>, io::Error>
+async fn serve<F, Fut>(request: hyper::Request<Incoming>, handle: Arc<F>, limits: Limits, abrupt: Abrupt) -> io::Result<hyper::Response<Paced>>
 where
     F: Fn(Arrived) -> Fut,
     Fut: Future<Output = Deed>,
@@ -105,24 +116,39 @@ where
     let whole = tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await;
     let body = match whole {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Ok(response(413, &[], Vec::new())),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            warn!(path = head.uri.path(), limit = limits.body, "a request that is too large");
+            return Ok(response(413, &[], Paced::whole(Vec::new())));
+        }
         Ok(Err(error)) => return Err(io::Error::other(error)),
-        Err(_) => return Ok(response(408, &[], Vec::new())),
+        Err(_) => {
+            warn!(path = head.uri.path(), "a request that did not come whole in time");
+            return Ok(response(408, &[], Paced::whole(Vec::new())));
+        }
     };
     let (method, path) = (head.method.to_string(), head.uri.path().to_owned());
     let query = head.uri.query().unwrap_or_default().to_owned();
     match handle(Arrived { method, path, query, headers: head.headers, body }).await {
-        Deed::Answer { status, headers, body } => Ok(response(status, &headers, body)),
+        Deed::Answer { status, headers, body } => Ok(response(status, &headers, Paced::whole(body))),
+        Deed::Harmed { status, headers, body, how } => Ok(response(
+            status,
+            &headers,
+            match how {
+                How::AtOnce => Paced::whole(body),
+                How::Slowly(over) => Paced::slow(body, over),
+                How::BrokenOff => Paced::broken(body, abrupt),
+            },
+        )),
         Deed::Cut => Err(io::Error::other("cut on purpose")),
     }
 }
 
-fn response(status: u16, headers: &[(&'static str, String)], body: Vec<u8>) -> hyper::Response<Full<Bytes>> {
+fn response(status: u16, headers: &[(&'static str, String)], body: Paced) -> hyper::Response<Paced> {
     let mut built = hyper::Response::builder().status(status);
     for (name, value) in headers {
         built = built.header(*name, value);
     }
-    built.body(Full::new(Bytes::from(body))).unwrap_or_default()
+    built.body(body).unwrap_or_else(|_| hyper::Response::new(Paced::whole(Vec::new())))
 }
 
 #[cfg(test)]
@@ -139,6 +165,11 @@ mod tests {
         runtime.spawn(server.run(|arrived: Arrived| async move {
             match arrived.path.as_str() {
                 "/cut" => Deed::Cut,
+                "/" => Deed::Answer { status: 204, headers: Vec::new(), body: Vec::new() },
+                "/slow" => {
+                    Deed::Harmed { status: 200, headers: Vec::new(), body: arrived.body.to_vec(), how: How::Slowly(Duration::from_millis(200)) }
+                }
+                "/broken" => Deed::Harmed { status: 200, headers: Vec::new(), body: arrived.body.to_vec(), how: How::BrokenOff },
                 _ => Deed::Answer { status: 200, headers: vec![("x-length", arrived.body.len().to_string())], body: arrived.query.into_bytes() },
             }
         }));
@@ -151,6 +182,14 @@ mod tests {
         assert_eq!(answer, (200, Some("100".into()), Bytes::from_static(b"after=3")));
         assert_eq!(send("/echo", 101).map(|answer| answer.status), Ok(413));
         assert!(matches!(send("/cut", 0).err(), Some(Failed::Broken(_))));
+        assert_eq!(send("", 0).map(|answer| answer.status), Ok(204), "an address without a path is that of the root");
+        assert_eq!(send("/echo", 1).map(|answer| answer.status), Ok(200));
+        let hurried = Client::new(&url, 4, Duration::from_millis(100)).unwrap();
+        let slow = || Request { method: Method::POST, path: "/slow".into(), headers: Vec::new(), body: vec![b'a'; 50] };
+        assert_eq!(runtime.block_on(hurried.send(slow())).err(), Some(Failed::TimedOut), "it takes its time");
+        assert_eq!(send("/slow", 50).map(|answer| answer.body.len()), Ok(50), "and is whole in the end");
+        let broken = send("/broken", 50).err();
+        assert!(matches!(&broken, Some(Failed::Broken(_))), "{broken:?}");
         assert_eq!(send("/echo", 1).map(|answer| answer.status), Ok(200));
     }
 }

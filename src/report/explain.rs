@@ -184,6 +184,11 @@ impl<'a> Lens<'a> {
         let mut text = match (entry.kind, entry.msg.op) {
             (Kind::Fault, Op::TargetCrashed) => format!("fault `{}`: the target is killed", self.rule(entry)),
             (Kind::Fault, Op::TargetRestarted) => format!("fault `{}`: the target starts again from what it had stored", self.rule(entry)),
+            (Kind::Fault, Op::TargetPaused) => format!("fault `{}`: the target stands still", self.rule(entry)),
+            (Kind::Fault, Op::TargetResumed) => format!("fault `{}`: the target goes on", self.rule(entry)),
+            (Kind::Fault, op) if entry.outcome != Outcome::None => {
+                format!("fault `{}`: {op} message {} came harmed -> {}", self.rule(entry), self.id(entry.msg.cause), self.answer(entry))
+            }
             (Kind::Fault, op) => {
                 let on = if entry.msg.cause.is_some() { entry.msg.cause } else { entry.msg.key };
                 let message = if on.is_some() { format!(" message {}", self.id(on)) } else { String::new() };
@@ -209,6 +214,7 @@ impl<'a> Lens<'a> {
 
     fn answer(&self, entry: &Entry) -> String {
         let word = match entry.outcome {
+            Outcome::Refused if entry.msg.code == Code::Invalid => return "turned away unread, not done".into(),
             Outcome::None => "answered",
             Outcome::Ok => "ok",
             Outcome::Replayed => "ok, replayed",
@@ -288,7 +294,7 @@ fn of_order(entries: &[Entry], order: OrderNo) -> impl Iterator<Item = &Entry> {
     entries.iter().filter(move |entry| {
         entry.msg.order == order
             || entry.kind == Kind::Mark
-            || matches!(entry.msg.op, Op::TargetCrashed | Op::TargetRestarted)
+            || matches!(entry.msg.op, Op::TargetCrashed | Op::TargetRestarted | Op::TargetPaused | Op::TargetResumed)
             || (entry.kind == Kind::Fault && entry.msg.order.is_none() && (own.contains(&entry.msg.cause) || own.contains(&entry.msg.key)))
     })
 }

@@ -19,7 +19,7 @@ const PLAINEST: &str = "S01.base.none.web.1";
 
 pub fn check_target(args: &CheckTargetArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let mut library = Library::shipped()?;
-    let session = Session::open(&args.profile, &args.allow_host, &mut library)?;
+    let session = Session::open(&args.profile, &args.allow_host, None, &mut library)?;
     say(&format!("{}: {}\n\n", session.profile.name, session.profile.title));
     say(&format!("ready    {}\n", session.says()));
     let everything = expand(&library.scenarios(&[])?, &library.fault_sets(&["all".into()])?, &Selection { seed: Seed(1), ..Selection::default() });

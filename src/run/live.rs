@@ -8,21 +8,22 @@ use crate::history::{Header, HistoryWriter, Tells, read_history};
 use crate::mapping::{StatesSeen, value_of};
 use crate::measure::Meter;
 use crate::model::{Policies, SharedNames};
-use crate::net::Client;
+use crate::net::{Client, Spans, Trust};
 use crate::report::Lens;
-use crate::scenario::{Capability, Case, ClockMode, Library, Protocol, TargetProfile, from_environment};
+use crate::scenario::{Capability, Case, ClockMode, FaultAction, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
-use crate::target::{self, Adapter, Harness, Live, Mapped, Opening, Process, Shared, Target};
+use crate::target::{self, Adapter, Commands, Harness, Live, Mapped, Opening, Process, Shared, Target};
 use crate::wire::Sandbox;
 use crate::workload::Partition;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tracing::info;
 
 /// A live target.
 pub struct Session {
@@ -32,6 +33,9 @@ pub struct Session {
     run: String,
     /// cases that were begun
     begun: AtomicUsize,
+    commands: Commands,
+    /// who does something to a process that all cases share has it for himself
+    shared: RwLock<()>,
 }
 
 /// How it is reached.
@@ -60,39 +64,54 @@ fn described(manifest: &serde_json::Value) -> String {
 struct Http {
     client: Client,
     harness: Harness,
+    spans: Option<Spans>,
     described: String,
     // last, so that what it carries ends before
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Session {
     /// Reads the profile, and makes sure that the target is there.
-    pub fn open(asked: &str, allowed: &[String], library: &mut Library) -> Result<Session, Trouble> {
+    pub fn open(asked: &str, allowed: &[String], otlp: Option<&str>, library: &mut Library) -> Result<Session, Trouble> {
         let mut profile = library.target_profile(asked)?;
         let get = |name: &str| std::env::var(name).ok();
         let filled = |text: &str| from_environment(text, get).map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")));
         (profile.base_url, profile.secret) = (filled(&profile.base_url)?, filled(&profile.secret)?);
         let own = std::env::current_exe().map_or_else(|_| "orderstorm".into(), |path| path.display().to_string());
-        let dir = Path::new(asked).parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), |dir| dir.display().to_string());
+        let dir = folder_of(asked).display().to_string();
         let words = |words: &[String]| -> Result<Vec<String>, Trouble> {
             words.iter().map(|word| Ok(filled(word)?.replace("${self}", &own).replace("${dir}", &dir))).collect()
         };
+        let process = &profile.process;
+        let commands = Commands {
+            kill: words(&process.kill)?,
+            start: words(&process.start)?,
+            pause: words(&process.pause)?,
+            resume: words(&process.resume)?,
+            timeout: Duration::from_nanos(process.timeout.0),
+        };
         let reach = match (profile.protocol, &profile.mapping) {
+            (Protocol::Adapter | Protocol::Mapped, _) if otlp.is_some() => {
+                let what =
+                    "error: --otlp is for a target of the contract over HTTP: lines of an adapter and an API of its own carry no trace of ours";
+                return Err(Trouble::Usage(what.into()));
+            }
             (Protocol::Adapter, _) => Reach::Adapter(words(&profile.command)?),
             (Protocol::Mapped, Some(mapping)) => {
-                let http = Http::open(asked, &profile, &profile.base_url, allowed)?;
+                let http = Http::open(asked, &profile, &profile.base_url, allowed, None)?;
                 let env: BTreeMap<String, String> = std::env::vars().collect();
                 let reset = words(mapping.reset.as_ref().map_or(&[], |reset| &reset.command))?;
-                let shared = Shared::new(mapping.clone(), http.client.clone(), value_of(env), reset, profile.max_rate);
+                let shared = Shared::new(mapping.clone(), http.client.clone(), value_of(env), reset);
                 Reach::Mapped(http, Arc::new(shared))
             }
             (Protocol::Canonical | Protocol::Mapped, _) => {
-                let mut http = Http::open(asked, &profile, &format!("{}/v1", profile.base_url.trim_end_matches('/')), allowed)?;
+                let mut http = Http::open(asked, &profile, &format!("{}/v1", profile.base_url.trim_end_matches('/')), allowed, otlp)?;
                 http.described = http.ready(&profile)?;
                 Reach::Http(http)
             }
         };
-        Ok(Session { profile, reach, run: format!("r{:x}", std::process::id()), begun: AtomicUsize::new(0) })
+        let (run, begun) = (format!("r{:x}", std::process::id()), AtomicUsize::new(0));
+        Ok(Session { profile, reach, run, begun, commands, shared: RwLock::new(()) })
     }
 
     /// What is known of it, in one line.
@@ -109,34 +128,84 @@ impl Session {
         }
     }
 
+    /// Waits for the spans that are under way, and says what became of all of them.
+    pub fn finish(&self) -> Option<String> {
+        let Reach::Http(Http { spans: Some(spans), runtime, .. }) = &self.reach else { return None };
+        let told = runtime.block_on(spans.finish());
+        let why = if told.fault.is_empty() { "the queue was full".into() } else { told.fault };
+        let dropped = if told.dropped == 0 { String::new() } else { format!(", {} dropped: {why}", told.dropped) };
+        Some(format!("spans    {} told{dropped}", told.taken))
+    }
+
+    /// What is about to be sent to another machine, where it is another.
+    pub fn warning(&self, cases: usize, orders: u64) -> Option<String> {
+        let (Reach::Http(http) | Reach::Mapped(http, _)) = &self.reach else { return None };
+        let host = elsewhere(http.client.authority())?;
+        let bound = |limit: u32, what: &str| if limit == 0 { format!("any number of {what}") } else { format!("at most {limit} {what}") };
+        let TargetProfile { cases: at_once, max_in_flight, max_rate, .. } = &self.profile;
+        let rate = bound(*max_rate, "requests a second");
+        Some(format!("{host} is sent {cases} cases with {orders} orders: {at_once} cases at a time, {max_in_flight} requests under way, {rate}"))
+    }
+
     /// Why a case cannot be run against this target, if it cannot.
     pub fn not_applicable(&self, case: &Case) -> Option<String> {
         if let Some(why) = self.profile.not_applicable(case) {
             return Some(why);
         }
-        let survives = matches!(self.reach, Reach::Adapter(_)) && self.profile.durable;
-        (case.fault.crashes() && !survives)
-            .then(|| "the target's profile does not say how to kill and restart it, or it does not survive that".into())
+        self.harms(case).or_else(|| self.kills(case))
+    }
+
+    /// Why bodies cannot be harmed as the case wants it.
+    fn harms(&self, case: &Case) -> Option<String> {
+        let mut does = case.fault.rules.iter().map(|rule| rule.action).filter(|action| action.is_of_bodies());
+        match self.reach {
+            Reach::Adapter(_) => does.next().map(|_| "a pipe to a child process has no bodies, connections and signatures to be harmed".into()),
+            Reach::Mapped(..) => does.next().map(|_| "bodies in the form of a mapped API are not harmed".into()),
+            Reach::Http(_) if self.profile.signed => None,
+            Reach::Http(_) => (does.any(|action| action == FaultAction::WrongSignature))
+                .then(|| "the target's profile does not say that it checks signatures of feeds and callbacks (`verifies` under [webhooks])".into()),
+        }
+    }
+
+    /// Why the target cannot be killed, or made to stand still, as the case wants it.
+    fn kills(&self, case: &Case) -> Option<String> {
+        let (survives, pauses) = match self.reach {
+            Reach::Adapter(_) => (self.profile.durable, true),
+            Reach::Http(_) | Reach::Mapped(..) => (!self.commands.kill.is_empty(), !self.commands.pause.is_empty()),
+        };
+        if case.fault.crashes() && !survives {
+            return Some("the target's profile does not say how to kill and restart it, or it does not survive that".into());
+        }
+        (case.fault.pauses() && !pauses).then(|| "the target's profile does not say how to pause and resume it".into())
     }
 }
 
 impl Http {
-    fn open(asked: &str, profile: &TargetProfile, base: &str, allowed: &[String]) -> Result<Http, Trouble> {
+    fn open(asked: &str, profile: &TargetProfile, base: &str, allowed: &[String], otlp: Option<&str>) -> Result<Http, Trouble> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the target: {error}")))?;
-        let client = Client::new(base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
-        let client = client.map_err(|why| Trouble::Usage(format!("error: target {asked}: {why}")))?;
+        let unusable = |what: String| Trouble::Usage(format!("error: target {asked}: {what}"));
+        let trust = profile.ca_file.as_ref().map(|file| trusted(&folder_of(asked).join(file))).transpose().map_err(unusable)?;
+        let client = Client::trusting(trust.as_ref(), base, profile.max_in_flight, Duration::from_nanos(profile.timeout.0));
+        let client = client.map_err(unusable)?;
+        client.pace(profile.max_rate);
         permitted(client.authority(), allowed)?;
         let harness = Harness::listen(runtime.handle().clone(), &profile.listen).map_err(|error| {
             Trouble::Environment(format!("error: cannot listen on {}: {error}\n  = help: name another address under [webhooks]", profile.listen))
         })?;
-        Ok(Http { client, harness, described: String::new(), _runtime: runtime })
+        let spans = otlp.map(|url| Spans::to(url, runtime.handle())).transpose();
+        let spans = spans.map_err(|why| Trouble::Usage(format!("error: --otlp: {why}")))?;
+        let harness = harness.telling(spans.clone());
+        Ok(Http { client, harness, spans, described: String::new(), runtime })
     }
 
     /// Is it there, and does it speak the contract?
     fn ready(&self, profile: &TargetProfile) -> Result<String, Trouble> {
         let url = &profile.base_url;
-        let start = "start it first: `orderstorm serve` in another terminal, or name another address under [http]";
+        let start = match url.starts_with("https:") {
+            true => "start it first; where an authority of your own signs its certificate, name that one under [http]: ca_file = \"ca.pem\"",
+            false => "start it first: `orderstorm serve` in another terminal, or name another address under [http]",
+        };
         let manifest = self
             .harness
             .get(&self.client, "")
@@ -196,6 +265,11 @@ impl Opened {
             }
             Opened::Adapter(process) => (process.unreadable(), process.fault(), process.is_dead()),
         };
+        if let Opened::Http(live) = self
+            && let Some(why) = live.broken()
+        {
+            return Some(format!("the target's process: {why}"));
+        }
         if dead {
             return Some(format!("the adapter ended before the case did{fault}"));
         }
@@ -203,11 +277,28 @@ impl Opened {
     }
 }
 
-/// Load goes to this machine; to any other only where somebody said so.
-fn permitted(authority: &str, allowed: &[String]) -> Result<(), Trouble> {
+/// The folder of a profile that was named by its file; what stands in it is relative to that.
+fn folder_of(profile: &str) -> &Path {
+    Path::new(profile).parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The authorities in a file.
+pub(super) fn trusted(file: &Path) -> Result<Trust, String> {
+    let pem = std::fs::read(file).map_err(|error| format!("the certificates in {} cannot be read: {error}", file.display()))?;
+    Trust::only(&pem).map_err(|why| format!("{}: {why}", file.display()))
+}
+
+/// The host, where it is not this machine.
+fn elsewhere(authority: &str) -> Option<&str> {
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
     let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if loopback || allowed.iter().any(|name| name == host) {
+    (!loopback).then_some(host)
+}
+
+/// Load goes to this machine; to any other only where somebody said so.
+fn permitted(authority: &str, allowed: &[String]) -> Result<(), Trouble> {
+    let Some(host) = elsewhere(authority) else { return Ok(()) };
+    if allowed.iter().any(|name| name == host) {
         return Ok(());
     }
     Err(Trouble::Usage(format!("error: {host} is another machine\n  = help: if it is yours to put under load, say so: --allow-host {host}")))
@@ -235,6 +326,9 @@ pub fn watched(
     tape: Option<&mut Vec<String>>,
 ) -> Result<Part, Broken> {
     let profile = &session.profile;
+    let alone = matches!(session.reach, Reach::Http(_)) && (case.fault.crashes() || case.fault.pauses());
+    let _alone = alone.then(|| session.shared.write().unwrap_or_else(PoisonError::into_inner));
+    let _together = (!alone).then(|| session.shared.read().unwrap_or_else(PoisonError::into_inner));
     let time_scale = if profile.scale > 1.0 { profile.scale } else { 0.0 };
     let mut header = Header { time_scale, ..execute::header(setup, case, part) };
     if let Some(mapping) = &profile.mapping {
@@ -253,6 +347,7 @@ pub fn watched(
         }
     }
     let mut clock = WallClock::new(profile.scale);
+    info!(case = case.name, orders = part.orders, "case begins");
     let sandbox = Sandbox {
         estate: (*part.plan.estate).clone(),
         seed: part.seed.0,
@@ -260,12 +355,20 @@ pub fn watched(
         partners_url: String::new(),
         webhook_url: String::new(),
         webhook_secret: profile.secret.clone(),
+        signed: profile.signed,
     };
     let scratch = file.with_extension("scratch");
     let mut opened = match &session.reach {
         Reach::Http(http) => {
             let name = format!("{}-{}-{}", session.run, case.name, part.number);
-            let opening = Opening { name, sandbox, clock: &clock.clone(), skips: profile.mode == ClockMode::Skip, patience: profile.patience };
+            let opening = Opening {
+                name,
+                sandbox,
+                clock: &clock.clone(),
+                skips: profile.mode == ClockMode::Skip,
+                patience: profile.patience,
+                commands: session.commands.clone(),
+            };
             Live::open(&http.harness, http.client.clone(), opening).map(|live| Opened::Http(Box::new(live)))
         }
         Reach::Mapped(http, shared) => {
@@ -277,6 +380,7 @@ pub fn watched(
                 clock: &clock,
                 timeless: profile.mode == ClockMode::Timeless,
                 settle: profile.settle,
+                commands: session.commands.clone(),
                 patience: profile.patience,
                 tape: tape.is_some(),
             };
@@ -289,6 +393,8 @@ pub fn watched(
         }
     }
     .map_err(Broken::Target)?;
+    // setting a case up takes time that is none of its own
+    clock.begin();
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
     let mut meter = Meter::new();
     let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?.naming(opened.names());
@@ -328,6 +434,7 @@ pub fn watched(
         *tape = mapped.tape();
     }
     drop(opened);
+    info!(case = case.name, verdict = judgement.verdict.name(), reason = judgement.reason, "case ends");
     // what an adapter kept for this case is of no use any more
     let _ = std::fs::remove_dir_all(&scratch);
     let mut stories = Vec::new();

@@ -26,15 +26,22 @@ pub(super) struct Chosen {
     recorded: Option<Arc<Recorded>>,
     /// the cases are those of a sweep
     swept: bool,
+    /// a target in real time is offered all orders of a case at their own rate, so a case is not cut
+    live: bool,
 }
 
 impl Chosen {
     fn partitions(&self, case: &Case) -> u32 {
-        self.recorded.as_ref().map_or_else(|| workload::partitions(case), |recorded| recorded.parts.len() as u32)
+        match &self.recorded {
+            Some(recorded) => recorded.parts.len() as u32,
+            None if self.live => 1,
+            None => workload::partitions(case),
+        }
     }
     fn partition(&self, case: &Case, number: u32) -> Partition {
         match &self.recorded {
             Some(recorded) => recorded.partition(case, number),
+            None if self.live => workload::whole(case),
             None => workload::partition(case, number),
         }
     }
@@ -73,7 +80,7 @@ pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble
         );
         return Err(Problems(vec![problem]).into());
     }
-    Ok(Chosen { expansion, library, recorded, swept: args.sweep.is_some() })
+    Ok(Chosen { expansion, library, recorded, swept: args.sweep.is_some(), live: false })
 }
 
 pub(super) fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
@@ -96,9 +103,14 @@ fn live_session(args: &RunArgs, chosen: &mut Chosen) -> Result<Session, Trouble>
     if args.check_determinism {
         return Err(Trouble::Usage("error: --check-determinism is for the embedded target: no two moments of a live one are the same".into()));
     }
-    let session = Session::open(&args.target, &args.allow_host, &mut chosen.library)?;
+    chosen.live = true;
+    let session = Session::open(&args.target, &args.allow_host, args.otlp.as_deref(), &mut chosen.library)?;
     for case in &mut chosen.expansion.cases {
         case.not_applicable = case.not_applicable.take().or_else(|| session.not_applicable(case));
+    }
+    let planned: Vec<&Case> = chosen.expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
+    if let Some(warning) = session.warning(planned.len(), planned.iter().map(|case| u64::from(case.orders)).sum()) {
+        eprintln!("note: {warning}");
     }
     Ok(session)
 }
@@ -212,6 +224,9 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         arguments: arguments(args),
     };
     let mut chosen = choose(&args.matrix, &setup)?;
+    if args.target == "embedded" && args.otlp.is_some() {
+        return Err(Trouble::Usage("error: --otlp is for a live target: in virtual time nothing goes over a wire\n  = help: add --target".into()));
+    }
     let live = if args.target == "embedded" { None } else { Some(live_session(args, &mut chosen)?) };
     if args.check_determinism {
         return check_determinism(&setup, &chosen, args, stop);
@@ -270,7 +285,8 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         bar.set_message(case.name.clone());
         result.map(Some).map_err(Broken::Disk)
     };
-    let at_once = live.as_ref().map_or_else(|| jobs(args.jobs), |session| args.jobs.map_or(usize::MAX, |jobs| jobs as usize).min(session.profile.cases));
+    let at_once =
+        live.as_ref().map_or_else(|| jobs(args.jobs), |session| args.jobs.map_or(usize::MAX, |jobs| jobs as usize).min(session.profile.cases));
     execute::in_parallel(units.len(), at_once, stop, work, |unit, result| {
         let (at, number) = units[unit];
         match result {
@@ -295,6 +311,9 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         }
     });
     bar.finish_and_clear();
+    if let Some(told) = live.as_ref().and_then(Session::finish) {
+        eprintln!("{told}");
+    }
     match broken {
         Some(Broken::Disk(error)) => return Err(cannot_write(&histories, &error)),
         Some(Broken::Target(why)) => return Err(Trouble::Environment(format!("error: {why}"))),
@@ -389,7 +408,8 @@ fn history_name(case: &Case, number: u32, of: u32) -> String {
 }
 
 pub(super) fn progress(units: u64) -> ProgressBar {
-    let bar = ProgressBar::new(units);
+    // two that write to one terminal would write over each other
+    let bar = if super::logs::are_on() { ProgressBar::hidden() } else { ProgressBar::new(units) };
     if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} cases, {per_sec}, {eta} left  {wide_msg}") {
         bar.set_style(style.progress_chars("=> "));
     }

@@ -5,6 +5,7 @@ pub mod execute;
 mod export;
 mod listing;
 mod live;
+mod logs;
 mod matrix;
 mod prove;
 mod serve;
@@ -84,6 +85,7 @@ fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Trouble {
 
 /// Does what the command line says.
 pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
+    logs::begin(cli);
     match &cli.command {
         Command::Run(args) => matrix::run(args, stop),
         Command::Plan(args) => matrix::plan(args),

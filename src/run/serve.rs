@@ -1,5 +1,6 @@
 //! `serve`: the reference orchestrator as a service, until Ctrl-C.
 
+use super::live::trusted;
 use super::matrix::defect;
 use super::{Ended, Stop, Trouble};
 use crate::cli::ServeArgs;
@@ -15,6 +16,8 @@ pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         scale: args.scale,
         data: args.data.clone(),
         service_model: args.service_model,
+        webhook_attempts: args.webhook_attempts,
+        trust: args.ca_file.as_deref().map(trusted).transpose().map_err(|why| Trouble::Usage(format!("error: --ca-file: {why}")))?,
     };
     if args.stdio {
         return service::speak(&config).map(|()| Ended::Good).map_err(|trouble| Trouble::Environment(trouble.to_string()));

@@ -213,6 +213,7 @@ fn rule(link: Link, action: FaultAction) -> FaultRule {
         FaultAction::Drop => Span::from_mins(2),
         FaultAction::EffectLate => Span::from_secs(45),
         FaultAction::Mutate => Span::from_mins(1),
+        FaultAction::Slow => Span::from_secs(2),
         _ => Span::from_mins(20),
     };
     FaultRule {

@@ -67,15 +67,15 @@ pub struct FaultRuleFile {
     #[serde(default)]
     #[schemars(length(max = 5))]
     pub again: Vec<String>,
-    /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much; replay: after the run came to rest
+    /// how much later: a duration or a range to draw from. duplicate: the copies; drop: the redelivery; delay, effect_late: the message; reorder: at most so much; slow: how long the body takes; replay: after the run came to rest
     pub delay: Option<String>,
     /// throttle: what Retry-After says
     pub retry_after: Option<String>,
     /// lose (feeds): a snapshot that mends the gap follows after this long
     pub resync: Option<String>,
-    /// crash: how long the target is down; 5s where absent
+    /// crash, pause: how long the target is down, or stands still; 5s where absent
     pub down: Option<String>,
-    /// crash: what sets it off. With `lasts`: what opens the window
+    /// crash, pause: what sets it off. With `lasts`: what opens the window
     pub after: Option<AfterFile>,
     /// how long after that; at once where absent
     pub wait: Option<String>,
@@ -160,8 +160,20 @@ pub enum FaultAction {
     Mutate,
     /// the message (calls: the answer) carries fields that the target does not know
     ExtraField,
+    /// half of the body, framed as if it were all (calls, events: of the answer): it cannot be read
+    Truncate,
+    /// a body of garbage (calls, events: of the answer): it cannot be read
+    Malformed,
+    /// the connection is reset in the middle of the body (calls, events: of the answer): whoever sent it cannot know
+    Reset,
+    /// the body (calls, events: of the answer) trickles in over `delay`
+    Slow,
+    /// signed with another secret (feeds and callbacks): it does not verify
+    WrongSignature,
     /// the target's process is killed, and started again `down` later from what it had stored
     Crash,
+    /// the target's process stands still for `down`, and then goes on
+    Pause,
     /// everything that was ever sent over the link is sent once more, in its order, `delay` after the run came to rest
     Replay,
 }
@@ -184,7 +196,13 @@ impl FaultAction {
             FaultAction::Lose => "lost for good",
             FaultAction::Mutate => "followed by another under its key",
             FaultAction::ExtraField => "with fields that nobody knows",
+            FaultAction::Truncate => "cut short",
+            FaultAction::Malformed => "garbage in its place",
+            FaultAction::Reset => "connection reset in the middle",
+            FaultAction::Slow => "trickled in",
+            FaultAction::WrongSignature => "wrongly signed",
             FaultAction::Crash => "killed",
+            FaultAction::Pause => "made to stand still",
             FaultAction::Replay => "sent once more at the end",
         }
     }
@@ -308,7 +326,7 @@ impl Link {
 }
 
 impl FaultAction {
-    pub const ALL: [FaultAction; 16] = {
+    pub const ALL: [FaultAction; 22] = {
         use FaultAction as A;
         [
             A::Duplicate,
@@ -325,7 +343,13 @@ impl FaultAction {
             A::Lose,
             A::Mutate,
             A::ExtraField,
+            A::Truncate,
+            A::Malformed,
+            A::Reset,
+            A::Slow,
+            A::WrongSignature,
             A::Crash,
+            A::Pause,
             A::Replay,
         ]
     };
@@ -347,7 +371,13 @@ impl FaultAction {
             FaultAction::Lose => "lose",
             FaultAction::Mutate => "mutate",
             FaultAction::ExtraField => "extra_field",
+            FaultAction::Truncate => "truncate",
+            FaultAction::Malformed => "malformed",
+            FaultAction::Reset => "reset",
+            FaultAction::Slow => "slow",
+            FaultAction::WrongSignature => "wrong_signature",
             FaultAction::Crash => "crash",
+            FaultAction::Pause => "pause",
             FaultAction::Replay => "replay",
         }
     }
@@ -356,9 +386,9 @@ impl FaultAction {
     pub fn fits(self, link: Link) -> bool {
         use FaultAction as A;
         match self {
-            A::Crash => link == Link::Target,
+            A::Crash | A::Pause => link == Link::Target,
             _ if link == Link::Target => false,
-            A::Duplicate | A::Delay => true,
+            A::Duplicate | A::Delay | A::Truncate | A::Malformed | A::Reset | A::Slow => true,
             A::Drop | A::Reorder => link != Link::Calls,
             A::Refuse | A::Blackhole | A::Throttle => matches!(link, Link::Commands | Link::Calls),
             A::Unavailable | A::Error | A::LoseReply => matches!(link, Link::Commands | Link::Calls | Link::Events),
@@ -366,12 +396,20 @@ impl FaultAction {
             A::Lose => link == Link::Feeds,
             A::Mutate => link == Link::Commands,
             A::ExtraField => link != Link::Events,
+            A::WrongSignature => matches!(link, Link::Feeds | Link::Callbacks),
             A::Replay => matches!(link, Link::Commands | Link::Feeds | Link::Callbacks),
         }
     }
 
+    /// It harms the body of a message on the wire, or of an answer, or what goes with a body.
+    pub fn is_of_bodies(self) -> bool {
+        use FaultAction as A;
+        matches!(self, A::Truncate | A::Malformed | A::Reset | A::Slow | A::WrongSignature)
+    }
+
     fn needs_delay(self) -> bool {
-        matches!(self, FaultAction::Drop | FaultAction::Delay | FaultAction::Reorder | FaultAction::EffectLate | FaultAction::Replay)
+        use FaultAction as A;
+        matches!(self, A::Drop | A::Delay | A::Reorder | A::EffectLate | A::Slow | A::Replay)
     }
 
     fn may_delay(self) -> bool {
@@ -392,7 +430,7 @@ impl FaultRule {
         }
     }
 
-    /// As a file writes it, if it is about no message in particular: a crash, or a replay of everything.
+    /// As a file writes it, if it is about no message in particular: a crash, a pause, or a replay of everything.
     pub fn of_no_message(&self) -> Option<FaultRuleFile> {
         let (ops, delay) =
             (self.ops.iter().map(|op| op.name().to_string()).collect(), format!("{}..{}", self.delay.lo.exact(), self.delay.hi.exact()));
@@ -419,7 +457,7 @@ impl FaultRule {
             wait: None,
         };
         match (self.action, self.after) {
-            (FaultAction::Crash, Some(trigger)) => {
+            (FaultAction::Crash | FaultAction::Pause, Some(trigger)) => {
                 let mut after = AfterFile { order: trigger.order, nth: trigger.nth, ..AfterFile::default() };
                 let name = Some(trigger.op.name().to_string());
                 match trigger.moment {
@@ -456,6 +494,11 @@ impl FaultSet {
     /// Some rule kills the target, so what it stores must be kept.
     pub fn crashes(&self) -> bool {
         self.rules.iter().any(|rule| rule.action == FaultAction::Crash)
+    }
+
+    /// Some rule makes the target stand still.
+    pub fn pauses(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == FaultAction::Pause)
     }
 
     /// The faults that a scenario brings itself.
@@ -530,7 +573,7 @@ fn address(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut Chec
         }
     };
     let target = rule.link == Link::Target;
-    only("order", !target, "means nothing with `crash`", "say in `after` whose messages set it off");
+    only("order", !target, "means nothing with `crash` and `pause`", "say in `after` whose messages set it off");
     only("order", !feeds, "means nothing on the link `feeds`", "feed messages are named by `node`, and `sku` where they have one");
     only("node", feeds, "means nothing on this link", "messages of this link are named by `order`");
     only("sku", feeds && rule.node.is_some(), "goes with `node` on the link `feeds`", "name the node too");
@@ -580,19 +623,19 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
     only("copies", rule.action == FaultAction::Duplicate && rule.again.is_empty(), "duplicate, where `again` does not say it");
     only("again", rule.action == FaultAction::Duplicate && rule.delay.is_none(), "duplicate, in place of `copies` and `delay`");
     only("new_id", rule.action == FaultAction::Duplicate, "duplicate");
-    only("delay", rule.action.may_delay(), "duplicate, mutate, drop, delay, reorder, effect_late and replay");
+    only("delay", rule.action.may_delay(), "duplicate, mutate, drop, delay, reorder, effect_late, slow and replay");
     only("share", rule.action != FaultAction::Replay, "every action but replay, which repeats all");
     only("directed", rule.action != FaultAction::Replay, "every action but replay, which repeats all");
     only("retry_after", rule.action == FaultAction::Throttle, "throttle");
     only("resync", rule.action == FaultAction::Lose, "lose");
     only("lasts", rule.action.may_last(), "refuse, blackhole, unavailable, error, throttle, lose_reply, delay and drop");
-    let crash = rule.action == FaultAction::Crash;
-    only("down", crash, "crash");
-    only("after", crash || rule.lasts.is_some(), "crash, and with `lasts`");
+    let crash = matches!(rule.action, FaultAction::Crash | FaultAction::Pause);
+    only("down", crash, "crash and pause");
+    only("after", crash || rule.lasts.is_some(), "crash and pause, and with `lasts`");
     only("wait", rule.after.is_some(), "`after`");
-    only("share", !crash, "messages; a crash has `after`");
-    only("directed", !crash, "messages; a crash has `after`");
-    only("ops", !crash, "messages; a crash has `after`");
+    only("share", !crash, "messages; a crash or pause has `after`");
+    only("directed", !crash, "messages; a crash or pause has `after`");
+    only("ops", !crash, "messages; a crash or pause has `after`");
     if crash && rule.after.is_none() {
         check.key(
             path,

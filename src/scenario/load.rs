@@ -55,6 +55,11 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/fault/sink-reply-lost.toml",
     "profiles/fault/key-conflict.toml",
     "profiles/fault/extra-field.toml",
+    "profiles/fault/truncate.toml",
+    "profiles/fault/wrong-signature.toml",
+    "profiles/fault/reset.toml",
+    "profiles/fault/slow.toml",
+    "profiles/fault/pause.toml",
     "profiles/fault/crash-placing.toml",
     "profiles/fault/crash-placed.toml",
     "profiles/fault/crash-announced.toml",
@@ -66,6 +71,7 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/load/flash.toml",
     "profiles/target/reference.toml",
     "profiles/target/reference-process.toml",
+    "profiles/target/vendure.toml",
     "schemas/scenario.v1.json",
     "schemas/fault.v1.json",
     "schemas/load.v1.json",
@@ -453,6 +459,20 @@ mod tests {
 
     fn wrong(text: &str) -> String {
         read_scenarios(&Source::new("t.toml", text)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn commands_go_in_pairs_and_are_of_targets_over_http() {
+        let said = |process: &str, reach: &str| {
+            let text = format!("name = \"p\"\ntitle = \"p\"\n{reach}\n[process]\n{process}\n");
+            read_target_profile(&Source::new("p.toml", &text)).err().map(|problems| problems.to_string()).unwrap_or_default()
+        };
+        let http = "[http]\nbase_url = \"http://127.0.0.1:1\"";
+        assert_eq!(said("kill = [\"a\"]\nstart = [\"b\"]", http), "");
+        assert!(said("kill = [\"a\"]", http).contains("`kill` and `start` go together"));
+        assert!(said("resume = [\"a\"]", http).contains("`pause` and `resume` go together"));
+        let child = "protocol = \"adapter\"\n[adapter]\ncommand = [\"a\"]";
+        assert!(said("", child).contains("`process` is of targets over HTTP"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Target profiles: what a live target is, where it is, and what may be done to it. The low form, and the high form made from it.
 
 use super::resolve::Check;
-use super::{Action, Behaviour, Case, FaultRule, Link, PartnerAnswer, PartnerPoint, Scenario, standard_fixture};
+use super::{Action, Behaviour, Case, Expect, FaultRule, Link, PartnerAnswer, PartnerPoint, Scenario, standard_fixture};
 use crate::mapping::{self, Mapping, MappingFile, Role, StatesSeen};
 use crate::model::{Class, Fulfil, Money, Node, Op, Policies};
 use crate::sim::Span;
@@ -28,6 +28,9 @@ pub struct TargetProfileFile {
     /// how it is started; of a target behind a child process
     #[serde(default)]
     pub adapter: Option<AdapterFile>,
+    /// how its process is killed and started; of a target over HTTP
+    #[serde(default)]
+    pub process: Option<ProcessFile>,
     #[serde(default)]
     pub webhooks: WebhooksFile,
     #[serde(default)]
@@ -68,6 +71,10 @@ pub enum Capability {
     Tax,
     /// a payment that is decided later, by a callback
     PendingPayment,
+    /// an order is taken on before it is paid, and cancelled where it cannot be
+    AcceptUnpaid,
+    /// single lines of an order are cancelled while the rest goes on
+    CancelLines,
 }
 
 impl Capability {
@@ -84,6 +91,8 @@ impl Capability {
             Capability::NodeLimits => "node_limits",
             Capability::Tax => "tax",
             Capability::PendingPayment => "pending_payment",
+            Capability::CancelLines => "cancel_lines",
+            Capability::AcceptUnpaid => "accept_unpaid",
         }
     }
 }
@@ -116,9 +125,14 @@ impl Scenario {
         };
         let fails = self.kinds.iter().flat_map(|kind| &kind.partner).any(fails) || !self.phantom.is_empty();
         needs.extend(fails.then_some(Capability::Reroute));
+        let declines = |b: &Behaviour| b.at == PartnerPoint::Authorize && matches!(b.answer, PartnerAnswer::Decline | PartnerAnswer::Reject);
+        let declines = self.kinds.iter().flat_map(|kind| &kind.partner).any(declines);
+        needs.extend(declines.then_some(Capability::AcceptUnpaid));
         let pends = |behaviour: &Behaviour| (behaviour.at, behaviour.answer) == (PartnerPoint::Authorize, PartnerAnswer::Pending);
         let pends = self.kinds.iter().flat_map(|kind| &kind.partner).any(pends);
         needs.extend(pends.then_some(Capability::PendingPayment));
+        let of_lines = steps().any(|step| step.action == Action::Cancel && !step.lines.is_empty());
+        needs.extend(of_lines.then_some(Capability::CancelLines));
         let standard = standard_fixture();
         let limits = |node: &Node| (node.safety_stock, node.capacity_per_day, node.opens_h, node.closes_h);
         let own = self.fixture.nodes.iter().any(|node| !standard.nodes.iter().any(|usual| usual.name == node.name && limits(usual) == limits(node)));
@@ -141,6 +155,15 @@ fn partner_at(point: PartnerPoint) -> &'static str {
 }
 
 impl Scenario {
+    /// Several nodes have goods for an order, and it expects that only one is asked.
+    fn rests_on_fewest_nodes(&self) -> bool {
+        let mut nodes: Vec<_> = self.stock.iter().map(|level| level.node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let one = |expect: &Expect| expect.calls.iter().any(|(op, count)| *op == Op::NodeRelease && count.max == Some(1));
+        nodes.len() > 1 && one(&self.expect)
+    }
+
     /// Times that the target itself has to keep for this.
     fn timers(&self) -> Vec<(&'static str, Span)> {
         let policies = &self.fixture.policies;
@@ -187,6 +210,9 @@ impl TargetProfile {
                 ClockMode::Passes => {}
             }
         }
+        if self.policies.as_ref().is_some_and(|policies| policies.split != "fewest_nodes") && case.scenario.rests_on_fewest_nodes() {
+            return Some("the target does not declare the policy split = \"fewest_nodes\"".into());
+        }
         let mapping = self.mapping.as_ref()?;
         let plays = |partner: &str| mapping.role(partner) != Role::Internal;
         let moods = case.scenario.kinds.iter().flat_map(|kind| &kind.partner).map(|behaviour| partner_at(behaviour.at));
@@ -225,7 +251,7 @@ pub enum Protocol {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpFile {
-    /// such as `"http://127.0.0.1:7070"`; `${env.NAME}` and `${env.NAME:-otherwise}` are taken from the environment
+    /// such as `"http://127.0.0.1:7070"` or `"https://oms.example"`; `${env.NAME}` and `${env.NAME:-otherwise}` are taken from the environment
     pub base_url: String,
     /// a request without an answer after so long is of unknown outcome
     #[serde(default = "timeout")]
@@ -234,6 +260,9 @@ pub struct HttpFile {
     #[serde(default = "max_in_flight")]
     #[schemars(range(min = 1, max = 65536))]
     pub max_in_flight: u32,
+    /// certificates in PEM of the only authorities that are believed, for `https`; relative to this file. Those of this machine where absent
+    #[serde(default)]
+    pub ca_file: Option<String>,
 }
 
 /// A child process: one for each case.
@@ -251,6 +280,28 @@ pub struct AdapterFile {
     pub durable: bool,
 }
 
+/// What is done to the process of a target over HTTP: programs with their arguments, each of which ends when it is done. `${env.NAME}` is
+/// taken from the environment, `${dir}` is the folder of this file, `${self}` is orderstorm.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessFile {
+    /// kills it as a power cut would; when this ends, it is gone
+    #[serde(default)]
+    pub kill: Vec<String>,
+    /// starts it again, from what it had stored; it is then waited for
+    #[serde(default)]
+    pub start: Vec<String>,
+    /// makes it stand still
+    #[serde(default)]
+    pub pause: Vec<String>,
+    /// makes it go on
+    #[serde(default)]
+    pub resume: Vec<String>,
+    /// how long a command may take, and how long it may take to be ready
+    #[serde(default = "timeout")]
+    pub timeout: String,
+}
+
 fn timeout() -> String {
     "15s".into()
 }
@@ -266,11 +317,13 @@ pub struct WebhooksFile {
     pub listen: String,
     /// what events are signed with, as Standard Webhooks has it; empty where they are not signed
     pub secret: String,
+    /// the target checks signatures of feeds and callbacks, too: they are signed with `secret`
+    pub verifies: bool,
 }
 
 impl Default for WebhooksFile {
     fn default() -> WebhooksFile {
-        WebhooksFile { listen: "127.0.0.1:0".into(), secret: String::new() }
+        WebhooksFile { listen: "127.0.0.1:0".into(), secret: String::new(), verifies: false }
     }
 }
 
@@ -339,10 +392,14 @@ pub struct TargetProfile {
     /// empty where it is spoken to over HTTP
     pub command: Vec<String>,
     pub durable: bool,
+    pub process: ProcessCommands,
     pub timeout: Span,
     pub max_in_flight: usize,
+    pub ca_file: Option<String>,
     pub listen: String,
     pub secret: String,
+    /// feeds and callbacks are signed
+    pub signed: bool,
     pub mode: ClockMode,
     pub scale: f64,
     pub patience: Span,
@@ -355,6 +412,37 @@ pub struct TargetProfile {
     pub policies: Option<Policies>,
     /// of a foreign API
     pub mapping: Option<Arc<Mapping>>,
+}
+
+/// The commands of `[process]`; empty where there is none.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ProcessCommands {
+    pub kill: Vec<String>,
+    pub start: Vec<String>,
+    pub pause: Vec<String>,
+    pub resume: Vec<String>,
+    pub timeout: Span,
+}
+
+impl ProcessCommands {
+    fn resolve(file: &TargetProfileFile, check: &mut Check<'_>) -> ProcessCommands {
+        let Some(process) = &file.process else { return ProcessCommands::default() };
+        if file.http.is_none() {
+            check.key("process", "`process` is of targets over HTTP", Some("a child process is killed and paused without it".into()));
+        }
+        for (one, other, has) in [("kill", "start", (&process.kill, &process.start)), ("pause", "resume", (&process.pause, &process.resume))] {
+            if has.0.is_empty() != has.1.is_empty() {
+                check.key("process", format!("`{one}` and `{other}` go together"), Some("name both, or neither".into()));
+            }
+        }
+        ProcessCommands {
+            kill: process.kill.clone(),
+            start: process.start.clone(),
+            pause: process.pause.clone(),
+            resume: process.resume.clone(),
+            timeout: check.span("process.timeout", &process.timeout),
+        }
+    }
 }
 
 impl TargetProfile {
@@ -370,10 +458,13 @@ impl TargetProfile {
                 "protocols \"canonical\" and \"mapped\" have a table [http] with `base_url`, protocol \"adapter\" has [adapter] with `command`";
             check.value("protocol", "it has not the one table that goes with it", Some(help.into()));
         }
-        let fits = |url: &str| url.starts_with("http://") || url.starts_with("${env.");
+        let fits = |url: &str| ["http://", "https://", "${env."].iter().any(|start| url.starts_with(start));
         if file.http.as_ref().is_some_and(|http| !fits(&http.base_url)) {
             let help = "such as \"http://127.0.0.1:7070\", or \"${env.ORDERSTORM_TARGET_URL:-http://127.0.0.1:7070}\"";
-            check.value("http.base_url", "expected an address that begins with http://", Some(help.into()));
+            check.value("http.base_url", "expected an address that begins with http:// or https://", Some(help.into()));
+        }
+        if file.webhooks.verifies && file.webhooks.secret.is_empty() {
+            check.value("webhooks.verifies", "there is no `secret` to sign with", Some("name it under [webhooks]".into()));
         }
         let timeout = match (&file.http, &file.adapter) {
             (Some(http), _) => check.span("http.timeout", &http.timeout),
@@ -393,10 +484,13 @@ impl TargetProfile {
             base_url: file.http.as_ref().map_or(String::new(), |http| http.base_url.clone()),
             command: file.adapter.as_ref().map_or(Vec::new(), |adapter| adapter.command.clone()),
             durable: file.adapter.as_ref().is_some_and(|adapter| adapter.durable),
+            process: ProcessCommands::resolve(file, check),
             timeout,
             max_in_flight: file.http.as_ref().map_or(1, |http| http.max_in_flight as usize),
+            ca_file: file.http.as_ref().and_then(|http| http.ca_file.clone()),
             listen: file.webhooks.listen.clone(),
             secret: file.webhooks.secret.clone(),
+            signed: file.webhooks.verifies,
             mode: file.clock.mode,
             scale: file.clock.scale,
             patience,
@@ -468,7 +562,6 @@ pub fn from_environment(text: &str, get: impl Fn(&str) -> Option<String>) -> Res
 #[cfg(test)]
 mod tests {
     use super::from_environment;
-
     #[test]
     fn the_environment_fills_in_what_is_set_and_what_is_not_has_its_otherwise() {
         let get = |name: &str| (name == "PORT").then(|| "80".to_string());

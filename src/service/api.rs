@@ -1,18 +1,16 @@
 //! Requests in: paths to what is asked of a sandbox, and what it says to statuses.
 
-use super::Shared;
 use super::counters::count;
-use super::journal::Opened;
 use super::sandbox::{Actor, Ask, Running};
-use crate::model::{Message, Outcome};
+use super::{Shared, orchestrator};
+use crate::model::{Message, Op, Outcome};
 use crate::net::{Arrived, Deed};
-use crate::reference::Settings;
-use crate::sim::{Seed, Span};
-use crate::target::{Embedded, ServiceModel};
 use crate::wire::{self, Answered, CloudEvent, Payload, Problem, Sandbox, Skip, Unreadable};
 use serde_json::json;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
+use tracing::{debug, info};
 
 /// Names of the sandboxes that are open.
 pub fn sandboxes(shared: &Shared) -> Vec<String> {
@@ -20,27 +18,12 @@ pub fn sandboxes(shared: &Shared) -> Vec<String> {
 }
 
 /// Opens a sandbox. `restored`: it stands in the journal already.
-pub fn open(shared: &Arc<Shared>, name: &str, opened: Opened, restored: bool) -> Option<String> {
-    let sandbox = &opened.sandbox;
-    let settings = Settings { remorse_hold: sandbox.remorse_hold_ns.map(Span), ..Settings::default() }.at_scale(shared.config.scale);
-    let model = if shared.config.service_model { ServiceModel::default() } else { ServiceModel::none() };
-    let mut target = Embedded::new(Arc::new(sandbox.estate.clone()), settings, model, shared.config.defect, Seed(sandbox.seed));
-    let mut journal = None;
-    if let Some(journals) = &shared.journals {
-        if !restored && let Err(error) = journals.begin(name, &opened) {
-            return Some(error.to_string());
-        }
-        let log = journals.of(name);
-        target = target.keeping(Box::new(log.clone()));
-        journal = Some(log);
-    }
-    match Actor::start(shared, name, sandbox, target, journal, restored) {
-        Ok(running) => {
-            end(shared.sandboxes.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), running));
-            None
-        }
-        Err(why) => Some(why),
-    }
+pub fn open(shared: &Arc<Shared>, name: &str, sandbox: &Sandbox, restored: bool) -> Result<(), String> {
+    let built = orchestrator::build(&shared.config, shared.journals.as_ref(), name, sandbox, restored);
+    let (target, journal) = built.map_err(|error| error.to_string())?;
+    let running = Actor::start(shared, name, sandbox, target, journal, restored)?;
+    end(shared.sandboxes.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), running));
+    Ok(())
 }
 
 /// Ends the task of a sandbox; was there one?
@@ -56,36 +39,99 @@ fn problem(status: u16, code: &str, detail: impl Into<String>) -> Answered {
     Answered::problem(&Problem::new(status, code, detail))
 }
 
+const METHODS: [&str; 4] = ["GET", "PUT", "POST", "DELETE"];
+
+/// What a method and a path ask for.
+enum Route<'a> {
+    Health,
+    Metrics,
+    Manifest,
+    Open(&'a str),
+    Close(&'a str),
+    Inside(&'a str, Inside<'a>),
+}
+
+/// The same of one sandbox.
+enum Inside<'a> {
+    Order(&'a str),
+    Stock(&'a str, &'a str),
+    Events,
+    Tell,
+    Replay,
+    DeadLetters,
+    Redeliver,
+    Clock,
+    Command(Op),
+}
+
+fn route<'a>(method: &str, path: &[&'a str]) -> Option<Route<'a>> {
+    Some(match (method, path) {
+        ("GET", ["health"]) => Route::Health,
+        ("GET", ["metrics"]) => Route::Metrics,
+        ("GET", ["v1"]) => Route::Manifest,
+        ("PUT", ["v1", name]) => Route::Open(name),
+        ("DELETE", ["v1", name]) => Route::Close(name),
+        (_, ["v1", name, rest @ ..]) => Route::Inside(name, inside(method, rest)?),
+        _ => return None,
+    })
+}
+
+fn inside<'a>(method: &str, path: &[&'a str]) -> Option<Inside<'a>> {
+    Some(match (method, path) {
+        ("GET", ["orders", order]) => Inside::Order(order),
+        ("GET", ["inventory", node, sku]) => Inside::Stock(node, sku),
+        ("GET", ["events"]) => Inside::Events,
+        ("POST", ["events"]) => Inside::Tell,
+        ("POST", ["replays"]) => Inside::Replay,
+        ("GET", ["dead-letters"]) => Inside::DeadLetters,
+        ("POST", ["dead-letters", "redeliveries"]) => Inside::Redeliver,
+        ("POST", ["clock"]) => Inside::Clock,
+        _ => Inside::Command(wire::command_route(method, path)?),
+    })
+}
+
 pub async fn serve(shared: Arc<Shared>, arrived: Arrived) -> Deed {
     let path: Vec<&str> = arrived.path.trim_matches('/').split('/').collect();
-    let answered = match (arrived.method.as_str(), path.as_slice()) {
-        ("GET", ["health"]) => Answered::json(200, &json!({"status": "pass", "version": env!("CARGO_PKG_VERSION")})),
-        ("GET", ["metrics"]) => {
+    let answered = match route(&arrived.method, &path) {
+        Some(Route::Health) => Answered::json(200, &json!({"status": "pass", "version": env!("CARGO_PKG_VERSION")})),
+        Some(Route::Metrics) => {
             let text = shared.counters.text(sandboxes(&shared).len());
             Answered { media: "text/plain; version=0.0.4", body: text.into_bytes(), ..Answered::empty(200) }
         }
-        ("GET", ["v1"]) => Answered::json(200, &manifest(&shared)),
-        ("PUT", ["v1", name]) => put(&shared, name, &arrived),
-        ("DELETE", ["v1", name]) => {
-            let known = end(shared.sandboxes.write().unwrap_or_else(PoisonError::into_inner).remove(*name));
+        Some(Route::Manifest) => Answered::json(200, &manifest(&shared)),
+        Some(Route::Open(name)) => put(&shared, name, &arrived),
+        Some(Route::Close(name)) => {
+            info!(sandbox = name, "sandbox closed");
+            let known = end(shared.sandboxes.write().unwrap_or_else(PoisonError::into_inner).remove(name));
             if let Some(journals) = &shared.journals {
                 let _ = journals.remove(name);
             }
             Answered::empty(if known { 204 } else { 404 })
         }
-        (_, ["v1", name, rest @ ..]) => {
-            let running = shared.sandboxes.read().unwrap_or_else(PoisonError::into_inner).get(*name).cloned();
+        Some(Route::Inside(name, asked)) => {
+            let running = shared.sandboxes.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
             match running {
-                Some(running) => in_sandbox(&running, &arrived, rest).await,
+                Some(running) => in_sandbox(&running, &arrived, asked).await.unwrap_or_else(|refused| refused),
                 None => problem(404, "unknown_sandbox", format!("there is no sandbox `{name}`: PUT /v1/{name} opens one")),
             }
         }
-        _ => problem(404, "unknown_path", "see GET /v1"),
+        None => nowhere(&arrived, &path),
     };
-    if matches!(answered.status, 400..=404 | 413) {
+    if matches!(answered.status, 400..=405 | 413) {
+        debug!(method = arrived.method, path = arrived.path, status = answered.status, "refused");
         count(&shared.counters.refused);
     }
     respond(answered)
+}
+
+/// No such path, or another method of one that there is.
+fn nowhere(arrived: &Arrived, path: &[&str]) -> Answered {
+    let allowed: Vec<&str> = METHODS.into_iter().filter(|method| route(method, path).is_some()).collect();
+    if allowed.is_empty() {
+        return problem(404, "unknown_path", format!("there is no {}: see GET /v1", arrived.path));
+    }
+    let allow = allowed.join(", ");
+    Answered { allow: Some(allow.clone()), ..problem(405, "unknown_method", format!("{} has {allow}, and no {}", arrived.path, arrived.method)) }
 }
 
 /// What this target is, and what may be judged of it.
@@ -112,69 +158,96 @@ fn put(shared: &Arc<Shared>, name: &str, arrived: &Arrived) -> Answered {
         Ok(sandbox) => sandbox,
         Err(error) => return problem(400, "invalid", format!("no sandbox: {error}")),
     };
-    match open(shared, name, Opened { sandbox }, false) {
-        None => Answered::json(201, &json!({"sandbox": name})),
-        Some(why) => problem(400, "invalid", why),
+    match open(shared, name, &sandbox, false) {
+        Ok(()) => Answered::json(201, &json!({"sandbox": name})),
+        Err(why) => problem(400, "invalid", why),
     }
 }
 
-async fn in_sandbox(running: &Running, arrived: &Arrived, path: &[&str]) -> Answered {
-    let number = |key: &str| arrived.query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')?.parse::<usize>().ok());
-    let gone = || problem(503, "unavailable", "the sandbox is ending");
-    match (arrived.method.as_str(), path) {
-        ("GET", ["orders", order]) => match asked(running, |to| Ask::Order(running.names.order(order), to)).await {
-            Some(Some(view)) => Answered::json(200, &view),
-            Some(None) => problem(404, "unknown_order", format!("there is no order `{order}`")),
-            None => gone(),
-        },
-        ("GET", ["inventory", node, sku]) => match (running.names.node(node), running.names.sku(sku)) {
-            (Ok(node), Ok(sku)) => asked(running, |to| Ask::Stock(node, sku, to)).await.map_or_else(gone, |view| Answered::json(200, &view)),
-            (Err(lacks), _) | (_, Err(lacks)) => problem(404, "unknown_stock", lacks.to_string()),
-        },
-        ("GET", ["events"]) => {
-            let (after, most) = (number("after").unwrap_or(0), number("limit").unwrap_or(100).min(1_000));
-            asked(running, |to| Ask::Events { after, most, to }).await.map_or_else(gone, |events| Answered::json(200, &events))
-        }
-        ("POST", ["events"]) => match serde_json::from_slice::<CloudEvent>(&arrived.body) {
-            Ok(event) => took(running, event.message(&running.names)).await,
-            Err(error) => problem(400, "invalid", format!("no CloudEvent in JSON: {error}")),
-        },
-        ("POST", ["replays"]) => {
-            let after = number("after").unwrap_or(0);
-            asked(running, |to| Ask::Replay { after, to }).await.map_or_else(gone, |events| Answered::json(202, &json!({"events": events})))
-        }
-        ("POST", ["clock"]) => match serde_json::from_slice::<Skip>(&arrived.body) {
-            Ok(skip) => asked(running, |to| Ask::Skip(skip, to)).await.map_or_else(gone, |skipped| Answered::json(200, &skipped)),
-            Err(error) => problem(400, "invalid", format!("expected to_ns, open_calls and open_events: {error}")),
-        },
-        (method, path) => match wire::command_route(method, path) {
-            Some(op) => match serde_json::from_slice::<Payload>(&arrived.body) {
-                Ok(payload) => took(running, payload.request(op, &running.names, |name| arrived.header(name))).await,
-                Err(error) => problem(400, "invalid", format!("no JSON of the contract: {error}")),
-            },
-            None => problem(404, "unknown_path", format!("there is no {method} {}", arrived.path)),
-        },
-    }
+/// How many a list is to have at most.
+const LONGEST_LIST: usize = 1_000;
+
+/// A whole number of the query, or what is taken where there is none.
+fn number(arrived: &Arrived, key: &str, range: RangeInclusive<usize>, otherwise: usize) -> Result<usize, Answered> {
+    let Some(text) = arrived.query.split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == key)).map(|(_, text)| text) else {
+        return Ok(otherwise);
+    };
+    let expected = || {
+        let (least, most) = (range.start(), range.end());
+        let bounds = if *most == usize::MAX { format!("from {least} on") } else { format!("from {least} to {most}") };
+        problem(400, "invalid", format!("`{key}` is `{text}`: expected a whole number {bounds}"))
+    };
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(expected)
 }
 
-async fn asked<T>(running: &Running, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
+/// Where a list begins, and how long it may be.
+fn page(arrived: &Arrived) -> Result<(usize, usize), Answered> {
+    Ok((number(arrived, "after", 0..=usize::MAX, 0)?, number(arrived, "limit", 1..=LONGEST_LIST, 100)?))
+}
+
+/// The body, as what it must be.
+fn body<T: serde::de::DeserializeOwned>(arrived: &Arrived, what: &str) -> Result<T, Answered> {
+    serde_json::from_slice(&arrived.body).map_err(|error| problem(400, "invalid", format!("{what}: {error}")))
+}
+
+/// The answer, or what is wrong with the question.
+async fn in_sandbox(running: &Running, arrived: &Arrived, inside: Inside<'_>) -> Result<Answered, Answered> {
+    let again = |events: usize| Answered::json(202, &json!({"events": events}));
+    Ok(match inside {
+        Inside::Order(order) => match asked(running, |to| Ask::Order(running.names.order(order), to)).await? {
+            Some(view) => Answered::json(200, &view),
+            None => problem(404, "unknown_order", format!("there is no order `{order}`")),
+        },
+        Inside::Stock(node, sku) => {
+            let unknown = |lacks: Unreadable| problem(404, "unknown_stock", lacks.to_string());
+            let (node, sku) = (running.names.node(node).map_err(unknown)?, running.names.sku(sku).map_err(unknown)?);
+            Answered::json(200, &asked(running, |to| Ask::Stock(node, sku, to)).await?)
+        }
+        Inside::Events => {
+            let (after, most) = page(arrived)?;
+            Answered::json(200, &asked(running, |to| Ask::Events { after, most, to }).await?)
+        }
+        Inside::Tell if running.signature.as_ref().is_some_and(|signature| !signature.vouches(|name| arrived.header(name), &arrived.body)) => {
+            return Err(problem(401, "invalid", "expected a signature with the secret of this sandbox"));
+        }
+        Inside::Tell => {
+            let event: CloudEvent = body(arrived, "no CloudEvent in JSON")?;
+            took(running, event.message(&running.names)).await?
+        }
+        Inside::Replay => {
+            let (after, _) = page(arrived)?;
+            again(asked(running, |to| Ask::Replay { after, to }).await?)
+        }
+        Inside::DeadLetters => {
+            let (after, most) = page(arrived)?;
+            Answered::json(200, &asked(running, |to| Ask::DeadLetters { after, most, to }).await?)
+        }
+        Inside::Redeliver => again(asked(running, Ask::Redeliver).await?),
+        Inside::Clock => {
+            let skip: Skip = body(arrived, "expected to_ns, open_calls and open_events")?;
+            Answered::json(200, &asked(running, |to| Ask::Skip(skip, to)).await?)
+        }
+        Inside::Command(op) => {
+            let payload: Payload = body(arrived, "no JSON of the contract")?;
+            took(running, payload.request(op, &running.names, |name| arrived.header(name))).await?
+        }
+    })
+}
+
+async fn asked<T>(running: &Running, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Answered> {
     let (to, answer) = oneshot::channel();
-    running.asks.send(ask(to)).ok()?;
-    answer.await.ok()
+    let ending = || problem(503, "unavailable", "the sandbox is ending");
+    running.asks.send(ask(to)).map_err(|_| ending())?;
+    answer.await.map_err(|_| ending())
 }
 
 /// A command, feed or callback is taken to the orchestrator.
-async fn took(running: &Running, msg: Result<Message, Unreadable>) -> Answered {
-    let msg = match msg {
-        Ok(msg) => msg,
-        Err(lacks) if matches!(lacks.field, "sku" | "node_id") => return problem(422, "unknown_sku", lacks.to_string()),
-        Err(lacks) => return problem(400, "invalid", lacks.to_string()),
-    };
-    match asked(running, |to| Ask::Message(msg, to)).await {
-        Some((outcome, code, retry_after)) => {
-            let said = Payload { code: if outcome == Outcome::Ok { code.name().into() } else { String::new() }, ..Payload::default() };
-            wire::answer(outcome, code, retry_after, &said)
-        }
-        None => problem(503, "unavailable", "the sandbox is ending"),
-    }
+async fn took(running: &Running, msg: Result<Message, Unreadable>) -> Result<Answered, Answered> {
+    let msg = msg.map_err(|lacks| match lacks.field {
+        "sku" | "node_id" => problem(422, "unknown_sku", lacks.to_string()),
+        _ => problem(400, "invalid", lacks.to_string()),
+    })?;
+    let (outcome, code, retry_after) = asked(running, |to| Ask::Message(msg, to)).await?;
+    let said = Payload { code: if outcome == Outcome::Ok { code.name().into() } else { String::new() }, ..Payload::default() };
+    Ok(wire::answer(outcome, code, retry_after, &said))
 }

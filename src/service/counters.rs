@@ -23,6 +23,7 @@ counters! {
     calls_unanswered = "orderstorm_calls_unanswered_total", "Calls of partners of which no answer came.";
     events = "orderstorm_webhooks_total", "Deliveries of events that were tried.";
     events_taken = "orderstorm_webhooks_taken_total", "Deliveries that the receiver took.";
+    dead_letters = "orderstorm_webhooks_dead_total", "Events that were given up after too many deliveries.";
     commits = "orderstorm_journal_commits_total", "Transactions of the journal.";
     skips = "orderstorm_clock_skips_total", "Times that a harness moved a clock.";
 }

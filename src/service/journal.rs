@@ -94,12 +94,23 @@ impl Journals {
         write.commit().map_err(failed)
     }
 
-    /// The log of one sandbox.
-    pub fn of(&self, name: &str) -> OnDisk {
-        let log = OnDisk { name: name.to_owned(), database: self.database.clone(), batches: self.batches.clone(), pending: Arc::default() };
-        let next = log.rows().len() as u64;
-        log.pending.lock().unwrap_or_else(PoisonError::into_inner).next = next;
-        log
+    /// The log of one sandbox. What is in it is read here: who goes on from it must have all of it, or not begin.
+    pub fn of(&self, name: &str) -> Result<OnDisk, JournalError> {
+        let table = self.database.begin_read().map_err(failed)?.open_table(LOG).map_err(failed)?;
+        let rows = table.range((name, 0)..=(name, u64::MAX)).map_err(failed)?;
+        let read = |(number, row): (usize, Result<_, redb::StorageError>)| -> Result<Logged, JournalError> {
+            let row: (redb::AccessGuard<'_, (&str, u64)>, redb::AccessGuard<'_, &[u8]>) = row.map_err(failed)?;
+            let unreadable = |error| failed(format!("entry {number} of the log of sandbox `{name}`: {error}"));
+            serde_json::from_slice(row.1.value()).map_err(unreadable)
+        };
+        let found = rows.enumerate().map(read).collect::<Result<Vec<Logged>, JournalError>>()?;
+        let time = |logged: &Logged| match logged {
+            Logged::Input(at, _) | Logged::Woke(at) | Logged::Restarted(at) => Some(*at),
+            Logged::Taken(_) => None,
+        };
+        let latest = found.iter().rev().find_map(time);
+        let pending = Arc::new(Mutex::new(Pending { next: found.len() as u64, rows: Vec::new() }));
+        Ok(OnDisk { name: name.to_owned(), batches: self.batches.clone(), pending, latest, found: Arc::new(Mutex::new(found)) })
     }
 }
 
@@ -140,32 +151,17 @@ struct Pending {
 #[derive(Clone)]
 pub struct OnDisk {
     name: String,
-    database: Arc<Database>,
     batches: mpsc::Sender<Batch>,
     pending: Arc<Mutex<Pending>>,
+    latest: Option<Timestamp>,
+    /// what was in it when it was opened, until it is read
+    found: Arc<Mutex<Vec<Logged>>>,
 }
 
 impl OnDisk {
-    fn rows(&self) -> Vec<Logged> {
-        let read = || -> Result<Vec<Logged>, JournalError> {
-            let table = self.database.begin_read().map_err(failed)?.open_table(LOG).map_err(failed)?;
-            let name = self.name.as_str();
-            let rows = table.range((name, 0)..=(name, u64::MAX)).map_err(failed)?;
-            rows.map(|row| serde_json::from_slice(row.map_err(failed)?.1.value()).map_err(failed)).collect()
-        };
-        read().unwrap_or_else(|error| {
-            eprintln!("error: the journal of {} cannot be read: {error}", self.name);
-            Vec::new()
-        })
-    }
-
-    /// The time of the last thing in it.
+    /// The time of the last thing that was in it.
     pub fn latest(&self) -> Option<Timestamp> {
-        let time = |logged: &Logged| match logged {
-            Logged::Input(at, _) | Logged::Woke(at) | Logged::Restarted(at) => Some(*at),
-            Logged::Taken(_) => None,
-        };
-        self.rows().iter().rev().find_map(time)
+        self.latest
     }
 
     /// Hands over what was appended; none where there was nothing.
@@ -208,7 +204,8 @@ impl Journal for OnDisk {
         let row = serde_json::to_vec(&logged).unwrap_or_default();
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).rows.push(row);
     }
+    /// What was in it when it was opened: a process starts from its log once.
     fn read(&self) -> Vec<Logged> {
-        self.rows()
+        std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

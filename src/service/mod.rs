@@ -2,18 +2,19 @@
 //!
 //! A *sandbox* is an orchestrator of its own for one case: its estate, its clock, its partners. All share one durable journal, so that
 //! what was acknowledged outlives a kill. Rooms: `api` (requests in), `sandbox` (the actor that owns one orchestrator, its calls and
-//! webhooks), `journal` (the log on disk), `counters` (Prometheus metrics), `stdio` (the child-process protocol in place of HTTP).
+//! webhooks), `orchestrator` (how one is built), `journal` (the log on disk), `counters` (Prometheus metrics), `stdio` (the child-process protocol in place of HTTP).
 
 mod api;
 mod counters;
 mod journal;
+mod orchestrator;
 mod sandbox;
 mod stdio;
 
 pub use journal::JournalError;
 pub use stdio::speak;
 
-use crate::net::{Limits, Server};
+use crate::net::{Limits, Server, Trust};
 use crate::reference::Defect;
 use crate::sim::{Clock, Timestamp, WallClock};
 use crate::wire::Skipped;
@@ -37,6 +38,10 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// workers, service time and a bounded queue, as in the simulation
     pub service_model: bool,
+    /// deliveries of one event that fail before it is put to the dead letters
+    pub webhook_attempts: u32,
+    /// who is believed where partners or events are at https; the authorities of this machine where absent
+    pub trust: Option<Trust>,
 }
 
 /// Why it does not run.
@@ -44,12 +49,20 @@ pub struct Config {
 pub enum Trouble {
     Listen(String, std::io::Error),
     Journal(PathBuf, JournalError),
+    /// one that stands in the journal cannot be gone on with
+    Sandbox(String, String),
 }
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Trouble::Listen(address, error) => write!(f, "error: cannot listen on {address}: {error}\n  = help: name another address with --listen"),
+            Trouble::Sandbox(name, why) => {
+                write!(
+                    f,
+                    "error: sandbox `{name}` cannot be taken up: {why}\n  = help: what it acknowledged is in the journal: mend that, or name another folder with --data"
+                )
+            }
             Trouble::Journal(path, error) => {
                 write!(f, "error: the journal {} cannot be used: {error}\n  = help: name another folder with --data", path.display())
             }
@@ -107,7 +120,7 @@ impl Service {
         };
         let shared = Arc::new(Shared { config, journals, sandboxes: RwLock::default(), counters: Counters::default() });
         for (name, opened) in opened {
-            api::open(&shared, &name, opened, true);
+            api::open(&shared, &name, &opened.sandbox, true).map_err(|why| Trouble::Sandbox(name, why))?;
         }
         Ok(Service { server, shared, address })
     }

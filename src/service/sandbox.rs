@@ -8,13 +8,14 @@ use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::net::{Client, Failed, Request, Response};
 use crate::sim::{Clock, Span, WallClock};
 use crate::target::{Embedded, Inbound, Outbound, Target};
-use crate::wire::{self, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skip, Skipped, StockView};
+use crate::wire::{self, CloudEvent, DeadLetter, Names, OrderView, Payload, Sandbox, Signature, Skip, Skipped, StockView, Traces};
 use hyper::Method;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, info, trace, warn};
 
 /// Events that can be asked for again.
 const EVENTS_KEPT: usize = 10_000;
@@ -45,7 +46,16 @@ pub enum Ask {
     Delivered {
         event: Id,
         taken: bool,
+        /// somebody asked for it: it is not owed
+        once_more: bool,
     },
+    DeadLetters {
+        after: usize,
+        most: usize,
+        to: oneshot::Sender<Vec<DeadLetter>>,
+    },
+    /// begins with all of them anew
+    Redeliver(oneshot::Sender<usize>),
     /// the sandbox is removed
     End,
 }
@@ -54,6 +64,8 @@ pub enum Ask {
 #[derive(Clone)]
 pub struct Running {
     pub names: Arc<Names>,
+    /// what feeds and callbacks must be signed with
+    pub signature: Option<Signature>,
     pub asks: mpsc::UnboundedSender<Ask>,
 }
 
@@ -77,6 +89,10 @@ pub struct Actor {
     /// published, oldest first, and how many went before
     published: VecDeque<Message>,
     forgotten: usize,
+    /// deliveries that failed, of events that are owed
+    failed: FxHashMap<Id, u32>,
+    /// owed still, and not tried any more; the oldest first
+    dead: Vec<Message>,
 }
 
 impl Actor {
@@ -89,10 +105,14 @@ impl Actor {
         journal: Option<OnDisk>,
         restored: bool,
     ) -> Result<Running, String> {
-        let names = Arc::new(Names::new(Arc::new(sandbox.estate.clone())));
+        // of its own where a command names no trace; a harness hashes otherwise
+        let salt = name.bytes().fold(sandbox.seed, |salt, byte| salt.rotate_left(7) ^ u64::from(byte));
+        let names = Names::new(Arc::new(sandbox.estate.clone())).in_traces(Traces::following(salt));
+        let names = Arc::new(names);
         let (to_self, asks) = mpsc::unbounded_channel();
-        let running = Running { names: names.clone(), asks: to_self.clone() };
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
+        let client = |url: &str| Client::trusting(shared.config.trust.as_ref(), url, IN_FLIGHT, PATIENCE);
+        let running = Running { names: names.clone(), signature: signature.clone().filter(|_| sandbox.signed), asks: to_self.clone() };
         let actor = Actor {
             name: name.to_owned(),
             shared: shared.clone(),
@@ -105,19 +125,28 @@ impl Actor {
             answers: FxHashMap::default(),
             out: Vec::new(),
             skips: Vec::new(),
-            partners: Client::new(&sandbox.partners_url, IN_FLIGHT, PATIENCE)?,
-            webhook: Client::new(&sandbox.webhook_url, IN_FLIGHT, PATIENCE)?,
+            partners: client(&sandbox.partners_url)?,
+            webhook: client(&sandbox.webhook_url)?,
             signature,
             open_calls: 0,
             open_events: 0,
             published: VecDeque::new(),
             forgotten: 0,
+            failed: FxHashMap::default(),
+            dead: Vec::new(),
         };
         tokio::spawn(actor.run(restored));
         Ok(running)
     }
 
+    fn log(&self, what: &'static str, msg: &Message) {
+        let names = &self.names;
+        let (order, key) = (msg.order.is_some().then(|| names.show_order(msg.order)), msg.key.is_some().then(|| names.show_id(msg.key)));
+        debug!(sandbox = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key, "{what}");
+    }
+
     async fn run(mut self, restored: bool) {
+        info!(sandbox = self.name, restored, "sandbox opened");
         if restored {
             let begin = self.journal.as_ref().and_then(|journal| journal.latest());
             // time went on while nobody was there, but a journal cannot say by how much: it goes on where it stopped
@@ -152,6 +181,7 @@ impl Actor {
         match ask {
             Ask::Message(msg, answer) => {
                 count(&self.shared.counters.messages);
+                self.log("received", &msg);
                 self.answers.entry(msg.id).or_default().push_back(answer);
                 self.target.deliver(now, Inbound::Message(msg), &mut self.out);
             }
@@ -179,22 +209,53 @@ impl Actor {
                 match answer {
                     Some(answer) => {
                         let (msg, outcome) = *answer;
+                        debug!(sandbox = self.name, op = msg.op.name(), id = self.names.show_id(msg.id), outcome = outcome.name(), "call answered");
                         self.target.deliver(now, Inbound::Answer { msg, outcome }, &mut self.out);
                     }
                     // nobody knows: its own time-out will see to it
                     None => count(&self.shared.counters.calls_unanswered),
                 }
             }
-            Ask::Delivered { event, taken } => {
+            Ask::Delivered { event, taken, once_more } => {
                 self.open_events -= 1;
                 if taken {
                     count(&self.shared.counters.events_taken);
+                    self.failed.remove(&event);
+                    self.dead.retain(|dead| dead.id != event);
                     self.target.acknowledged(now, event);
-                } else {
-                    self.target.refused(now, event);
+                } else if !once_more {
+                    self.not_taken(event);
+                }
+            }
+            Ask::DeadLetters { after, most, to } => {
+                let letter = |msg: &Message| DeadLetter {
+                    event: CloudEvent::of(msg, now, &self.source(), &self.names),
+                    attempts: self.failed.get(&msg.id).copied().unwrap_or_default(),
+                };
+                let _ = to.send(self.dead.iter().skip(after).take(most).map(letter).collect());
+            }
+            Ask::Redeliver(to) => {
+                let again = std::mem::take(&mut self.dead);
+                let _ = to.send(again.len());
+                for msg in again {
+                    self.failed.remove(&msg.id);
+                    self.publish(msg, false);
                 }
             }
         }
+    }
+
+    /// It is owed still, and sent again later; after too many times only when somebody says so, or when the service starts again.
+    fn not_taken(&mut self, event: Id) {
+        debug!(sandbox = self.name, id = self.names.show_id(event), "event not taken");
+        let failed = self.failed.entry(event).or_default();
+        *failed += 1;
+        if *failed < self.shared.config.webhook_attempts {
+            return self.target.refused(self.clock.now(), event);
+        }
+        warn!(sandbox = self.name, id = self.names.show_id(event), attempts = *failed, "event put to the dead letters");
+        count(&self.shared.counters.dead_letters);
+        self.dead.extend(self.target.owed(event));
     }
 
     fn source(&self) -> String {
@@ -216,12 +277,16 @@ impl Actor {
                     if queue.is_empty() {
                         self.answers.remove(&to);
                     }
+                    debug!(sandbox = self.name, id = self.names.show_id(to), outcome = outcome.name(), code = code.name(), "answered");
                     // whoever asked may be gone
                     let _ = answer.map(|answer| answer.send((outcome, code, retry_after)));
                 }
                 Outbound::Call(msg) => self.call(msg),
                 Outbound::Event(msg) => {
-                    self.published.push_back(msg.clone());
+                    // one that is sent again stands in the list already
+                    if !self.failed.contains_key(&msg.id) {
+                        self.published.push_back(msg.clone());
+                    }
                     if self.published.len() > EVENTS_KEPT {
                         self.published.pop_front();
                         self.forgotten += 1;
@@ -234,6 +299,7 @@ impl Actor {
 
     fn call(&mut self, msg: Message) {
         count(&self.shared.counters.calls);
+        self.log("call sent", &msg);
         self.open_calls += 1;
         let names = self.names.clone();
         let headers = wire::request_headers(&msg, &names);
@@ -249,23 +315,19 @@ impl Actor {
 
     fn publish(&mut self, msg: Message, once_more: bool) {
         count(&self.shared.counters.events);
+        self.log("event sent", &msg);
         self.open_events += 1;
         let event = CloudEvent::of(&msg, self.clock.now(), &self.source(), &self.names);
         let body = serde_json::to_vec(&event).unwrap_or_default();
         let mut headers = vec![("content-type", wire::CLOUD_EVENT.to_string()), (wire::TRACEPARENT, event.traceparent.clone())];
         if let Some(signature) = &self.signature {
-            // the time of the sandbox: a clock that can be moved is no protection against a replay, and none is claimed
-            let time = (self.clock.now().0 / 1_000_000_000).to_string();
-            headers.push((wire::WEBHOOK_SIGNATURE, signature.sign(&event.id, &time, &body)));
-            headers.push((wire::WEBHOOK_ID, event.id.clone()));
-            headers.push((wire::WEBHOOK_TIMESTAMP, time));
+            headers.extend(signature.headers(&event.id, self.clock.now(), &body));
         }
         let (client, to_self, id) = (self.webhook.clone(), self.to_self.clone(), msg.id);
         tokio::spawn(async move {
             let response = client.send(Request { method: Method::POST, path: String::new(), headers, body }).await;
-            // an event that was asked for again is owed to nobody
-            let taken = once_more || response.is_ok_and(|response| (200..300).contains(&response.status));
-            let _ = to_self.send(Ask::Delivered { event: id, taken });
+            let taken = response.is_ok_and(|response| (200..300).contains(&response.status));
+            let _ = to_self.send(Ask::Delivered { event: id, taken, once_more });
         });
     }
 
@@ -277,6 +339,7 @@ impl Actor {
             if !skipped.busy && !skipped.idle {
                 count(&self.shared.counters.skips);
             }
+            trace!(sandbox = self.name, ?skip, ?skipped, "clock");
             let _ = to.send(skipped);
         }
     }
@@ -294,6 +357,8 @@ fn answer_of(call: &Message, response: Result<Response, Failed>, names: &Names) 
         ..Message::of_order(call.op, call.id, call.order)
     };
     match response {
+        // the status says that there is more to read, and it cannot be read: nobody knows
+        Ok(response) if matches!(response.status, 200..=299 | 422) && !is_json(&response.body) => None,
         Ok(response) => {
             let replayed = response.header(wire::REPLAYED).is_some();
             let (outcome, code, wait, payload) = wire::read_answer(response.status, replayed, response.header(wire::RETRY_AFTER), &response.body);
@@ -306,4 +371,8 @@ fn answer_of(call: &Message, response: Result<Response, Failed>, names: &Names) 
         Err(Failed::Malformed(_)) => Some((same(Code::Invalid), Outcome::Error)),
         Err(Failed::Broken(_) | Failed::TimedOut) => None,
     }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    body.is_empty() || serde_json::from_slice::<serde_json::Value>(body).is_ok()
 }

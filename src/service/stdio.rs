@@ -2,11 +2,10 @@
 //! it does, too.
 
 use super::journal::Journals;
-use super::{Config, Trouble};
+use super::{Config, Trouble, orchestrator};
 use crate::model::{Code, Id, Message, Outcome};
-use crate::reference::Settings;
-use crate::sim::{Clock, Inbox, Mailbox, Seed, Span, Timestamp, WallClock};
-use crate::target::{Embedded, Inbound, Outbound, ServiceModel, Target};
+use crate::sim::{Clock, Inbox, Mailbox, Timestamp, WallClock};
+use crate::target::{Embedded, Inbound, Outbound, Target};
 use crate::wire::{self, FromAdapter, Names, OrderView, Sandbox, SkipLine, StockView, ToAdapter};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
@@ -85,25 +84,14 @@ impl Stdio {
         }
         let sandbox: Sandbox = serde_json::from_value(asked.args["sandbox"].clone()).map_err(|error| format!("no sandbox: {error}"))?;
         let restored = asked.args["restart"] == true && journals.is_some();
-        let settings = Settings { remorse_hold: sandbox.remorse_hold_ns.map(Span), ..Settings::default() }.at_scale(config.scale);
-        let model = if config.service_model { ServiceModel::default() } else { ServiceModel::none() };
-        let estate = Arc::new(sandbox.estate.clone());
-        let mut target = Embedded::new(estate.clone(), settings, model, config.defect, Seed(sandbox.seed));
-        let mut journal = None;
-        if let Some(journals) = journals {
-            if !restored {
-                journals.begin(SANDBOX, &super::journal::Opened { sandbox }).map_err(|error| error.to_string())?;
-            }
-            let log = journals.of(SANDBOX);
-            target = target.keeping(Box::new(log.clone()));
-            journal = Some(log);
-        }
+        let built = orchestrator::build(config, journals, SANDBOX, &sandbox, restored);
+        let (target, journal) = built.map_err(|error| error.to_string())?;
         let clock = WallClock::new(config.scale);
         clock.skip_to(Timestamp(asked.now_ns));
         let result = json!({"protocol": wire::ADAPTER, "name": "orderstorm reference", "clock": "skip", "acknowledgements": true});
         say(&FromAdapter { re: asked.id, class: "ok".into(), result, ..FromAdapter::default() });
         let (answers, calls, events) = (FxHashMap::default(), FxHashMap::default(), FxHashMap::default());
-        let names = Arc::new(Names::new(estate));
+        let names = Arc::new(Names::new(Arc::new(sandbox.estate)));
         let mut stdio = Stdio { names, target, clock, journal, answers, calls, events, out: Vec::new(), skips: Vec::new(), said: 0 };
         if restored {
             stdio.target.restart(stdio.clock.now(), &mut stdio.out);

@@ -123,7 +123,7 @@ pub struct WallClock {
     origin: Instant,
     /// virtual seconds per wall second
     scale: f64,
-    /// virtual nanoseconds that nobody waited for
+    /// virtual nanoseconds that nobody waited for, less those before it began
     skipped: Arc<AtomicU64>,
 }
 
@@ -135,6 +135,16 @@ impl WallClock {
     pub fn new(scale: f64) -> Self {
         let scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
         WallClock { origin: wall_now(), scale, skipped: Arc::default() }
+    }
+
+    /// It begins now: what was done before belongs to nothing that it tells the time of. Of all clones.
+    pub fn begin(&self) {
+        self.skipped.store(0u64.wrapping_sub(self.passed()), Ordering::Relaxed);
+    }
+
+    fn passed(&self) -> u64 {
+        let elapsed = wall_now().saturating_duration_since(self.origin);
+        (elapsed.as_nanos() as f64 * self.scale) as u64
     }
 
     /// It is `time` now, where it was earlier: both ends agreed that nothing happens before.
@@ -155,8 +165,7 @@ impl WallClock {
 
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
-        let elapsed = wall_now().saturating_duration_since(self.origin);
-        Timestamp((elapsed.as_nanos() as f64 * self.scale) as u64 + self.skipped.load(Ordering::Relaxed))
+        Timestamp(self.passed().wrapping_add(self.skipped.load(Ordering::Relaxed)))
     }
     fn wait_until(&mut self, due: Timestamp, inbox: &dyn Inbox) -> Wake {
         loop {
@@ -179,6 +188,13 @@ fn wall_now() -> Instant {
     Instant::now()
 }
 
+/// Nanoseconds since 1970, for what other programs are told; no result of ours has it.
+#[allow(clippy::disallowed_methods, reason = "collectors of spans put those of several programs together by the time of day")]
+pub fn time_of_day_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// Measures how long something really took.
 pub struct Stopwatch(Instant);
 
@@ -195,6 +211,18 @@ impl Stopwatch {
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    #[test]
+    fn a_wall_clock_begins_for_all_of_its_clones() {
+        let clock = WallClock::new(1000.0);
+        let mut other = clock.clone();
+        let _ = other.wait_until(Timestamp(5_000_000_000), &NoInbox);
+        assert!(clock.now() >= Timestamp(5_000_000_000));
+        clock.begin();
+        assert!(other.now() < Timestamp(5_000_000_000));
+        other.skip(Timestamp(9_000_000_000));
+        assert!(clock.now() >= Timestamp(9_000_000_000));
+    }
 
     #[test]
     fn virtual_time_jumps_without_lag_and_never_back() {

@@ -10,7 +10,7 @@ mod laws;
 mod time;
 
 pub use calendar::Calendar;
-pub use clock::{Clock, Inbox, Mailbox, NoInbox, Stopwatch, VirtualClock, Wake, WallClock};
+pub use clock::{Clock, Inbox, Mailbox, NoInbox, Stopwatch, VirtualClock, Wake, WallClock, time_of_day_ns};
 pub use draws::{Draw, Purpose, Seed};
 pub use laws::Law;
 pub use time::{Span, Timestamp};

@@ -131,6 +131,11 @@ impl Embedded {
         Embedded { log: Some(journal), ..self }
     }
 
+    /// An event that was published and that nobody has taken.
+    pub fn owed(&self, event: Id) -> Option<Message> {
+        self.outbox.get(&event).map(|(msg, _)| msg.clone())
+    }
+
     fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
         self.busy += 1;
         let takes = self.model.service.sample(&mut self.seed.draw(SERVICE, number, 0));

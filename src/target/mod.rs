@@ -4,9 +4,9 @@ mod embedded;
 mod live;
 
 pub use embedded::{Embedded, Journal, Logged, ServiceModel};
-pub use live::{Adapter, Harness, Live, Mapped, Opened, Opening, Process, Shared};
+pub use live::{Adapter, Commands, Harness, Live, Mapped, Opened, Opening, Process, Shared};
 
-use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SkuId};
+use crate::model::{Code, Harm, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::sim::{Inbox, NoInbox, Span, Timestamp};
 
 /// What reaches a target.
@@ -49,6 +49,17 @@ pub enum Skip {
 /// A system under test. Time only passes by the arguments: a target reads no clock.
 pub trait Target {
     fn deliver(&mut self, now: Timestamp, inbound: Inbound, out: &mut Vec<Outbound>);
+    /// A message comes in harmed. What cannot be read is turned away before anything happens; of a connection that breaks nobody hears.
+    fn deliver_harmed(&mut self, _now: Timestamp, msg: Message, harm: Harm, out: &mut Vec<Outbound>) {
+        let (outcome, code) = if harm == Harm::Reset { (Outcome::TimedOut, Code::None) } else { (Outcome::Refused, Code::Invalid) };
+        out.push(Outbound::Reply { to: msg.id, outcome, code, retry_after: Span::ZERO });
+    }
+    /// The answer to one of its calls comes in harmed: one that cannot be read says nothing, and a time-out sees to it.
+    fn answer_harmed(&mut self, _now: Timestamp, _msg: Message, _outcome: Outcome, _harm: Harm) {}
+    /// The sink has taken the event, and its answer comes in harmed: what its body says is nobody's business, as long as it is whole.
+    fn acknowledge_harmed(&mut self, now: Timestamp, event: Id, harm: Harm) {
+        if harm == Harm::Reset { self.refused(now, event) } else { self.acknowledged(now, event) }
+    }
     /// When it has something to do by itself; [`Timestamp::NEVER`] if nothing.
     fn next_due(&mut self) -> Timestamp;
     /// Does what is due.
@@ -61,6 +72,10 @@ pub trait Target {
     fn crash(&mut self);
     /// It starts from what it had stored.
     fn restart(&mut self, now: Timestamp, out: &mut Vec<Outbound>);
+    /// Its process stands still: it takes in what comes, and does nothing.
+    fn pause(&mut self) {}
+    /// It goes on.
+    fn resume(&mut self) {}
     /// `GetOrder`: (state, units still reserved, captured less refunded).
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)>;
     /// `GetInventory`: (on hand, reserved).

@@ -1,6 +1,6 @@
 //! Feeds, callbacks and events: CloudEvents 1.0.2, JSON structured mode.
 
-use super::{Names, Payload, Unreadable, traceparent};
+use super::{Names, Payload, Unreadable};
 use crate::model::{Class, Message, Op};
 use crate::sim::Timestamp;
 use schemars::JsonSchema;
@@ -81,7 +81,7 @@ impl CloudEvent {
             idempotencykey: text(msg.key),
             sequence: if numbered { msg.seq.to_string() } else { String::new() },
             sequencetype: if numbered { "Integer".into() } else { String::new() },
-            traceparent: traceparent(msg),
+            traceparent: names.traces().outgoing(msg).header(),
             data,
         }
     }
@@ -101,13 +101,15 @@ impl CloudEvent {
             "" => 0,
             text => text.parse().map_err(|_| lacks("sequence", "a whole number as text"))?,
         };
-        Ok(Message {
+        let msg = Message {
             id: names.id(&self.id),
             key: names.id(&self.idempotencykey),
             cause: names.id(&self.causationid),
             corr: names.id(&self.correlationid),
             seq,
             ..self.data.message(op, names)?
-        })
+        };
+        names.traces().incoming(&msg, &self.traceparent);
+        Ok(msg)
     }
 }

@@ -39,6 +39,7 @@ impl Problem {
             400 => "The request cannot be read",
             401 => "The signature is not right",
             404 => "There is no such thing here",
+            405 => "There is no such method here",
             409 => "The key was used for another request",
             422 => "The request was turned down",
             429 | 503 => "Not now",
@@ -67,7 +68,7 @@ pub fn request_headers(msg: &Message, names: &Names) -> Vec<(&'static str, Strin
     let always = [(MESSAGE_ID, msg.id), (IDEMPOTENCY_KEY, msg.key)];
     let where_there_is_one = [(CORRELATION_ID, msg.corr), (CAUSATION_ID, msg.cause)].into_iter().filter(|(_, id)| id.is_some());
     let ids = always.into_iter().chain(where_there_is_one).map(|(name, id)| (name, names.show_id(id)));
-    [("content-type", super::JSON.to_string()), (TRACEPARENT, traceparent(msg))].into_iter().chain(ids).collect()
+    [("content-type", super::JSON.to_string()), (TRACEPARENT, names.traces().outgoing(msg).header())].into_iter().chain(ids).collect()
 }
 
 /// The command that goes to such a path. Ids of the path stand in the body, too.
@@ -92,25 +93,29 @@ pub struct Answered {
     pub replayed: bool,
     /// whole seconds
     pub retry_after: Option<u64>,
+    /// methods that there are; of 405
+    pub allow: Option<String>,
 }
 
 impl Answered {
     /// Names and values of its headers.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![("content-type", self.media.to_string())];
+        let mut headers = Vec::new();
+        headers.extend((!self.body.is_empty()).then(|| ("content-type", self.media.to_string())));
+        headers.extend(self.allow.iter().map(|methods| ("allow", methods.clone())));
         headers.extend(self.replayed.then(|| (REPLAYED, "true".to_string())));
         headers.extend(self.retry_after.map(|seconds| (RETRY_AFTER, seconds.to_string())));
         headers
     }
     pub fn json(status: u16, value: &impl Serialize) -> Answered {
         let body = serde_json::to_vec(value).unwrap_or_default();
-        Answered { status, media: super::JSON, body, replayed: false, retry_after: None }
+        Answered { status, media: super::JSON, body, replayed: false, retry_after: None, allow: None }
     }
     pub fn problem(problem: &Problem) -> Answered {
         Answered { media: super::PROBLEM, ..Answered::json(problem.status, problem) }
     }
     pub fn empty(status: u16) -> Answered {
-        Answered { status, media: super::JSON, body: Vec::new(), replayed: false, retry_after: None }
+        Answered { status, media: super::JSON, body: Vec::new(), replayed: false, retry_after: None, allow: None }
     }
 }
 
@@ -153,12 +158,6 @@ pub fn read_answer(status: u16, replayed: bool, retry_after: Option<&str>, body:
     }
 }
 
-/// Trace context of a message: everything about one order is one trace, each message a span of it.
-pub fn traceparent(msg: &Message) -> String {
-    let trace = if msg.corr.is_some() { msg.corr } else { msg.id };
-    format!("00-{:032x}-{:016x}-01", (u128::from(trace.0) << 32) | 0x0d5, msg.id.0.max(1))
-}
-
 impl Payload {
     /// The message of a request with these fields, whose ids stand in its headers. `header` gives the text of one.
     pub fn request<'a>(&self, op: Op, names: &Names, header: impl Fn(&str) -> Option<&'a str>) -> Result<Message, Unreadable> {
@@ -169,6 +168,7 @@ impl Payload {
             let field = if msg.id.is_none() { MESSAGE_ID } else { IDEMPOTENCY_KEY };
             return Err(Unreadable { field, expected: "a header of this name".into() });
         }
+        names.traces().incoming(&msg, header(TRACEPARENT).unwrap_or_default());
         Ok(msg)
     }
 }

@@ -5,7 +5,7 @@
 //! as Standard Webhooks says; errors are problem details (RFC 9457). Times are the run's: nanoseconds since it began.
 //!
 //! Rooms: `names` (texts of one estate to ids and back), `payload` (fields), `envelope` (CloudEvents), `http` (paths, headers, statuses),
-//! `sign` (webhook signatures), `line` (the child-process protocol), `sandbox` (what one case sets up), `contract` (all of it as documents).
+//! `sign` (webhook signatures), `trace` (trace context), `line` (the child-process protocol), `sandbox` (what one case sets up), `contract` (all of it as documents).
 
 pub mod contract;
 mod envelope;
@@ -15,17 +15,19 @@ mod names;
 mod payload;
 mod sandbox;
 mod sign;
+mod trace;
 
 pub use envelope::{CLOUD_EVENT, CloudEvent, event_time};
 pub use http::{
     Answered, CALL_PREFIX, CAUSATION_ID, CORRELATION_ID, IDEMPOTENCY_KEY, MESSAGE_ID, Problem, REPLAYED, RETRY_AFTER, TRACEPARENT, answer,
-    command_path, command_route, read_answer, request_headers, traceparent,
+    command_path, command_route, read_answer, request_headers,
 };
 pub use line::{ADAPTER, FromAdapter, LONGEST_LINE, ToAdapter, class_of, outcome_of};
 pub use names::Names;
 pub use payload::{Payload, PayloadLine, PayloadOrder, PayloadOrderLine};
-pub use sandbox::{OrderView, Sandbox, Skip, SkipLine, Skipped, StockView};
+pub use sandbox::{DeadLetter, OrderView, Sandbox, Skip, SkipLine, Skipped, StockView};
 pub use sign::{Signature, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
+pub use trace::{TraceContext, Traces};
 
 /// What a text from outside lacks.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! Names on the wire and the ids that they stand for, of one estate.
 
-use super::Unreadable;
+use super::{Traces, Unreadable};
 use crate::model::{Fid, Fixture, ForeignNames, Id, NodeId, OrderNo, SharedNames, SkuId};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ pub struct Names {
     nodes: FxHashMap<String, NodeId>,
     skus: FxHashMap<String, SkuId>,
     foreign: SharedNames,
+    traces: Traces,
 }
 
 impl Names {
@@ -22,7 +23,16 @@ impl Names {
     pub fn sharing(estate: Arc<Fixture>, foreign: SharedNames) -> Names {
         let nodes = estate.node_ids().map(|id| (estate.node_name(id).to_owned(), id)).collect();
         let skus = estate.sku_ids().map(|id| (estate.sku_name(id).to_owned(), id)).collect();
-        Names { estate, nodes, skus, foreign }
+        Names { estate, nodes, skus, foreign, traces: Traces::default() }
+    }
+
+    /// The same, with traces that are told apart from those of other cases.
+    pub fn in_traces(self, traces: Traces) -> Names {
+        Names { traces, ..self }
+    }
+
+    pub fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     pub fn shared(&self) -> SharedNames {

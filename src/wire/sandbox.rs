@@ -23,6 +23,9 @@ pub struct Sandbox {
     /// what they are signed with; empty where nobody checks
     #[serde(default)]
     pub webhook_secret: String,
+    /// feeds and callbacks are signed with the same secret, and what does not verify is to be answered with 401
+    #[serde(default)]
+    pub signed: bool,
 }
 
 /// `POST /v1/{sandbox}/clock`: nothing is under way, as far as the harness knows, so time may be skipped.
@@ -54,6 +57,14 @@ pub struct Skipped {
     /// no time was named, and there is nothing to do
     pub idle: bool,
     pub now_ns: u64,
+}
+
+/// An event that was delivered too often in vain: `GET /v1/{sandbox}/dead-letters`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DeadLetter {
+    pub event: super::CloudEvent,
+    /// deliveries that failed
+    pub attempts: u32,
 }
 
 /// `GET /v1/{sandbox}/orders/{order}`.

@@ -1,5 +1,6 @@
 //! Signatures of webhooks, as Standard Webhooks 1.0 has them: HMAC-SHA256 over `id.timestamp.body`, in base64 after `v1,`.
 
+use crate::sim::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -38,6 +39,19 @@ impl Signature {
     pub fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
         let tag = self.mac(id, timestamp, body).map(|mac| mac.finalize().into_bytes());
         tag.map_or(String::new(), |tag| format!("v1,{}", STANDARD.encode(tag)))
+    }
+
+    /// The three headers of a message that is signed now.
+    pub fn headers(&self, id: &str, now: Timestamp, body: &[u8]) -> [(&'static str, String); 3] {
+        // the time of the sandbox: a clock that can be moved is no protection against a replay, and none is claimed
+        let time = (now.0 / 1_000_000_000).to_string();
+        [(WEBHOOK_SIGNATURE, self.sign(id, &time, body)), (WEBHOOK_ID, id.to_owned()), (WEBHOOK_TIMESTAMP, time)]
+    }
+
+    /// Is the message with these headers signed with this secret?
+    pub fn vouches<'a>(&self, header: impl Fn(&str) -> Option<&'a str>, body: &[u8]) -> bool {
+        let header = |name| header(name).unwrap_or_default();
+        self.verifies(header(WEBHOOK_ID), header(WEBHOOK_TIMESTAMP), body, header(WEBHOOK_SIGNATURE))
     }
 
     /// Is one of the signatures in the header right? Compared in constant time.

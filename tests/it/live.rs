@@ -6,19 +6,21 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// `orderstorm serve` on a port of its own, ended with the test.
-struct Service {
+pub struct Service {
     child: Child,
-    url: String,
+    pub url: String,
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Service {
-    fn start(folder: &Folder, arguments: &[&str]) -> Service {
+    pub fn start(folder: &Folder, arguments: &[&str]) -> Service {
         Service::at(folder, "127.0.0.1:0", arguments)
     }
-    fn at(folder: &Folder, address: &str, arguments: &[&str]) -> Service {
+    pub fn at(folder: &Folder, address: &str, arguments: &[&str]) -> Service {
         let mut all = vec!["serve", "--listen", address];
         all.extend(arguments);
         let mut child = folder.command(&all).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the program can be started");
@@ -28,18 +30,29 @@ impl Service {
         let url =
             first.split_whitespace().last().filter(|url| url.starts_with("http://")).unwrap_or_else(|| panic!("no address in `{first}`")).to_string();
         // what it says later must have somewhere to go
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Service { child, url }
+        let later = Arc::new(Mutex::new(Vec::new()));
+        let lines = later.clone();
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            while said.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                lines.lock().expect("whole").append(&mut line);
+            }
+        });
+        Service { child, url, said: later }
     }
-    fn address(&self) -> &str {
+    /// What it has said on standard error, but for its first line.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().expect("whole")).into_owned()
+    }
+    pub fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
     }
     /// Runs cases against it.
-    fn run(&self, folder: &Folder, out: &str, arguments: &[&str]) -> (i32, String) {
+    pub fn run(&self, folder: &Folder, out: &str, arguments: &[&str]) -> (i32, String) {
         let mut all = vec!["run", "--target", "reference", "--out", out];
         all.extend(arguments);
         let ran = folder.command(&all).env("ORDERSTORM_TARGET_URL", &self.url).output().expect("the program can be started");
@@ -125,6 +138,76 @@ fn bugs_are_caught_live_too_by_the_invariant_that_should() {
     }
 }
 
+/// How many messages came harmed, by what was made of them.
+fn harmed(folder: &Folder, run: &str) -> BTreeMap<String, usize> {
+    let mut made = BTreeMap::new();
+    for (_, bytes) in folder.histories(run) {
+        for line in unzipped(&bytes).lines().skip(1) {
+            let entry: Value = serde_json::from_str(line).expect("an entry");
+            if entry["kind"] == "fault" && !entry["outcome"].is_null() {
+                *made.entry(text(&entry["outcome"]).to_string()).or_default() += 1;
+            }
+        }
+    }
+    made
+}
+
+#[test]
+fn harmed_bodies_are_turned_away_on_the_wire_as_in_the_simulation_and_nothing_is_lost() {
+    let folder = Folder::new("live-bodies");
+    let cases = ["S01.base", "S03.base", "--faults", "truncate,reset,slow,wrong-signature", "--orders", "1"];
+    folder.run("embedded", &cases, 0);
+    let service = Service::start(&folder, &[]);
+    let (code, said) = service.run(&folder, "http", &cases);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(outcomes(&folder, "embedded"), outcomes(&folder, "http"));
+    let made = harmed(&folder, "http");
+    assert!(made.keys().eq(["refused", "timed_out"]) && made["refused"] > 20, "{made:?}");
+    assert_eq!(made, harmed(&folder, "embedded"));
+    // behind a pipe there is nothing to be harmed, and nobody says that it was
+    let mut process = vec!["--target", "reference-process"];
+    process.extend(cases);
+    let reasons: Vec<String> = folder.run("process", &process, 4).cases().iter().map(|case| text(&case["reason"]).to_string()).collect();
+    assert!(reasons.iter().all(|reason| reason.contains("a pipe to a child process has no bodies")), "{reasons:?}");
+}
+
+/// Passes everything on, and answers what was signed by somebody else as if it had not looked.
+fn careless(to: String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (Ok(mut from), Ok(mut on)) = (stream, std::net::TcpStream::connect(&to)) else { return };
+            let (mut asks, mut goes) = (from.try_clone().expect("a socket"), on.try_clone().expect("a socket"));
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut asks, &mut goes);
+                let _ = goes.shutdown(std::net::Shutdown::Write);
+            });
+            std::thread::spawn(move || {
+                let mut some = [0; 65536];
+                while let Ok(n @ 1..) = on.read(&mut some) {
+                    let answer = String::from_utf8_lossy(&some[..n]).replace("HTTP/1.1 401 Unauthorized", "HTTP/1.1 200 OK");
+                    if from.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn a_target_that_says_yes_to_forged_news_fails() {
+    let folder = Folder::new("live-forged");
+    let mut service = Service::start(&folder, &[]);
+    service.url = careless(service.address().to_string());
+    let (code, said) = service.run(&folder, "out", &["S01.base", "--faults", "wrong-signature", "--orders", "1"]);
+    assert_eq!(code, 1, "{said}");
+    let first = first_checks(&folder.summary("out"));
+    assert!(!first.is_empty() && first.iter().all(|check| check == "REJECT_INERT"), "{first:?}");
+}
+
 #[test]
 fn a_service_that_is_killed_again_and_again_loses_nothing_that_it_acknowledged() {
     let folder = Folder::new("live-kill");
@@ -161,6 +244,86 @@ fn a_child_process_is_really_killed_and_what_it_lost_is_seen() {
     bad.extend(cases);
     let first = first_checks(&folder.run("bad", &bad, 1));
     assert!(first.iter().all(|check| ["EVENT_GAPLESS", "NO_LOST", "PARTNER_AGREEMENT", "PROGRESS"].contains(&check.as_str())), "{first:?}");
+}
+
+/// `scripts/served`: a service that is started, killed, stopped and resumed by commands, ended with the test.
+struct Served {
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Served {
+    fn start(folder: &Folder, name: &str, more: &str) -> Served {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address");
+        let environment = vec![
+            ("ORDERSTORM_SERVED", folder.at(name).display().to_string()),
+            ("ORDERSTORM_TARGET_URL", format!("http://{free}")),
+            ("ORDERSTORM_BIN", env!("CARGO_BIN_EXE_orderstorm").to_string()),
+            ("ORDERSTORM_SERVE", more.to_string()),
+        ];
+        let served = Served { environment };
+        assert!(served.does("start"));
+        let up = |_: &i32| std::net::TcpStream::connect(free).is_err();
+        assert!((0..200).take_while(up).inspect(|_| pause(20)).count() < 200, "it is not there");
+        served
+    }
+    fn does(&self, what: &str) -> bool {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/served");
+        Command::new(script).arg(what).envs(self.environment.iter().cloned()).status().is_ok_and(|status| status.success())
+    }
+    fn run(&self, folder: &Folder, out: &str, arguments: &[&str]) -> (i32, String) {
+        let profile = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/target/reference-restarted.toml");
+        let mut all = vec!["run", "--target", profile, "--out", out];
+        all.extend(arguments);
+        let ran = folder.command(&all).envs(self.environment.iter().cloned()).output().expect("the program can be started");
+        (ran.status.code().unwrap_or(-1), format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr)))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.does("stop");
+    }
+}
+
+/// How many entries of a run are of this operation.
+fn count(folder: &Folder, run: &str, op: &str) -> usize {
+    let needle = format!("\"op\":\"{op}\"");
+    folder.histories(run).iter().map(|(_, bytes)| unzipped(bytes).matches(&needle).count()).sum()
+}
+
+#[test]
+fn a_service_is_killed_and_paused_by_the_commands_of_its_profile_and_what_it_lost_is_seen() {
+    let folder = Folder::new("live-commands");
+    let crashes = ["S01.base", "--faults", "crash-placed,crash-announced,crash-capturing", "--orders", "2"];
+    let good = Served::start(&folder, "good-service", "");
+    let (code, said) = good.run(&folder, "good", &crashes);
+    assert_eq!(code, 0, "{said}");
+    assert!(count(&folder, "good", "target.crashed") >= 3 && count(&folder, "good", "target.crashed") == count(&folder, "good", "target.restarted"));
+    let (code, said) = good.run(&folder, "paused", &["S01.base", "--faults", "pause", "--orders", "1", "--case", "*.web.*"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!((count(&folder, "paused", "target.paused"), count(&folder, "paused", "target.resumed")), (1, 1));
+    for (defect, wanted) in [("event-lost-on-crash", "EVENT_GAPLESS NO_LOST PARTNER_AGREEMENT PROGRESS"), ("event-before-commit", "ACCEPT_ONCE")] {
+        let lossy = Served::start(&folder, &format!("{defect}-service"), &format!("--defect {defect}"));
+        let (code, said) = lossy.run(&folder, defect, &["S01.base", "--faults", "crash-announced", "--orders", "1"]);
+        assert_eq!(code, 1, "{defect}: {said}");
+        let first = first_checks(&folder.summary(defect));
+        assert!(!first.is_empty() && first.iter().all(|first| wanted.contains(first.as_str())), "{defect}: {first:?}");
+    }
+}
+
+#[test]
+fn who_stands_still_too_long_is_given_up_on_and_does_everything_once() {
+    let folder = Folder::new("pause");
+    let rule = "name = \"long\"\ntitle = \"It stands still\"\n[[rule]]\nname = \"still\"\nlink = \"target\"\ndo = \"pause\"\nafter = { sent = \"PlaceOrder\" }\n";
+    let long = folder.write("long.toml", format!("{rule}down = \"2m\"\n"));
+    folder.run("long", &["S01.base", "--faults", &long, "--orders", "12"], 0);
+    assert!(count(&folder, "long", "target.paused") > 0);
+    let late: usize = folder.histories("long").iter().map(|(_, bytes)| unzipped(bytes).matches("\"outcome\":\"timed_out\"").count()).sum();
+    assert!(late > 0, "two minutes are longer than anybody waits");
+    folder.run("short", &["S01.base", "--case", "S01.base.pause.*"], 0);
+    // a child process really stands still, and time passes meanwhile
+    folder.run("process", &["--target", "reference-process", "S01.base", "--faults", "pause", "--orders", "1", "--case", "*.web.*"], 0);
+    assert_eq!((count(&folder, "process", "target.paused"), count(&folder, "process", "target.resumed")), (1, 1));
 }
 
 fn adapter(folder: &Folder, name: &str, program: &str) -> String {

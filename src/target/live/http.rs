@@ -2,24 +2,27 @@
 //! at a server of ours. async ends here: the engine sees a [`Target`] with an inbox.
 
 use super::super::{Inbound, Outbound, Skip, Target};
-use super::{Asking, Ears, Heard, What};
-use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
-use crate::net::{Arrived, Client, Deed, Failed, Limits, Request, Response, Server};
-use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
-use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Unreadable};
+use super::exchange::Exchange;
+use super::{Asking, Commands, Ears, Heard, What};
+use crate::model::{Class, Code, Harm, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
+use crate::net::{Arrived, Client, Deed, Failed, How, Limits, Request, Response, Server, SpanKind, Spans};
+use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock, time_of_day_ns};
+use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Traces, Unreadable};
 use hyper::Method;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::{debug, info, trace, warn};
 
-/// Where an answer of ours goes to.
-pub(super) type Responder = oneshot::Sender<Answered>;
+/// Where an answer of ours goes to, and how.
+pub(super) type Responder = oneshot::Sender<(Answered, How)>;
 
 /// Who listens for one case.
 pub(super) trait Ear: Send + Sync {
@@ -29,14 +32,35 @@ pub(super) trait Ear: Send + Sync {
 /// Cases by name.
 type Cases = Arc<RwLock<FxHashMap<String, Arc<dyn Ear>>>>;
 
+/// What nobody can read, in any format and character set that there is.
+const GARBAGE: &[u8] = b"\xff\xfe\x00{]<garbage";
+
 /// What the receiving threads know of one case.
 struct Case {
+    name: String,
     names: Names,
     clock: WallClock,
     inbox: Mailbox<Heard<Responder>>,
     signature: Option<Signature>,
     /// messages that could not be read: told at the end
     unreadable: AtomicUsize,
+    spans: Option<Spans>,
+}
+
+impl Case {
+    fn log(&self, what: &'static str, msg: &Message) {
+        let names = &self.names;
+        let (order, key) = (msg.order.is_some().then(|| names.show_order(msg.order)), msg.key.is_some().then(|| names.show_id(msg.key)));
+        debug!(case = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key, "{what}");
+    }
+
+    /// A span from now on, of a message that goes out, or that came in with a header.
+    fn exchange(&self, kind: SpanKind, msg: &Message, header: Option<&str>) -> Option<Exchange> {
+        let spans = self.spans.as_ref()?;
+        let traces = self.names.traces();
+        let context = header.map_or_else(|| traces.outgoing(msg), |header| traces.incoming(msg, header));
+        Some(Exchange::begin(spans, &self.name, kind, context, msg, &self.names))
+    }
 }
 
 impl Ear for Case {
@@ -52,6 +76,7 @@ pub struct Harness {
     cases: Cases,
     /// where targets reach it
     url: String,
+    spans: Option<Spans>,
 }
 
 impl Harness {
@@ -76,7 +101,12 @@ impl Harness {
                 }
             }
         }));
-        Ok(Harness { handle, cases, url })
+        Ok(Harness { handle, cases, url, spans: None })
+    }
+
+    /// The same, with a span for each exchange.
+    pub fn telling(self, spans: Option<Spans>) -> Harness {
+        Harness { spans, ..self }
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -102,38 +132,65 @@ pub(super) fn deed(answered: Answered) -> Deed {
     Deed::Answer { status: answered.status, headers: answered.headers(), body: answered.body }
 }
 
+pub(super) fn deed_as(answered: Answered, how: How) -> Deed {
+    Deed::Harmed { status: answered.status, headers: answered.headers(), body: answered.body, how }
+}
+
 /// One request of the target: a call of a partner, or the delivery of an event.
 async fn receive(case: &Case, arrived: Arrived) -> Deed {
     let at = case.clock.now();
     let path: Vec<&str> = arrived.path.trim_matches('/').split('/').skip(1).collect();
     let refuse = |status, lacks: Unreadable| {
         case.unreadable.fetch_add(1, Ordering::Relaxed);
+        warn!(case = case.name, path = arrived.path, status, %lacks, "a message that cannot be read");
         deed(Answered::problem(&wire::Problem::new(status, "invalid", lacks.to_string())))
     };
     let (answer, answered) = oneshot::channel();
+    let mut traceparent = arrived.header(wire::TRACEPARENT).unwrap_or_default().to_owned();
     let what = match path.as_slice() {
         ["webhook"] => {
-            let header = |name| arrived.header(name).unwrap_or_default();
-            let (id, time, tag) = (header(wire::WEBHOOK_ID), header(wire::WEBHOOK_TIMESTAMP), header(wire::WEBHOOK_SIGNATURE));
-            if case.signature.as_ref().is_some_and(|signature| !signature.verifies(id, time, &arrived.body, tag)) {
+            if case.signature.as_ref().is_some_and(|signature| !signature.vouches(|name| arrived.header(name), &arrived.body)) {
                 return refuse(401, Unreadable { field: wire::WEBHOOK_SIGNATURE, expected: "a signature with the secret of this case".into() });
             }
             match serde_json::from_slice::<CloudEvent>(&arrived.body) {
-                Ok(event) => event.message(&case.names).map(|msg| What::Event(msg, answer)),
+                Ok(event) => {
+                    let read = event.message(&case.names).map(|msg| What::Event(msg, answer));
+                    traceparent = event.traceparent;
+                    read
+                }
                 Err(error) => Err(Unreadable { field: "body", expected: format!("a CloudEvent in JSON: {error}") }),
             }
         }
         [wire::CALL_PREFIX, partner, verb] => canonical_call(&case.names, &arrived, partner, verb).map(|msg| What::Call(msg, answer)),
         _ => return deed(Answered::problem(&wire::Problem::new(404, "unknown_path", "partners/{partner}/{verb} and webhook are here"))),
     };
+    let exchange = match &what {
+        Ok(What::Call(msg, _) | What::Event(msg, _)) => case.exchange(SpanKind::Server, msg, Some(&traceparent)),
+        _ => None,
+    };
     match what {
-        Ok(what) => case.inbox.push(Heard { at, what }),
+        Ok(what) => {
+            match &what {
+                What::Call(msg, _) => case.log("call received", msg),
+                What::Event(msg, _) => case.log("event received", msg),
+                What::Reply { .. } | What::Skipped(_) => {}
+            }
+            case.inbox.push(Heard { at, what });
+        }
         Err(lacks) => return refuse(400, lacks),
     }
     match answered.await {
-        Ok(answered) => deed(answered),
+        Ok((answered, how)) => {
+            debug!(case = case.name, path = arrived.path, status = answered.status, "answered");
+            exchange.into_iter().for_each(|exchange| exchange.end(Ok(answered.status)));
+            deed_as(answered, how)
+        }
         // the engine has decided that no answer comes
-        Err(_) => Deed::Cut,
+        Err(_) => {
+            debug!(case = case.name, path = arrived.path, "left without an answer");
+            drop(exchange);
+            Deed::Cut
+        }
     }
 }
 
@@ -157,7 +214,14 @@ pub struct Live {
     /// requests of ours without an answer so far
     in_flight: Arc<AtomicUsize>,
     skips: bool,
+    /// what feeds and callbacks are signed with
+    signature: Option<Signature>,
     patience: Span,
+    /// keys that went out, where somebody reads the log
+    keys: FxHashSet<Id>,
+    commands: Commands,
+    /// why its process is not as it should be
+    broken: Option<String>,
 }
 
 /// What a target is set up with for one case.
@@ -168,17 +232,28 @@ pub struct Opening<'a> {
     /// its clock can be moved
     pub skips: bool,
     pub patience: Span,
+    /// how its process is killed, started, paused and resumed
+    pub commands: Commands,
 }
 
 impl Live {
     /// Sets a sandbox up for one case. `sandbox` lacks our addresses, which are filled in here.
     pub fn open(harness: &Harness, client: Client, opening: Opening<'_>) -> Result<Live, String> {
-        let Opening { name, mut sandbox, clock, skips, patience } = opening;
+        let Opening { name, mut sandbox, clock, skips, patience, commands } = opening;
         sandbox.partners_url = format!("{}/{name}/{}", harness.url, wire::CALL_PREFIX);
         sandbox.webhook_url = format!("{}/{name}/webhook", harness.url);
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
-        let names = Names::new(Arc::new(sandbox.estate.clone()));
-        let case = Case { names, clock: clock.clone(), inbox: Mailbox::new(), signature, unreadable: AtomicUsize::new(0) };
+        let traces = Traces::beginning(salt(&name));
+        let names = Names::new(Arc::new(sandbox.estate.clone())).in_traces(traces);
+        let case = Case {
+            name: name.clone(),
+            names,
+            clock: clock.clone(),
+            inbox: Mailbox::new(),
+            signature,
+            unreadable: AtomicUsize::new(0),
+            spans: harness.spans.clone(),
+        };
         let live = Live {
             handle: harness.handle.clone(),
             client,
@@ -188,7 +263,11 @@ impl Live {
             ears: Ears::new(),
             in_flight: Arc::default(),
             skips,
+            signature: (sandbox.signed && !sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret)),
             patience,
+            keys: FxHashSet::default(),
+            commands,
+            broken: None,
         };
         harness.register(&live.name, live.case.clone());
         let body = serde_json::to_vec(&sandbox).map_err(|error| error.to_string())?;
@@ -197,6 +276,7 @@ impl Live {
             let said = String::from_utf8_lossy(&made.body).chars().take(300).collect::<String>();
             return Err(format!("{} answered {} to the opening of a sandbox: {said}", live.client.authority(), made.status));
         }
+        info!(case = live.name, at = live.client.authority(), "sandbox opened");
         Ok(live)
     }
 
@@ -207,6 +287,23 @@ impl Live {
     /// Messages of the target that could not be read.
     pub fn unreadable(&self) -> usize {
         self.case.unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Why its process is not as it should be, if so.
+    pub fn broken(&self) -> Option<&str> {
+        let silent = || self.ears.is_silent().then_some("it has not answered for a minute");
+        self.broken.as_deref().or_else(silent)
+    }
+
+    fn is_ready(&self) -> bool {
+        let asked = Request { method: Method::GET, path: String::new(), headers: Vec::new(), body: Vec::new() };
+        self.handle.block_on(self.client.send(asked)).is_ok_and(|answer| answer.status == 200)
+    }
+
+    fn command(&mut self, which: fn(&Commands) -> &[String]) {
+        if let Err(why) = self.commands.run(which(&self.commands)) {
+            self.broken.get_or_insert(why);
+        }
     }
 
     fn path(&self, rest: &str) -> String {
@@ -224,7 +321,12 @@ impl Live {
         serde_json::from_slice(&response.body).ok()
     }
 
-    fn request(&self, now: Timestamp, msg: &Message) -> Request {
+    /// A resend, or a duplicate: of interest to nobody but the log.
+    fn sent_before(&mut self, msg: &Message) -> bool {
+        tracing::enabled!(tracing::Level::DEBUG) && msg.key.is_some() && !self.keys.insert(msg.key)
+    }
+
+    fn request(&self, now: Timestamp, msg: &Message, signature: Option<&Signature>) -> Request {
         let names = &self.case.names;
         if let Some((method, path)) = wire::command_path(msg, names) {
             let headers = wire::request_headers(msg, names);
@@ -233,17 +335,58 @@ impl Live {
             return Request { method, path: self.path(&path), headers, body };
         }
         let event = CloudEvent::of(msg, now, "orderstorm", names);
-        let headers = vec![("content-type", wire::CLOUD_EVENT.to_string())];
-        Request { method: Method::POST, path: self.path("events"), headers, body: serde_json::to_vec(&event).unwrap_or_default() }
+        let body = serde_json::to_vec(&event).unwrap_or_default();
+        let mut headers = vec![("content-type", wire::CLOUD_EVENT.to_string())];
+        if let Some(signature) = signature {
+            headers.extend(signature.headers(&event.id, now, &body));
+        }
+        Request { method: Method::POST, path: self.path("events"), headers, body }
+    }
+
+    /// Sends a message, and makes of the answer what `read` says.
+    fn post(&mut self, msg: &Message, how: How, request: Request, read: fn(Result<Response, Failed>) -> (Outcome, Code, Span)) {
+        let (client, case, in_flight, op, to) = (self.client.clone(), self.case.clone(), self.in_flight.clone(), msg.op, msg.id);
+        in_flight.fetch_add(1, Ordering::AcqRel);
+        let exchange = self.case.exchange(SpanKind::Client, msg, None);
+        let what = if self.sent_before(msg) { "sent again" } else { "sent" };
+        self.case.log(what, msg);
+        self.handle.spawn(async move {
+            let answer = client.send_as(how, request).await;
+            let at = case.clock.now();
+            let said = answer.as_ref().map(|answer| answer.status).map_err(Failed::to_string);
+            exchange.into_iter().for_each(|exchange| exchange.end(said.clone()));
+            let (outcome, code, retry_after) = read(answer);
+            debug!(case = case.name, op = op.name(), id = case.names.show_id(to), outcome = outcome.name(), code = code.name(), "answer");
+            case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
+            in_flight.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+
+    fn how(&self, harm: Harm) -> How {
+        match harm {
+            Harm::Reset => How::BrokenOff,
+            Harm::Slow(over) => How::Slowly(Duration::from_nanos((over.0 as f64 / self.case.clock.scale()) as u64)),
+            Harm::Truncated | Harm::Garbled | Harm::Forged => How::AtOnce,
+        }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         self.harness.leave(&self.name);
+        info!(case = self.name, "sandbox closed");
         // a sandbox that stays behind costs the target memory; nobody waits for this
         let _ = self.ask(Method::DELETE, "", Vec::new());
     }
+}
+
+/// Tells the traces of this case and this run from all others.
+fn salt(name: &str) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = rustc_hash::FxHasher::default();
+    hasher.write(name.as_bytes());
+    hasher.write_u64(time_of_day_ns());
+    hasher.finish()
 }
 
 fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
@@ -260,9 +403,30 @@ fn outcome_of(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
     }
 }
 
+/// The answer to a message that was harmed: to turn it away is to say that nothing happened.
+fn outcome_of_harmed(result: Result<Response, Failed>) -> (Outcome, Code, Span) {
+    match outcome_of(result) {
+        (Outcome::Rejected, _, wait) => (Outcome::Refused, Code::Invalid, wait),
+        answered => answered,
+    }
+}
+
+pub(super) fn harmed(body: &mut Vec<u8>, harm: Harm) {
+    match harm {
+        Harm::Truncated => body.truncate(body.len() / 2),
+        Harm::Garbled => *body = GARBAGE.to_vec(),
+        Harm::Reset | Harm::Slow(_) | Harm::Forged => {}
+    }
+}
+
 /// Lets a request have its answer; whoever asked may be gone.
 pub(super) fn respond(waiting: Option<Responder>, answered: Answered) {
-    let _ = waiting.map(|waiting| waiting.send(answered));
+    let _ = waiting.map(|waiting| waiting.send((answered, How::AtOnce)));
+}
+
+pub(super) fn answered(outcome: Outcome, msg: &Message, names: &Names) -> Answered {
+    let waits = if outcome == Outcome::Backpressure { Span::from_secs(msg.qty.max(0) as u64) } else { Span::ZERO };
+    wire::answer(outcome, msg.code, waits, &Payload::of(msg, names))
 }
 
 impl Target for Live {
@@ -270,24 +434,39 @@ impl Target for Live {
         self.ears.sent();
         match inbound {
             Inbound::Message(msg) => {
-                let request = self.request(now, &msg);
-                let (client, case, in_flight, to) = (self.client.clone(), self.case.clone(), self.in_flight.clone(), msg.id);
-                in_flight.fetch_add(1, Ordering::AcqRel);
-                self.handle.spawn(async move {
-                    let (outcome, code, retry_after) = outcome_of(client.send(request).await);
-                    let at = case.clock.now();
-                    case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
-                    in_flight.fetch_sub(1, Ordering::AcqRel);
-                });
+                let request = self.request(now, &msg, self.signature.as_ref());
+                self.post(&msg, How::AtOnce, request, outcome_of);
             }
             Inbound::Answer { msg, outcome } => {
-                let waits = if outcome == Outcome::Backpressure { Span::from_secs(msg.qty.max(0) as u64) } else { Span::ZERO };
-                let answered = wire::answer(outcome, msg.code, waits, &Payload::of(&msg, &self.case.names));
+                let answered = answered(outcome, &msg, &self.case.names);
                 // nobody took the connection: all that a server that runs can do is to close it without a word
                 let caller = self.ears.caller(msg.id);
                 respond(caller.filter(|_| outcome != Outcome::Refused), answered);
             }
         }
+    }
+
+    fn deliver_harmed(&mut self, now: Timestamp, msg: Message, harm: Harm, _out: &mut Vec<Outbound>) {
+        self.ears.sent();
+        let forged = (harm == Harm::Forged).then(|| Signature::new("a secret of somebody else"));
+        let mut request = self.request(now, &msg, forged.as_ref().or(self.signature.as_ref()));
+        harmed(&mut request.body, harm);
+        let read = if let Harm::Slow(_) = harm { outcome_of } else { outcome_of_harmed };
+        self.post(&msg, self.how(harm), request, read);
+    }
+
+    fn answer_harmed(&mut self, _now: Timestamp, msg: Message, outcome: Outcome, harm: Harm) {
+        self.ears.sent();
+        let mut answered = answered(outcome, &msg, &self.case.names);
+        harmed(&mut answered.body, harm);
+        let _ = self.ears.caller(msg.id).map(|caller| caller.send((answered, self.how(harm))));
+    }
+
+    fn acknowledge_harmed(&mut self, _now: Timestamp, event: Id, harm: Harm) {
+        // the answer to an event has no body: to harm one, there must be one
+        let mut answered = Answered::json(200, &serde_json::json!({"taken": true}));
+        harmed(&mut answered.body, harm);
+        let _ = self.ears.publisher(event).map(|publisher| publisher.send((answered, self.how(harm))));
     }
 
     fn next_due(&mut self) -> Timestamp {
@@ -308,9 +487,31 @@ impl Target for Live {
         respond(self.ears.publisher(event), Answered::empty(503));
     }
 
-    fn crash(&mut self) {}
+    fn crash(&mut self) {
+        self.command(|commands| &commands.kill);
+        self.ears.asking = Asking::No;
+        self.ears.gather(&self.case.inbox);
+    }
 
-    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {}
+    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
+        self.ears.forget();
+        self.command(|commands| &commands.start);
+        if self.broken.is_none() && !self.commands.wait_until(|| self.is_ready()) {
+            self.broken = Some("it was started again, and is not ready in time".into());
+        }
+    }
+
+    fn pause(&mut self) {
+        self.command(|commands| &commands.pause);
+    }
+
+    fn resume(&mut self) {
+        self.command(|commands| &commands.resume);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.broken.is_some() || self.ears.is_silent()
+    }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
         let view: OrderView = self.read(&format!("orders/{}", self.case.names.show_order(order)))?;
@@ -354,6 +555,7 @@ impl Target for Live {
         self.ears.asking = Asking::Yes;
         self.handle.spawn(async move {
             let said = client.send(request).await.ok().and_then(|response| serde_json::from_slice::<Skipped>(&response.body).ok());
+            trace!(case = case.name, ?said, "clock");
             case.inbox.push(Heard { at: case.clock.now(), what: What::Skipped(said) });
         });
         Skip::Busy

@@ -4,17 +4,20 @@
 //! What they say comes in on threads that stamp it; the engine takes it from an inbox, in the order of the stamps. An answer to a call, or
 //! to the delivery of an event, is held until the engine gives it, so every fault of the engine's (late, lost, refused) is one on the wire.
 
+mod commands;
+mod exchange;
 mod http;
 mod mapped;
 mod process;
 
+pub use commands::Commands;
 pub use http::{Harness, Live, Opening};
 pub use mapped::{Mapped, Opened, Shared};
 pub use process::{Adapter, Process};
 
 use super::{Outbound, Skip};
 use crate::model::{Code, Id, Message, Outcome};
-use crate::sim::{Mailbox, Span, Timestamp};
+use crate::sim::{Mailbox, Span, Stopwatch, Timestamp};
 use crate::wire::Skipped;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -62,12 +65,17 @@ struct Ears<R> {
     events: FxHashMap<Id, VecDeque<R>>,
     skipped_to: Timestamp,
     asking: Asking,
+    /// since when the target has not answered that question at all
+    silent: Option<Stopwatch>,
 }
+
+/// A target that does not answer for so long is gone: nobody waits for ever.
+const GONE_AFTER_S: f64 = 60.0;
 
 impl<R> Ears<R> {
     fn new() -> Ears<R> {
         let (calls, events) = (FxHashMap::default(), FxHashMap::default());
-        Ears { heard: VecDeque::new(), calls, events, skipped_to: Timestamp::ZERO, asking: Asking::No }
+        Ears { heard: VecDeque::new(), calls, events, skipped_to: Timestamp::ZERO, asking: Asking::No, silent: None }
     }
 
     /// Something is sent to the target.
@@ -102,6 +110,11 @@ impl<R> Ears<R> {
             match heard.what {
                 What::Skipped(skipped) => {
                     let overtaken = matches!(self.asking, Asking::Overtaken);
+                    if skipped.is_some() {
+                        self.silent = None;
+                    } else {
+                        self.silent.get_or_insert_with(Stopwatch::start);
+                    }
                     if let Some(Skipped { busy: false, idle: false, now_ns }) = skipped {
                         self.skipped_to = Timestamp(now_ns);
                         self.heard.iter_mut().for_each(|held| held.at = held.at.max(self.skipped_to));
@@ -116,6 +129,10 @@ impl<R> Ears<R> {
     /// While it is not known whether the target's clock was moved, nobody can say when something came: it is held.
     fn holds(&self) -> bool {
         matches!(self.asking, Asking::Yes | Asking::Overtaken)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent.as_ref().is_some_and(|since| since.seconds() > GONE_AFTER_S)
     }
 
     fn next_due(&self) -> Timestamp {
@@ -152,6 +169,13 @@ impl<R> Ears<R> {
     fn waiting(&self) -> impl Iterator<Item = &R> {
         self.calls.values().chain(self.events.values()).flatten()
     }
+    /// The target was killed: whoever waited is gone.
+    fn forget(&mut self) {
+        self.asking = Asking::No;
+        self.calls.clear();
+        self.events.clear();
+    }
+
     fn caller(&mut self, call: Id) -> Option<R> {
         first(&mut self.calls, call)
     }

@@ -2,7 +2,7 @@
 //! is shown. When it ends, every request that is open is of unknown outcome.
 
 use super::super::{Inbound, Outbound, Skip, Target};
-use super::{Asking, Ears, Heard, What};
+use super::{Asking, Ears, Heard, What, commands};
 use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, StockView, ToAdapter};
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tracing::{debug, info, warn};
 
 /// How an adapter is started, and how long it is waited for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +57,7 @@ impl Shared {
     }
 
     fn fault(&self, line: &str, why: &str) {
+        warn!(why, "a line that cannot be read");
         if self.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
             let shown: String = line.chars().take(200).collect();
             *self.first_fault.lock().unwrap_or_else(PoisonError::into_inner) = format!("{why} in {shown}");
@@ -76,6 +78,7 @@ impl Shared {
                 Some(Asked::Skip) => self.inbox.push(Heard { at, what: What::Skipped(serde_json::from_value(said.result).ok()) }),
                 Some(Asked::Message(to)) => {
                     let (outcome, code, retry_after) = wire::outcome_of(&said.class, &said.reason, said.retry_after_ms);
+                    debug!(id = self.names.show_id(to), outcome = outcome.name(), code = code.name(), "answer");
                     let code = if matches!(outcome, Outcome::Rejected | Outcome::Backpressure) { code } else { Code::None };
                     self.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
                 }
@@ -86,7 +89,10 @@ impl Shared {
         } else {
             let is_event = !said.event.is_empty();
             match said.read(&self.names) {
-                Ok(msg) => self.inbox.push(Heard { at, what: if is_event { What::Event(msg, said.id) } else { What::Call(msg, said.id) } }),
+                Ok(msg) => {
+                    debug!(op = msg.op.name(), order = self.names.show_order(msg.order), id = said.id, "received");
+                    self.inbox.push(Heard { at, what: if is_event { What::Event(msg, said.id) } else { What::Call(msg, said.id) } });
+                }
                 Err(lacks) => self.fault(line, &lacks.to_string()),
             }
             // after it was put into the inbox: who reads the count first has what was counted
@@ -179,6 +185,12 @@ impl Process {
         self.ended_by_itself || self.running.shared.dead.load(Ordering::Acquire)
     }
 
+    fn signal(&mut self, name: &str) {
+        if let Err(why) = commands::signal(name, self.running.child.id()) {
+            self.running.shared.fault("", &format!("it could not be told to stand still or go on ({why})"));
+        }
+    }
+
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -206,6 +218,7 @@ fn start(adapter: &Adapter, names: &Arc<Names>, clock: &WallClock) -> Result<Run
     let (program, arguments) = adapter.command.split_first().ok_or("the adapter's command is empty")?;
     let spawned = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| format!("{program} cannot be started: {error}"))?;
+    info!(program, id = child.id(), "adapter started");
     let (Some(mut to), Some(from)) = (child.stdin.take(), child.stdout.take()) else { return Err(format!("{program} has no standard input")) };
     let shared = Arc::new(Shared {
         names: names.clone(),
@@ -272,6 +285,7 @@ impl Target for Process {
             }
             Inbound::Message(msg) => {
                 let id = self.number();
+                debug!(op = msg.op.name(), order = self.names.show_order(msg.order), id = self.names.show_id(msg.id), "sent");
                 self.running.shared.asked().insert(id, Asked::Message(msg.id));
                 self.write(&ToAdapter::message(id, &msg, now.0, &self.names));
             }
@@ -308,6 +322,7 @@ impl Target for Process {
     }
 
     fn crash(&mut self) {
+        info!("the adapter is killed");
         let _ = self.running.child.kill();
         let _ = self.running.child.wait();
         self.unreadable += self.running.shared.unreadable.load(Ordering::Relaxed);
@@ -318,16 +333,21 @@ impl Target for Process {
     }
 
     fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
-        // whoever waited is gone
-        self.ears.asking = Asking::No;
-        self.ears.calls.clear();
-        self.ears.events.clear();
+        self.ears.forget();
         let clock = self.running.shared.clock.clone();
         let started = start(&self.adapter, &self.names, &clock).map(|running| self.running = running);
         if let Err(why) = started.and_then(|()| self.init(true)) {
             eprintln!("error: the adapter did not start again: {why}");
             self.ended_by_itself = true;
         }
+    }
+
+    fn pause(&mut self) {
+        self.signal("STOP");
+    }
+
+    fn resume(&mut self) {
+        self.signal("CONT");
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {

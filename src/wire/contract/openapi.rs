@@ -252,10 +252,12 @@ fn paths(schemas: &mut Schemas, told: &[Json], published: &[Json]) -> Map<String
     );
     let list = json!({"type": "array", "items": {"oneOf": published}});
     let mut events = operation("listEvents", "queries", "Events that were published, oldest first", read("Some of them.", list));
-    events["parameters"] = json!([
+    let page = json!([
         after("so many of them are left out"),
         {"name": "limit", "in": "query", "description": "how many at most", "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
     ]);
+    events["parameters"] = page.clone();
+    events["responses"]["400"] = problem("Unreadable");
     add("/v1/{sandbox}/events", "get", events);
 
     let many = json!({"type": "object", "required": ["events"], "properties": {"events": {"type": "integer", "minimum": 0, "description": "so many are delivered again"}}});
@@ -264,13 +266,37 @@ fn paths(schemas: &mut Schemas, told: &[Json], published: &[Json]) -> Map<String
         "sandbox",
         "Delivers published events once more",
         json!({
-            "202": said("They are on their way, with the ids that they had.", Some(many)),
+            "202": said("They are on their way, with the ids that they had.", Some(many.clone())),
             "404": problem("Unknown"),
             "503": problem("Unavailable"),
         }),
     );
     replay["parameters"] = json!([after("from this place on")]);
+    replay["responses"]["400"] = problem("Unreadable");
     add("/v1/{sandbox}/replays", "post", replay);
+
+    let attempts = json!({"type": "integer", "minimum": 1, "description": "deliveries that failed"});
+    let letter = json!({"type": "object", "required": ["event", "attempts"], "properties": {"event": {"oneOf": published}, "attempts": attempts}});
+    let mut letters = operation(
+        "listDeadLetters",
+        "queries",
+        "Events that are owed, and were delivered too often in vain to be tried again",
+        read("Some of them, oldest first.", json!({"type": "array", "items": letter})),
+    );
+    letters["parameters"] = page;
+    letters["responses"]["400"] = problem("Unreadable");
+    add("/v1/{sandbox}/dead-letters", "get", letters);
+    let redeliver = operation(
+        "redeliver",
+        "sandbox",
+        "Delivers all dead letters, each until it is taken or given up again",
+        json!({
+            "202": said("They are on their way, with the ids that they had.", Some(many)),
+            "404": problem("Unknown"),
+            "503": problem("Unavailable"),
+        }),
+    );
+    add("/v1/{sandbox}/dead-letters/redeliveries", "post", redeliver);
 
     let (skip, skipped) = (schemas.of::<Skip>(), schemas.of::<Skipped>());
     let mut clock = operation(

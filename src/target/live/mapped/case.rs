@@ -5,7 +5,7 @@ use super::super::http::Responder;
 use crate::mapping::{Bind, Lookup, Mapping, Scope, value_of};
 use crate::model::{Code, Fid, Id, Lines, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::net::Client;
-use crate::sim::{Clock, Mailbox, Span, Stopwatch, Timestamp, WallClock};
+use crate::sim::{Clock, Mailbox, Stopwatch, Timestamp, WallClock};
 use crate::wire::{Names, Payload};
 use minijinja::value::Value;
 use rustc_hash::FxHashMap;
@@ -28,35 +28,18 @@ pub struct Shared {
     pub(super) login: tokio::sync::Mutex<()>,
     /// program and arguments of `[reset]`, filled in
     pub reset: Vec<String>,
-    /// when the next request may leave, where the profile bounds their rate
-    pace: Option<(Span, Mutex<Timestamp>, WallClock)>,
 }
 
 impl Shared {
-    pub fn new(mapping: Arc<Mapping>, client: Client, env: Value, reset: Vec<String>, max_rate: u32) -> Shared {
-        let pace = (max_rate > 0).then(|| (Span(1_000_000_000 / u64::from(max_rate)), Mutex::new(Timestamp::ZERO), WallClock::new(1.0)));
+    pub fn new(mapping: Arc<Mapping>, client: Client, env: Value, reset: Vec<String>) -> Shared {
         let (lookups, sessions) = (Mutex::default(), Mutex::default());
-        Shared { mapping, client, env, reset, lookups, sessions, login: tokio::sync::Mutex::new(()), pace }
+        Shared { mapping, client, env, reset, lookups, sessions, login: tokio::sync::Mutex::new(()) }
     }
 
     /// Nothing is kept over a reset of the target.
     pub(super) fn forget(&self) {
         lock(&self.lookups).clear();
         lock(&self.sessions).clear();
-    }
-
-    /// Waits for this request's turn.
-    pub(super) async fn turn(&self) {
-        let Some((gap, next, clock)) = &self.pace else { return };
-        let wait = {
-            let mut next = lock(next);
-            let (now, turn) = (clock.now(), (*next).max(clock.now()));
-            *next = turn + *gap;
-            turn.since(now)
-        };
-        if wait > Span::ZERO {
-            tokio::time::sleep(std::time::Duration::from_nanos(wait.0)).await;
-        }
     }
 }
 
@@ -185,6 +168,10 @@ impl Traffic {
         self.moves.fetch_add(1, Ordering::AcqRel);
         self.last.fetch_max(now.0, Ordering::AcqRel);
     }
+    /// Nothing has happened yet.
+    pub fn begin(&self) {
+        self.last.store(0, Ordering::Release);
+    }
     pub fn moves(&self) -> u64 {
         self.moves.load(Ordering::Acquire)
     }
@@ -260,6 +247,7 @@ impl Case {
                 cmd[field] = nothing;
             }
         }
+        cmd["traceparent"] = self.names.traces().outgoing(msg).header().into();
         cmd["packed"] = packed(msg.sku).into();
         for (line, told) in msg.lines.iter().zip(cmd["lines"].as_array_mut().into_iter().flatten()) {
             debug_assert_eq!(told["sku"], estate.sku_name(line.sku));
@@ -320,8 +308,8 @@ impl Case {
     }
     pub fn keep_session(&self, order: Option<OrderNo>, name: &str, kept: BTreeMap<String, Value>) {
         match order {
-            Some(order) => drop(self.known().sessions.entry((order, name.to_owned())).or_default().append(&mut kept.clone())),
-            None => drop(lock(&self.shared.sessions).entry(name.to_owned()).or_default().append(&mut kept.clone())),
+            Some(order) => self.known().sessions.entry((order, name.to_owned())).or_default().extend(kept),
+            None => lock(&self.shared.sessions).entry(name.to_owned()).or_default().extend(kept),
         }
     }
     pub fn drop_session(&self, order: Option<OrderNo>, name: &str) {

@@ -1,12 +1,12 @@
 //! What a mapped target says: webhooks, rows of polls and calls of partners, and what they are in the vocabulary.
 
-use super::super::http::{canonical_call, deed};
+use super::super::http::{Responder, canonical_call, deed, deed_as};
 use super::super::{Heard, What};
 use super::case::{Case, lock, short};
 use super::steps;
 use crate::mapping::{EventRule, Partner, Poll, Scheme, Scope, Shape, Whose, value_of};
 use crate::model::{Class, Id, Message, Op, OrderNo, Outcome};
-use crate::net::{Arrived, Deed};
+use crate::net::{Arrived, Deed, How};
 use crate::sim::{Clock, Stopwatch};
 use crate::wire::{self, Answered, Payload, Problem, Signature};
 use base64::Engine;
@@ -21,6 +21,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// Where the engine's answer to something that was heard comes.
+type Reply = oneshot::Receiver<(Answered, How)>;
 
 fn refuse(status: u16, code: &str, what: &str) -> Deed {
     deed(Answered::problem(&Problem::new(status, code, what)))
@@ -65,7 +68,7 @@ fn is_signed(case: &Case, arrived: &Arrived) -> Result<bool, String> {
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    (text.len() % 2 == 0).then(|| digits.collect())?
+    text.len().is_multiple_of(2).then(|| digits.collect())?
 }
 
 async fn webhook(case: &Arc<Case>, arrived: &Arrived) -> Deed {
@@ -142,8 +145,8 @@ async fn hear(case: &Arc<Case>, id: &str, event: Json, headers: Value) -> Result
     let mut taken = Taken::default();
     for answered in told? {
         match answered.await {
-            Ok(answered) if answered.status < 300 => {}
-            Ok(answered) => taken.failed = answered.status,
+            Ok((answered, _)) if answered.status < 300 => {}
+            Ok((answered, _)) => taken.failed = answered.status,
             Err(_) => taken.cut = true,
         }
     }
@@ -151,7 +154,7 @@ async fn hear(case: &Arc<Case>, id: &str, event: Json, headers: Value) -> Result
 }
 
 /// Gives what an event is to the engine, and says where the answers come.
-async fn tell(case: &Arc<Case>, id: &str, event: Json, headers: Value) -> Result<Vec<oneshot::Receiver<Answered>>, String> {
+async fn tell(case: &Arc<Case>, id: &str, event: Json, headers: Value) -> Result<Vec<Reply>, String> {
     let events = &case.shared.mapping.events;
     let scope = case.scope(OrderNo::NONE).with("event", value_of(&event)).with("headers", headers).with("item", Value::default());
     if let Some(sequence) = &events.sequence {
@@ -275,7 +278,7 @@ async fn call(case: &Arc<Case>, arrived: &Arrived, path: &[&str]) -> Deed {
             }
         };
         case.tape(|| format!("{:<26} {:<6} {}", "", "call", msg.op));
-        return answer_of(case, msg).await.map_or(Deed::Cut, deed);
+        return answer_of(case, msg).await.map_or(Deed::Cut, |(answered, how)| deed_as(answered, how));
     };
     match foreign_call(case, arrived, partner).await {
         Ok(deed) => deed,
@@ -286,8 +289,8 @@ async fn call(case: &Arc<Case>, arrived: &Arrived, path: &[&str]) -> Deed {
     }
 }
 
-async fn answer_of(case: &Case, msg: Message) -> Option<Answered> {
-    let (answer, answered) = oneshot::channel::<Answered>();
+async fn answer_of(case: &Case, msg: Message) -> Option<(Answered, How)> {
+    let (answer, answered): (Responder, Reply) = oneshot::channel();
     case.inbox.push(Heard { at: case.clock.now(), what: What::Call(msg, answer) });
     answered.await.ok()
 }
@@ -308,17 +311,17 @@ async fn foreign_call(case: &Arc<Case>, arrived: &Arrived, partner: &Partner) ->
     let key = case.names.id(&format!("{}/{key}", partner.op));
     let msg = Message { id: case.names.id(&format!("{}/{nth}", partner.op)), key, ..msg };
     case.tape(|| format!("{:<26} {:<6} {}", "", "call", msg.op));
-    let Some(answered) = answer_of(case, msg).await else { return Ok(Deed::Cut) };
+    let Some((answered, how)) = answer_of(case, msg).await else { return Ok(Deed::Cut) };
     let (outcome, code, _, payload) = wire::read_answer(answered.status, answered.replayed, None, &answered.body);
     let word = wire::class_of(outcome);
     let found = partner.answer.get(word).or_else(|| partner.answer.get("ok").filter(|_| outcome == Outcome::Replayed));
-    let Some((status, shape)) = found else { return Ok(deed(answered)) };
+    let Some((status, shape)) = found else { return Ok(deed_as(answered, how)) };
     let mut said = serde_json::to_value(&payload).unwrap_or_else(|_| json!({}));
     said["code"] = code.name().into();
     let scope = heard.with("answer", value_of(said));
     let body = shape.as_ref().map(|shape| shape.build(&scope)).transpose()?;
     let body = body.map(|json| serde_json::to_vec(&json)).transpose().map_err(|error| error.to_string())?;
-    Ok(Deed::Answer { status: *status, headers: vec![("content-type", wire::JSON.into())], body: body.unwrap_or_default() })
+    Ok(Deed::Harmed { status: *status, headers: vec![("content-type", wire::JSON.into())], body: body.unwrap_or_default(), how })
 }
 
 /// What the last polls saw, and how much had happened when the last of them that saw nothing new began.

@@ -10,18 +10,17 @@ mod steps;
 pub use case::Shared;
 
 use super::super::{Inbound, Outbound, Skip, Target};
-use super::http::{Ear, Harness, Responder, respond};
-use super::{Ears, Heard, What};
+use super::http::{Ear, Harness, Responder, answered, respond};
+use super::{Commands, Ears, Heard, What};
 use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Deed};
-use crate::sim::{Clock, Inbox, NoInbox, Span, Stopwatch, Timestamp, WallClock};
-use crate::wire::{self, Answered, Names, Payload, Sandbox};
+use crate::sim::{Clock, Inbox, Span, Stopwatch, Timestamp, WallClock};
+use crate::wire::{self, Answered, Names, Sandbox};
 use case::{About, Case};
 use minijinja::value::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -52,6 +51,8 @@ pub struct Opened<'a> {
     pub timeless: bool,
     pub settle: Span,
     pub patience: Span,
+    /// what is done to its process
+    pub commands: Commands,
     /// what is sent and what comes back is kept for who looks on
     pub tape: bool,
 }
@@ -73,6 +74,9 @@ pub struct Mapped {
     patience: Span,
     /// how much had happened when everything had settled
     settled_at: u64,
+    commands: Commands,
+    /// why its process is not as it should be
+    broken: Option<String>,
     retries: Retries,
 }
 
@@ -93,7 +97,7 @@ impl Ear for Case {
 impl Mapped {
     /// Sets a case up: ready, lookups, the steps of `[open]`, and the subscription to events.
     pub fn open(harness: &Harness, shared: Arc<Shared>, opened: Opened<'_>) -> Result<Mapped, String> {
-        let Opened { name, prefix, sandbox, clock, timeless, settle, patience, tape } = opened;
+        let Opened { name, prefix, sandbox, clock, timeless, settle, patience, commands, tape } = opened;
         let names = Names::new(Arc::new(sandbox.estate.clone()));
         let (webhook_url, partners_url) = (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
         let about = About { name: &name, prefix: &prefix, seed: sandbox.seed, webhook_url: &webhook_url, partners_url: &partners_url };
@@ -112,6 +116,8 @@ impl Mapped {
             settle,
             patience,
             settled_at: u64::MAX,
+            commands,
+            broken: None,
             retries: Retries { seen: 0, since: Stopwatch::start(), step: FIRST_STEP },
         };
         mapped.begin().map_err(|why| {
@@ -120,13 +126,18 @@ impl Mapped {
             told.push(format!("{authority}: {why}"));
             told.join("\n")
         })?;
+        clock.begin();
+        mapped.case.traffic.begin();
         Ok(mapped)
     }
 
     fn begin(&mut self) -> Result<(), String> {
         let (case, mapping) = (&self.case, self.case.shared.mapping.clone());
         if let Some(reset) = &mapping.reset {
-            run_to_end(&case.shared.reset, reset)?;
+            if !case.shared.reset.is_empty() {
+                let command = Commands { timeout: Duration::from_nanos(reset.timeout.0), ..Commands::default() };
+                command.run(&case.shared.reset).map_err(|why| format!("the reset of the profile: {why}"))?;
+            }
             case.shared.forget();
         }
         self.handle.block_on(async {
@@ -152,7 +163,13 @@ impl Mapped {
     }
     /// Why what was recorded cannot be relied on.
     pub fn troubles(&self) -> Vec<String> {
-        self.case.troubles()
+        self.broken.iter().cloned().chain(self.case.troubles()).collect()
+    }
+
+    fn command(&mut self, which: fn(&Commands) -> &[String]) {
+        if let Err(why) = self.commands.run(which(&self.commands)) {
+            self.broken.get_or_insert(why);
+        }
     }
     /// What was sent and what came back.
     pub fn tape(&self) -> Vec<String> {
@@ -180,30 +197,6 @@ impl Mapped {
         // another attempt of the same intent
         let id = self.case.names.id(&format!("{}'", self.case.names.show_id(msg.id)));
         self.again.push((now + LOOKS_AGAIN, Message { id, cause: msg.id, ..msg }));
-    }
-}
-
-/// Runs a command of the profile; none where there are no words.
-fn run_to_end(words: &[String], reset: &crate::mapping::Reset) -> Result<(), String> {
-    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    let within = reset.timeout;
-    // as it is written: what was filled in may be a secret
-    let failed = |why: String| format!("the reset of the profile, {}: {why}", reset.command.join(" "));
-    let spawned = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    let mut child = spawned.map_err(|error| failed(format!("cannot be started: {error}")))?;
-    let took = Stopwatch::start();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(failed(format!("ended with {status}"))),
-            Ok(None) if took.seconds() * 1e9 < within.0 as f64 => drop(NoInbox.wait(Duration::from_millis(20))),
-            Ok(None) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(failed(format!("had not ended after {within}")));
-            }
-            Err(error) => return Err(failed(error.to_string())),
-        }
     }
 }
 
@@ -245,8 +238,7 @@ impl Target for Mapped {
                 if !matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected) {
                     self.try_again(now, msg.id);
                 }
-                let waits = if outcome == Outcome::Backpressure { Span::from_secs(msg.qty.max(0) as u64) } else { Span::ZERO };
-                let answered = wire::answer(outcome, msg.code, waits, &Payload::of(&msg, &self.case.names));
+                let answered = answered(outcome, &msg, &self.case.names);
                 let caller = self.ears.caller(msg.id);
                 respond(caller.filter(|_| outcome != Outcome::Refused), answered);
             }
@@ -279,9 +271,30 @@ impl Target for Mapped {
         respond(self.ears.publisher(event), Answered::empty(503));
     }
 
-    fn crash(&mut self) {}
+    fn crash(&mut self) {
+        self.command(|commands| &commands.kill);
+        self.ears.gather(&self.case.inbox);
+    }
 
-    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {}
+    fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
+        self.ears.forget();
+        self.command(|commands| &commands.start);
+        if let Err(why) = self.handle.block_on(steps::ready(&self.case)) {
+            self.broken.get_or_insert(format!("it was started again: {why}"));
+        }
+    }
+
+    fn pause(&mut self) {
+        self.command(|commands| &commands.pause);
+    }
+
+    fn resume(&mut self) {
+        self.command(|commands| &commands.resume);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.broken.is_some() || self.case.troubled_for() > UNKNOWN_ANYWAY.as_secs_f64()
+    }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
         let msg = Message::of_order(crate::model::Op::GetOrder, Id::NONE, order);
@@ -308,10 +321,6 @@ impl Target for Mapped {
 
     fn is_live(&self) -> bool {
         true
-    }
-
-    fn is_gone(&self) -> bool {
-        self.case.troubled_for() > UNKNOWN_ANYWAY.as_secs_f64()
     }
 
     fn inbox(&self) -> &dyn Inbox {

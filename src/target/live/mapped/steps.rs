@@ -252,14 +252,14 @@ async fn asked(case: &Case, order: OrderNo, step: &Step, scope: &Scope, sort: So
                 ended = Ended { from_the_start: lost, ..Ended::of(outcome, Code::Unavailable) };
             }
         }
-        if let Some(until_rule) = step.until.as_ref().filter(|_| ended.goes_on()) {
-            if !until_rule.holds.holds(&answered).map_err(|why| mistaken(step, &why))? {
-                if until.seconds() * 1e9 > until_rule.within.0 as f64 {
-                    return Ok((Ended::of(Outcome::TimedOut, Code::None), answered));
-                }
-                tokio::time::sleep(Duration::from_nanos(until_rule.every.0)).await;
-                continue;
+        if let Some(rule) = step.until.as_ref().filter(|_| ended.goes_on())
+            && !rule.holds.holds(&answered).map_err(|why| mistaken(step, &why))?
+        {
+            if until.seconds() * 1e9 > rule.within.0 as f64 {
+                return Ok((Ended::of(Outcome::TimedOut, Code::None), answered));
             }
+            tokio::time::sleep(Duration::from_nanos(rule.every.0)).await;
+            continue;
         }
         if ended.goes_on() {
             let kept = case.bind(order, &step.bind, &answered).map_err(|why| mistaken(step, &why))?;
@@ -279,7 +279,6 @@ async fn exchange(case: &Case, step: &Step, scope: &Scope, session: Option<&Sess
     let request = request(case, step, scope, session).map_err(|why| mistaken(step, &why))?;
     let shown = path(step, scope, true).map_err(|why| mistaken(step, &why))?;
     let line = format!("{:<26} {:<6} {shown}", step.name, step.method);
-    case.shared.turn().await;
     let moved = || {
         if sort != Sort::Poll {
             case.traffic.moved(crate::sim::Clock::now(&case.clock))
@@ -321,6 +320,10 @@ fn request(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>) -
         headers.retain(|(known, _)| *known != name);
         headers.push((name, value));
     };
+    // what it does with a trace is its own affair: others ignore the header
+    if let Some(trace) = scope.get("cmd").get_attr("traceparent").ok().filter(|trace| !trace.is_undefined()) {
+        set(crate::wire::TRACEPARENT, trace.to_string());
+    }
     for (name, template) in &case.shared.mapping.headers {
         set(name, template.text(scope)?);
     }

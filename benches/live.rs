@@ -1,0 +1,224 @@
+//! What the load path costs: orders offered to a stub that answers at once, beside `wrk` (Debian: `apt install wrk`) with equal requests.
+//!
+//! `cargo bench --bench live` offers 10,000 orders a second for 20 s; `cargo bench --bench live -- 10000 120` for two minutes. Ours plans, offers, hears,
+//! records, judges and measures; wrk sends as fast as it can. CPU is that of the client alone, microseconds a request. Loopback, one machine: the
+//! stub has its share of the same cores, so achieved rates say more about the machine than about the clients.
+
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a bench that cannot begin has nothing to measure, and it runs in real time")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+#[derive(Default)]
+struct Count {
+    orders: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Takes requests of the contract and answers each at once: orders with a definite no, so that nothing follows.
+fn stub() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    println!("{}", listener.local_addr().expect("an address"));
+    let count: Arc<Count> = Arc::default();
+    for stream in listener.incoming().flatten() {
+        let count = count.clone();
+        std::thread::spawn(move || answer_all(stream, &count));
+    }
+}
+
+fn answer_all(mut stream: TcpStream, count: &Count) {
+    let _ = stream.set_nodelay(true);
+    let (mut held, mut chunk) = (Vec::new(), [0u8; 65_536]);
+    loop {
+        while let Some(end) = held.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4) {
+            let head = String::from_utf8_lossy(&held[..end]).to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0usize);
+            if held.len() < end + length {
+                break;
+            }
+            let first = head.lines().next().unwrap_or_default().to_string();
+            let body: Vec<u8> = held[end..end + length].to_vec();
+            held.drain(..end + length);
+            if stream.write_all(&answer(&first, &body, count)).is_err() {
+                return;
+            }
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => held.extend_from_slice(&chunk[..read]),
+        }
+    }
+}
+
+fn answer(first: &str, body: &[u8], count: &Count) -> Vec<u8> {
+    let respond = |status: &str, body: &str| {
+        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    };
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    if path.ends_with("/orders") {
+        count.orders.fetch_add(1, Ordering::Relaxed);
+        count.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
+        return respond("422 Unprocessable Content", r#"{"type":"about:blank","title":"rejected","status":422,"code":"out_of_stock"}"#);
+    }
+    if path == "/count" {
+        let (orders, bytes) = (count.orders.swap(0, Ordering::Relaxed), count.bytes.swap(0, Ordering::Relaxed));
+        return respond("200 OK", &format!("{orders} {bytes}"));
+    }
+    if path.ends_with("/clock") {
+        let to =
+            String::from_utf8_lossy(body).split("\"to_ns\":").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        let to = to.filter(|digits| !digits.is_empty());
+        return respond("200 OK", &format!(r#"{{"busy":false,"idle":{},"now_ns":{}}}"#, to.is_none(), to.unwrap_or("0".into())));
+    }
+    if path == "/v1" {
+        return respond(
+            "200 OK",
+            r#"{"contract":"orderstorm/v1","name":"stub","version":"1","durable":false,"capabilities":[],"clock":{"mode":"skip","scale":1.0}}"#,
+        );
+    }
+    if first.starts_with("get") { respond("404 Not Found", "{}") } else { respond("200 OK", "{}") }
+}
+
+fn read_count(address: &str) -> (u64, u64) {
+    let mut stream = TcpStream::connect(address).expect("the stub is there");
+    stream.write_all(b"GET /count HTTP/1.1\r\nhost: stub\r\nconnection: close\r\n\r\n").expect("the stub listens");
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("the stub answers");
+        length = line.strip_prefix("content-length: ").and_then(|text| text.trim().parse().ok()).unwrap_or(length);
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("the stub answers");
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let (orders, bytes) = text.split_once(' ').expect("two numbers");
+    (orders.parse().expect("a number"), bytes.parse().expect("a number"))
+}
+
+/// CPU seconds and resident memory of a process, from /proc.
+fn used(pid: u32) -> Option<(f64, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+    // ticks of a hundredth of a second, as on every Linux of today
+    Some((ticks / 100.0, resident))
+}
+
+struct Ran {
+    seconds: f64,
+    cpu: f64,
+    /// resident memory in MiB, every tenth of the run
+    resident: Vec<u64>,
+    said: String,
+}
+
+/// Runs a command to its end, and watches it.
+fn watch(mut command: Command, expected_s: f64) -> Ran {
+    let began = Instant::now();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it can be started");
+    let mut out = child.stdout.take().expect("its output");
+    let said = std::thread::spawn(move || {
+        let mut said = String::new();
+        let _ = out.read_to_string(&mut said);
+        said
+    });
+    let (mut last, mut resident, mut next) = ((0.0, 0), Vec::new(), 0.0);
+    while child.try_wait().expect("a child of ours").is_none() {
+        last = used(child.id()).filter(|(cpu, _)| *cpu > 0.0).unwrap_or(last);
+        if began.elapsed().as_secs_f64() >= next {
+            resident.push(last.1 / 1024);
+            next += expected_s / 10.0;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ran { seconds: began.elapsed().as_secs_f64(), cpu: last.0, resident, said: said.join().unwrap_or_default() }
+}
+
+fn row(name: &str, ran: &Ran, orders: u64, bytes: u64) {
+    let each = ran.cpu * 1e6 / orders.max(1) as f64;
+    println!("{name:<12} {orders:>9} requests of {:>3} bytes in {:>6.1} s, {each:>6.1} CPU-us each", bytes / orders.max(1), ran.seconds);
+}
+
+struct Stub(Child);
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn main() {
+    let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
+    if std::env::args().any(|word| word == "stub") {
+        return stub();
+    }
+    let (rate, seconds) = (numbers.first().copied().unwrap_or(10_000), numbers.get(1).copied().unwrap_or(20));
+    let mut child = Command::new(std::env::current_exe().expect("this program"));
+    let mut child = Stub(child.arg("stub").stdout(Stdio::piped()).spawn().expect("the stub starts"));
+    let mut address = String::new();
+    BufReader::new(child.0.stdout.take().expect("its output")).read_line(&mut address).expect("an address");
+    let address = address.trim();
+    let dir = std::env::temp_dir().join(format!("orderstorm-live-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a folder");
+    let write = |name: &str, text: String| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let scenario = write(
+        "load.toml",
+        "name = \"LOAD\"\ntitle = \"Orders\"\nabout = \"Orders for goods that are sold out.\"\nstock = { \"A@DC1\" = 1 }\nmatrix = { channels = [\"web\"] }\n\n[order]\nlines = [{ sku = \"A\", qty = 1 }]\n".into(),
+    );
+    let gap_ns = 1_000_000_000 / rate;
+    let load = write(
+        "rate.toml",
+        format!("name = \"rate\"\ntitle = \"{rate} a second\"\narrival = \"poisson\"\ngap = \"{gap_ns}ns\"\norders = {}\n", rate * seconds),
+    );
+    let target = write(
+        "stub.toml",
+        format!(
+            "name = \"stub\"\ntitle = \"a stub\"\n[http]\nbase_url = \"http://{address}\"\nmax_in_flight = 1024\n[clock]\nmode = \"skip\"\n[limits]\nsend_lag = \"2s\"\n"
+        ),
+    );
+    println!("{rate} orders a second offered for {seconds} s to a stub that answers at once");
+    let mut ours = Command::new(env!("CARGO_BIN_EXE_orderstorm"));
+    ours.arg("run").arg(&scenario).args(["--faults", "none", "--record", "failures"]).arg("--profile").arg(&load).arg("--target").arg(&target);
+    ours.arg("--out").arg(dir.join("out"));
+    let ran = watch(ours, seconds as f64);
+    let (orders, bytes) = read_count(address);
+    row("orderstorm", &ran, orders, bytes);
+    println!("             resident memory by tenths of the run, MiB: {:?}", ran.resident);
+    for line in ran.said.lines().filter(|line| ["ack", "send_lag", "PASS", "FAIL", "UNKNOWN"].iter().any(|word| line.trim_start().starts_with(word)))
+    {
+        println!("             {}", line.trim());
+    }
+    let lua = write(
+        "orders.lua",
+        format!(
+            "local n = 0\nlocal pad = string.rep(\"x\", {})\nwrk.method = \"POST\"\nwrk.path = \"/v1/load/orders\"\nwrk.headers[\"content-type\"] = \"application/json\"\n\
+             function request()\n  n = n + 1\n  return wrk.format(nil, nil, {{[\"idempotency-key\"] = \"k\" .. n}}, '{{\"order_id\":\"O' .. n .. '\",\"pad\":\"' .. pad .. '\"}}')\nend\n",
+            (bytes / orders.max(1)).saturating_sub(33)
+        ),
+    );
+    let mut wrk = Command::new("wrk");
+    wrk.args(["-t", "1", "-c", "32", "-d", &format!("{seconds}s"), "-s"]).arg(&lua).arg(format!("http://{address}/v1/load/orders"));
+    if Command::new("wrk").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        println!("wrk          is not installed: apt install wrk");
+        return;
+    }
+    let ran = watch(wrk, seconds as f64);
+    let (orders, bytes) = read_count(address);
+    row("wrk, Lua", &ran, orders, bytes);
+    let _ = std::fs::remove_dir_all(&dir);
+}
