@@ -181,6 +181,16 @@ impl Mapped {
         self.handle.block_on(steps::read(&self.case, read?, order, &scope))
     }
 
+    /// One number of a read. What is none is the profile's mistake, and no nought.
+    fn number(&self, what: &str, values: &BTreeMap<String, Value>, name: &str) -> Option<i64> {
+        let value = values.get(name)?;
+        let number = whole(value);
+        if number.is_none() {
+            self.case.trouble(format!("profile, {what}: `{name}` came out as `{value}`: expected a whole number"));
+        }
+        number
+    }
+
     /// An event that was turned away comes again, and by what is due nobody can tell when. None where it does not come any more.
     fn until_it_tries_again(&mut self, to: Option<Timestamp>) -> Option<Skip> {
         let turned_away = self.case.traffic.turned_away();
@@ -210,9 +220,9 @@ impl Drop for Mapped {
     }
 }
 
-fn whole(values: &BTreeMap<String, Value>, name: &str) -> i64 {
-    let value = values.get(name).cloned().unwrap_or_default();
-    i64::try_from(value.clone()).unwrap_or_else(|_| value.to_string().parse().unwrap_or(0))
+/// A whole number that a read came to; none where it is another thing, as 48.5 is.
+fn whole(value: &Value) -> Option<i64> {
+    i64::try_from(value.clone()).ok().or_else(|| value.to_string().parse().ok())
 }
 
 impl Target for Mapped {
@@ -254,7 +264,10 @@ impl Target for Mapped {
 
     fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
         self.ears.gather(&self.case.inbox);
-        if now >= self.next_at && self.ears.poll_one(now, out) {
+        if now == Timestamp::NEVER {
+            // it is killed: what it had said before has left it, all of it
+            self.ears.poll(now, out);
+        } else if now >= self.next_at && self.ears.poll_one(now, out) {
             self.next_at = now + Span(1);
         }
         for (_, msg) in self.again.extract_if(.., |(at, _)| *at <= now) {
@@ -305,14 +318,16 @@ impl Target for Mapped {
             self.case.trouble(format!("profile, read.order: `state` came out as `{state}`: expected open, completed, state_cancelled, .."));
             return None;
         };
-        Some((code, whole(&values, "reserved") as i32, whole(&values, "net")))
+        let number = |name| self.number("read.order", &values, name);
+        Some((code, i32::try_from(number("reserved")?).ok()?, number("net")?))
     }
 
     fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
         let msg = Message { node, sku, ..Message::new(crate::model::Op::GetInventory, Id::NONE) };
         let mapping = self.case.shared.mapping.clone();
         let values = self.read(mapping.read_stock.as_ref(), OrderNo::NONE, &msg)?;
-        Some((whole(&values, "on_hand"), whole(&values, "reserved")))
+        let number = |name| self.number("read.stock", &values, name);
+        Some((number("on_hand")?, number("reserved")?))
     }
 
     fn tells_states(&self) -> bool {
@@ -364,5 +379,18 @@ impl Target for Mapped {
     fn unanswered(&mut self, call: Id) {
         self.try_again(self.case.clock.now(), call);
         drop(self.ears.caller(call));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_whole_number_is_not_taken_for_nought() {
+        for (value, number) in [(Value::from(48), Some(48)), (Value::from("-3"), Some(-3)), (Value::from(48.5), None), (Value::from("open"), None)] {
+            assert_eq!(whole(&value), number, "{value}");
+        }
+        assert_eq!(whole(&Value::from(())), None);
     }
 }

@@ -102,7 +102,7 @@ async fn run(
             if !holds(step, &scope)? {
                 continue;
             }
-            let ended = one(case, msg.order, step, &scope).await?;
+            let ended = one(case, msg.order, step, &scope, Sort::Message).await?;
             if !ended.goes_on() {
                 let certain = matches!(ended.outcome, Outcome::Backpressure | Outcome::Refused);
                 attempts.send_modify(|reached| {
@@ -151,7 +151,7 @@ pub(super) async fn series(case: &Case, steps: &[Step]) -> Result<(), String> {
             if !holds(step, &scope).map_err(|Mistaken(why)| why)? {
                 continue;
             }
-            let ended = one(case, OrderNo::NONE, step, &scope).await.map_err(|Mistaken(why)| why)?;
+            let ended = one(case, OrderNo::NONE, step, &scope, Sort::Upkeep).await.map_err(|Mistaken(why)| why)?;
             if !ended.goes_on() {
                 let reason = if ended.code == Code::None { String::new() } else { format!(" ({})", ended.code) };
                 return Err(format!("step {} ended with {}{reason}: `check-target` shows what came back", step.name, ended.outcome.name()));
@@ -202,19 +202,23 @@ fn capture(case: &Case, order: Option<OrderNo>, name: &str, session: &Session, a
 }
 
 /// One request with what belongs to it: its session before, what is kept after.
-pub(super) fn one<'a>(
+fn one<'a>(
     case: &'a Case,
     order: OrderNo,
     step: &'a Step,
     scope: &'a Scope,
+    sort: Sort,
 ) -> Pin<Box<dyn Future<Output = Result<Ended, Mistaken>> + Send + 'a>> {
-    Box::pin(async move { Ok(asked(case, order, step, scope, Sort::Work).await?.0) })
+    Box::pin(async move { Ok(asked(case, order, step, scope, sort).await?.0) })
 }
 
 /// Why something is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sort {
-    Work,
+    /// a message of the record: whoever sends it sends it again, and nobody else does
+    Message,
+    /// a read, or what sets a case up: no message of the record
+    Upkeep,
     /// what it answers is nobody's business
     Login,
     /// it is asked again and again, and that is no sign that anything goes on
@@ -240,7 +244,7 @@ async fn asked(case: &Case, order: OrderNo, step: &Step, scope: &Scope, sort: So
             let renew = ended.outcome == Outcome::Rejected && session.renew_on.is_some_and(|code| code == ended.code);
             if lost || renew {
                 case.drop_session(owner, name);
-                if renew && !renewed {
+                if renew && !renewed && sort != Sort::Message {
                     // nothing happened but that nobody was let in
                     renewed = true;
                     begin_session(case, owner, name, session).await?;
@@ -277,8 +281,6 @@ async fn asked(case: &Case, order: OrderNo, step: &Step, scope: &Scope, sort: So
 /// One request on the wire, and what its answer means.
 async fn exchange(case: &Case, step: &Step, scope: &Scope, session: Option<&Session>, sort: Sort) -> Result<(Ended, Scope), Mistaken> {
     let request = request(case, step, scope, session).map_err(|why| mistaken(step, &why))?;
-    let shown = path(step, scope, true).map_err(|why| mistaken(step, &why))?;
-    let line = format!("{:<26} {:<6} {shown}", step.name, step.method);
     let moved = || {
         if sort != Sort::Poll {
             case.traffic.moved(crate::sim::Clock::now(&case.clock))
@@ -292,6 +294,7 @@ async fn exchange(case: &Case, step: &Step, scope: &Scope, session: Option<&Sess
     let answered = answered(scope.clone(), &result);
     let ended = judge(case, step, &answered, &result).map_err(|why| mistaken(step, &why))?;
     case.tape(|| {
+        let line = format!("{:<26} {:<6} {}", step.name, step.method, path(step, scope, true).unwrap_or_default());
         let status = result.as_ref().map_or_else(ToString::to_string, |response| response.status.to_string());
         let reason = if ended.code == Code::None { String::new() } else { format!(" {}", ended.code) };
         let body = match &result {
@@ -434,7 +437,7 @@ pub(super) async fn read(case: &Case, read: &Read, order: OrderNo, scope: &Scope
     if !holds(&read.step, scope).map_err(|Mistaken(why)| told(why)).unwrap_or(false) {
         return None;
     }
-    let (ended, answered) = asked(case, order, &read.step, scope, Sort::Work).await.map_err(|Mistaken(why)| told(why)).ok()?;
+    let (ended, answered) = asked(case, order, &read.step, scope, Sort::Upkeep).await.map_err(|Mistaken(why)| told(why)).ok()?;
     if !ended.goes_on() {
         return None;
     }
@@ -459,7 +462,7 @@ pub(super) async fn lookups(case: &Case, of_case: bool) -> Result<(), String> {
             continue;
         }
         let scope = case.scope(OrderNo::NONE).with("item", Value::default());
-        let (ended, answered) = asked(case, OrderNo::NONE, &lookup.step, &scope, Sort::Work).await.map_err(|Mistaken(why)| why)?;
+        let (ended, answered) = asked(case, OrderNo::NONE, &lookup.step, &scope, Sort::Upkeep).await.map_err(|Mistaken(why)| why)?;
         if !ended.goes_on() {
             return Err(format!("lookup {name}: its step ended with {} {}", ended.outcome.name(), ended.code));
         }
@@ -493,7 +496,7 @@ pub(super) async fn ready(case: &Case) -> Result<(), String> {
     let began = Stopwatch::start();
     let scope = case.scope(OrderNo::NONE).with("item", Value::default());
     loop {
-        let said = asked(case, OrderNo::NONE, step, &scope, Sort::Work).await;
+        let said = asked(case, OrderNo::NONE, step, &scope, Sort::Upkeep).await;
         match said {
             Ok((ended, _)) if ended.goes_on() => return Ok(()),
             Ok(_) if began.seconds() * 1e9 < within.0 as f64 => tokio::time::sleep(Duration::from_millis(250)).await,
