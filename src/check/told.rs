@@ -17,14 +17,14 @@ pub(super) fn told(mut expect: Expect, covers: &Coverage, header: &Header) -> Ex
         return expect;
     }
     let policies = &header.fixture.policies;
-    let told = |op: Op| {
+    let announced = |op: Op| {
         let own_affair = policies.capture != "on_ship" && PAYS.contains(&op) || policies.refund != "on_inspection" && op == Op::PaymentRefunded;
         covers.claims(&[op]) && !own_affair
     };
     let sampled = header.tells.as_ref().map_or(Span::ZERO, |tells| Span(tells.sampled_ns));
-    expect.flow = expect.flow.into_iter().filter_map(|chain| of_chain(chain, &told, sampled > Span::ZERO)).collect();
-    expect.never.retain(|never| is_told(never, &told));
-    expect.within.retain(|deadline| told(deadline.from) && deadline.to.iter().all(|op| told(*op)));
+    expect.flow = expect.flow.into_iter().filter_map(|chain| of_chain(chain, &announced, sampled > Span::ZERO)).collect();
+    expect.never.retain(|never| can_be_seen(never, &announced));
+    expect.within.retain(|deadline| announced(deadline.from) && deadline.to.iter().all(|op| announced(*op)));
     expect.within.iter_mut().for_each(|deadline| deadline.limit = deadline.limit + sampled + sampled);
     expect.calls.retain(|(op, _)| covers.facts(&[*op]));
     if policies.capture != "on_ship" {
@@ -45,7 +45,7 @@ pub(super) fn told(mut expect: Expect, covers: &Coverage, header: &Header) -> Ex
     if !expect.outcomes.iter().all(|(op, _)| ends(op)) {
         expect.outcomes.clear();
     }
-    expect.outcomes = expect.outcomes.into_iter().map(|(op, outcome)| (op, self::told(outcome, covers, header))).collect();
+    expect.outcomes = expect.outcomes.into_iter().map(|(op, outcome)| (op, told(outcome, covers, header))).collect();
     expect
 }
 
@@ -53,18 +53,18 @@ fn is_nothing(amount: &Amount) -> bool {
     amount.terms.iter().all(|(_, term)| *term == Term::Cents(0))
 }
 
-fn is_told(never: &Never, told: &impl Fn(Op) -> bool) -> bool {
-    told(never.op)
+fn can_be_seen(never: &Never, announced: &impl Fn(Op) -> bool) -> bool {
+    announced(never.op)
         && match never.relation {
             Relation::AtAll | Relation::After(_) => true,
-            Relation::Before(other) => told(other),
+            Relation::Before(other) => announced(other),
         }
 }
 
-fn of_chain(mut chain: Chain, told: &impl Fn(Op) -> bool, sampled: bool) -> Option<Chain> {
+fn of_chain(mut chain: Chain, announced: &impl Fn(Op) -> bool, sampled: bool) -> Option<Chain> {
     let parts = chain.parts.len();
-    let last = chain.parts.last().cloned().and_then(|part| of_tree(part, told));
-    chain.parts = chain.parts.into_iter().filter_map(|part| of_tree(part, told)).collect();
+    let last = chain.parts.last().cloned().and_then(|part| of_tree(part, announced));
+    chain.parts = chain.parts.into_iter().filter_map(|part| of_tree(part, announced)).collect();
     // `all` speaks of the objects of its first part
     let all_kept = !chain.all || chain.parts.len() == parts;
     if sampled {
@@ -80,16 +80,16 @@ fn at_its_own_grain(step: FlowStep) -> FlowStep {
     FlowStep { count: Count { max: step.count.max.filter(|_| !grains), ..step.count }, ..step }
 }
 
-fn of_tree(tree: StepTree, told: &impl Fn(Op) -> bool) -> Option<StepTree> {
+fn of_tree(tree: StepTree, announced: &impl Fn(Op) -> bool) -> Option<StepTree> {
     match tree {
-        StepTree::One(step) => told(step.op).then_some(StepTree::One(at_its_own_grain(step))),
+        StepTree::One(step) => announced(step.op).then_some(StepTree::One(at_its_own_grain(step))),
         StepTree::And(parts) => {
-            let kept: Vec<StepTree> = parts.into_iter().filter_map(|part| of_tree(part, told)).collect();
+            let kept: Vec<StepTree> = parts.into_iter().filter_map(|part| of_tree(part, announced)).collect();
             (!kept.is_empty()).then_some(StepTree::And(kept))
         }
         // one of these, of which some are never heard: nobody can say whether it was that one
         StepTree::Or(parts) => {
-            let all: Option<Vec<StepTree>> = parts.into_iter().map(|part| of_tree(part, told)).collect();
+            let all: Option<Vec<StepTree>> = parts.into_iter().map(|part| of_tree(part, announced)).collect();
             all.map(StepTree::Or)
         }
     }

@@ -22,8 +22,8 @@ const HEARING: &[&str] = &["event", "headers", "lookup", "words", "setup", "case
 const HEARD: &[&str] = &["event", "headers", "lookup", "words", "setup", "case", "env", "item", "ids"];
 const ANSWERING: &[&str] = &["event", "headers", "lookup", "words", "setup", "case", "env", "ids", "answer"];
 
-/// Told of everything that is wrong: the path, what, and what to do.
-pub type Report<'a> = &'a mut dyn FnMut(&str, String, Option<String>);
+/// Told of everything that is wrong: the path, what, and the word that is not known with those that are, where it is one.
+pub type Report<'a> = &'a mut dyn FnMut(&str, String, Option<(&str, Vec<&'static str>)>);
 
 struct Compiler<'a> {
     file: &'a MappingFile,
@@ -35,9 +35,11 @@ pub fn compile(file: &MappingFile, report: Report<'_>) -> Mapping {
     Compiler { file, report }.mapping()
 }
 
-fn join(path: &str, key: &str) -> String {
+/// `path.key`, with the key in quotes where TOML wants them: how errors name a place of a document.
+pub fn join(path: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if bare { format!("{path}.{key}") } else { format!("{path}.\"{key}\"") }
+    let key = if bare { key.to_string() } else { format!("\"{key}\"") };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 impl Compiler<'_> {
@@ -87,10 +89,8 @@ impl Compiler<'_> {
     fn op(&mut self, path: &str, name: &str, classes: &[Class]) -> Option<Op> {
         let op = Op::parse(name).filter(|op| classes.contains(&op.class()));
         if op.is_none() {
-            let known = Op::ALL.iter().filter(|op| classes.contains(&op.class())).map(|op| op.name());
-            let near = known.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-            let help = near.map(|near| format!("did you mean `{near}`? docs/contract.md has all of them"));
-            (self.report)(path, format!("`{name}` is not what can stand here in the vocabulary"), help);
+            let known = Op::ALL.iter().filter(|op| classes.contains(&op.class())).map(|op| op.name()).collect();
+            (self.report)(path, format!("`{name}` is not what can stand here in the vocabulary"), Some((name, known)));
         }
         op
     }

@@ -6,7 +6,7 @@ mod compile;
 mod expr;
 mod file;
 
-pub use compile::compile;
+pub use compile::{compile, join};
 pub use expr::{Expr, Scope, Shape, Template, value_of};
 pub use file::{MappingFile, OutcomeClass, Role, Scheme, SessionScope, StatesSeen};
 

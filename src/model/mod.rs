@@ -15,6 +15,6 @@ pub use fixture::{Fixture, Node, NodeKind, Policies, Product, RUN_BEGINS_AT_H, R
 pub use harm::Harm;
 pub use ids::{Fid, Id, LineNo, Money, NodeId, OrderNo, SkuId};
 pub use message::{LineQty, Lines, Message};
-pub use names::{ForeignNames, SharedNames};
+pub use names::{ForeignNames, SharedNames, fnv1a};
 pub use op::{Class, Code, Op, Outcome};
 pub use order::{Channel, Fulfil, Order, OrderLine};

@@ -21,6 +21,11 @@ pub struct ForeignNames {
     order_names: Vec<String>,
 }
 
+/// The hash FNV-1a of 64 bits: the same on every machine and in every version.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 #[derive(Default, Debug)]
 struct Interner {
     numbers: FxHashMap<String, u64>,
@@ -32,8 +37,8 @@ impl Interner {
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
-        // FNV-1a, spread once more; taken numbers are stepped over
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        // spread once more; taken numbers are stepped over
+        let hash = fnv1a(text.as_bytes());
         let mut number = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) | FOREIGN;
         while self.names.contains_key(&number) {
             number = number.wrapping_add(1) | FOREIGN;

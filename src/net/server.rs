@@ -55,12 +55,6 @@ pub enum Deed {
         status: u16,
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
-    },
-    /// an answer that goes as `how` says
-    Harmed {
-        status: u16,
-        headers: Vec<(&'static str, String)>,
-        body: Vec<u8>,
         how: How,
     },
     /// the connection is closed, and whoever asked knows nothing
@@ -129,8 +123,7 @@ where
     let (method, path) = (head.method.to_string(), head.uri.path().to_owned());
     let query = head.uri.query().unwrap_or_default().to_owned();
     match handle(Arrived { method, path, query, headers: head.headers, body }).await {
-        Deed::Answer { status, headers, body } => Ok(response(status, &headers, Paced::whole(body))),
-        Deed::Harmed { status, headers, body, how } => Ok(response(
+        Deed::Answer { status, headers, body, how } => Ok(response(
             status,
             &headers,
             match how {
@@ -165,12 +158,17 @@ mod tests {
         runtime.spawn(server.run(|arrived: Arrived| async move {
             match arrived.path.as_str() {
                 "/cut" => Deed::Cut,
-                "/" => Deed::Answer { status: 204, headers: Vec::new(), body: Vec::new() },
+                "/" => Deed::Answer { status: 204, headers: Vec::new(), body: Vec::new(), how: How::AtOnce },
                 "/slow" => {
-                    Deed::Harmed { status: 200, headers: Vec::new(), body: arrived.body.to_vec(), how: How::Slowly(Duration::from_millis(200)) }
+                    Deed::Answer { status: 200, headers: Vec::new(), body: arrived.body.to_vec(), how: How::Slowly(Duration::from_millis(200)) }
                 }
-                "/broken" => Deed::Harmed { status: 200, headers: Vec::new(), body: arrived.body.to_vec(), how: How::BrokenOff },
-                _ => Deed::Answer { status: 200, headers: vec![("x-length", arrived.body.len().to_string())], body: arrived.query.into_bytes() },
+                "/broken" => Deed::Answer { status: 200, headers: Vec::new(), body: arrived.body.to_vec(), how: How::BrokenOff },
+                _ => Deed::Answer {
+                    status: 200,
+                    headers: vec![("x-length", arrived.body.len().to_string())],
+                    body: arrived.query.into_bytes(),
+                    how: How::AtOnce,
+                },
             }
         }));
         let client = Client::new(&url, 4, Duration::from_secs(5)).unwrap();

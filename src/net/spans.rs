@@ -195,7 +195,7 @@ async fn send(client: &Client, batch: &[Span]) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Arrived, Deed, Limits, Server};
+    use super::super::{Arrived, Deed, How, Limits, Server};
     use super::*;
 
     fn span(id: u64) -> Span {
@@ -231,7 +231,7 @@ mod tests {
             async move {
                 assert_eq!((arrived.method.as_str(), arrived.path.as_str()), ("POST", "/v1/traces"));
                 let body = br#"{"partialSuccess": {"rejectedSpans": "1"}}"#.to_vec();
-                Deed::Answer { status: 200, headers: Vec::new(), body }
+                Deed::Answer { status: 200, headers: Vec::new(), body, how: How::AtOnce }
             }
         }));
         let spans = Spans::to(&url, runtime.handle()).unwrap();

@@ -12,7 +12,7 @@ use crate::net::{Client, Spans, Trust};
 use crate::report::Lens;
 use crate::scenario::{Capability, Case, ClockMode, FaultAction, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
-use crate::target::{self, Adapter, Commands, Harness, Live, Mapped, Opening, Process, Shared, Target};
+use crate::target::{Adapter, Commands, Harness, Live, Mapped, MappedOpening, Opening, Process, Shared, Target};
 use crate::wire::Sandbox;
 use crate::workload::Partition;
 use crate::world::World;
@@ -90,21 +90,20 @@ impl Session {
             resume: words(&process.resume)?,
             timeout: Duration::from_nanos(process.timeout.0),
         };
-        let reach = match (profile.protocol, &profile.mapping) {
-            (Protocol::Adapter | Protocol::Mapped, _) if otlp.is_some() => {
-                let what =
-                    "error: --otlp is for a target of the contract over HTTP: lines of an adapter and an API of its own carry no trace of ours";
-                return Err(Trouble::Usage(what.into()));
-            }
-            (Protocol::Adapter, _) => Reach::Adapter(words(&profile.command)?),
-            (Protocol::Mapped, Some(mapping)) => {
+        if otlp.is_some() && profile.protocol != Protocol::Canonical {
+            let what = "error: --otlp is for a target of the contract over HTTP: lines of an adapter and an API of its own carry no trace of ours";
+            return Err(Trouble::Usage(what.into()));
+        }
+        let reach = match &profile.mapping {
+            Some(mapping) => {
                 let http = Http::open(asked, &profile, &profile.base_url, allowed, None)?;
                 let env: BTreeMap<String, String> = std::env::vars().collect();
                 let reset = words(mapping.reset.as_ref().map_or(&[], |reset| &reset.command))?;
                 let shared = Shared::new(mapping.clone(), http.client.clone(), value_of(env), reset);
                 Reach::Mapped(http, Arc::new(shared))
             }
-            (Protocol::Canonical | Protocol::Mapped, _) => {
+            None if profile.protocol == Protocol::Adapter => Reach::Adapter(words(&profile.command)?),
+            None => {
                 let mut http = Http::open(asked, &profile, &format!("{}/v1", profile.base_url.trim_end_matches('/')), allowed, otlp)?;
                 http.described = http.ready(&profile)?;
                 Reach::Http(http)
@@ -141,9 +140,8 @@ impl Session {
     pub fn warning(&self, cases: usize, orders: u64) -> Option<String> {
         let (Reach::Http(http) | Reach::Mapped(http, _)) = &self.reach else { return None };
         let host = elsewhere(http.client.authority())?;
-        let bound = |limit: u32, what: &str| if limit == 0 { format!("any number of {what}") } else { format!("at most {limit} {what}") };
         let TargetProfile { cases: at_once, max_in_flight, max_rate, .. } = &self.profile;
-        let rate = bound(*max_rate, "requests a second");
+        let rate = if *max_rate == 0 { "at any rate".into() } else { format!("at most {max_rate} requests a second") };
         Some(format!("{host} is sent {cases} cases with {orders} orders: {at_once} cases at a time, {max_in_flight} requests under way, {rate}"))
     }
 
@@ -373,7 +371,7 @@ pub fn watched(
         }
         Reach::Mapped(http, shared) => {
             let name = format!("{}-{}-{}", session.run, case.name, part.number);
-            let opened = target::Opened {
+            let opened = MappedOpening {
                 name,
                 prefix: format!("{}n{}", session.run, session.begun.fetch_add(1, Ordering::Relaxed)),
                 sandbox: &sandbox,

@@ -3,6 +3,7 @@
 //! serde stops at the first error and, under merged or tagged tables, loses the place. So the text is parsed into a tree with
 //! spans, the tree is walked against the JSON Schema that the low-form types derive, and only a tree without a problem goes to serde.
 
+pub(super) use crate::mapping::join;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -641,13 +642,6 @@ impl Spans {
             _ => span,
         }
     }
-}
-
-/// `path.key`, with the key in quotes where TOML wants them.
-pub(super) fn join(path: &str, key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    let key = if bare { key.to_string() } else { format!("\"{key}\"") };
-    if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]

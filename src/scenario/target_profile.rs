@@ -1,5 +1,6 @@
 //! Target profiles: what a live target is, where it is, and what may be done to it. The low form, and the high form made from it.
 
+use super::decode::did_you_mean;
 use super::resolve::Check;
 use super::{Action, Behaviour, Case, Expect, FaultRule, Link, PartnerAnswer, PartnerPoint, Scenario, standard_fixture};
 use crate::mapping::{self, Mapping, MappingFile, Role, StatesSeen};
@@ -521,7 +522,10 @@ impl TargetProfile {
         if file.mapping.reset.is_some() && file.limits.cases != 1 {
             check.value("limits.cases", "a target that is reset before each case has one at a time", Some("write cases = 1 under [limits]".into()));
         }
-        let mapping = mapping::compile(&file.mapping, &mut |path, what, help| check.value(path, what, help));
+        let mapping = mapping::compile(&file.mapping, &mut |path, what, word| {
+            let help = word.map(|(word, known)| did_you_mean(word, known, "docs/contract.md has the vocabulary".into()));
+            check.value(path, what, help);
+        });
         for (capability, command) in CAPABILITY_COMMANDS {
             let claims = file.capabilities.as_ref().is_none_or(|claimed| claimed.contains(capability));
             if claims && !mapping.commands.contains_key(command) {

@@ -4,7 +4,7 @@ use super::counters::count;
 use super::sandbox::{Actor, Ask, Running};
 use super::{Shared, orchestrator};
 use crate::model::{Message, Op, Outcome};
-use crate::net::{Arrived, Deed};
+use crate::net::{Arrived, Deed, How};
 use crate::wire::{self, Answered, CloudEvent, Payload, Problem, Sandbox, Skip, Unreadable};
 use serde_json::json;
 use std::ops::RangeInclusive;
@@ -32,7 +32,7 @@ fn end(running: Option<Running>) -> bool {
 }
 
 fn respond(answered: Answered) -> Deed {
-    Deed::Answer { status: answered.status, headers: answered.headers(), body: answered.body }
+    Deed::Answer { status: answered.status, headers: answered.headers(), body: answered.body, how: How::AtOnce }
 }
 
 fn problem(status: u16, code: &str, detail: impl Into<String>) -> Answered {

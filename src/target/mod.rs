@@ -4,7 +4,7 @@ mod embedded;
 mod live;
 
 pub use embedded::{Embedded, Journal, Logged, ServiceModel};
-pub use live::{Adapter, Commands, Harness, Live, Mapped, Opened, Opening, Process, Shared};
+pub use live::{Adapter, Commands, Harness, Live, Mapped, MappedOpening, Opening, Process, Shared};
 
 use crate::model::{Code, Harm, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::sim::{Inbox, NoInbox, Span, Timestamp};

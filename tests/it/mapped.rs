@@ -211,6 +211,11 @@ fn sessions_that_end_are_begun_again_and_a_basket_that_is_gone_is_filled_from_th
         all_pass(&shop.run(&folder, switch[1], &cases, 0), 1);
         let logins = requests(&shop.counted(), "POST /login/");
         assert!(logins > if switch[1] == "7" { 5 } else { 0 }, "{logins} logins");
+        // who is not let in sends again what he had to say, and that is in the record: the client does nothing of its own
+        let turned_away = folder.histories(switch[1]).iter().any(|(_, bytes)| {
+            unzipped(bytes).lines().skip(1).any(|line| line.contains("\"kind\":\"reply\"") && line.contains("\"outcome\":\"backpressure\""))
+        });
+        assert!(turned_away, "{}", switch[1]);
     });
 }
 

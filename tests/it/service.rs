@@ -4,7 +4,7 @@
 use crate::live::Service;
 use crate::wire::{receiver, runtime};
 use crate::world::{Folder, items, text};
-use orderstorm::net::{Arrived, Client, Deed, Request, Response};
+use orderstorm::net::{Arrived, Client, Deed, How, Request, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -62,7 +62,7 @@ fn sink(runtime: &Runtime) -> (String, Arc<AtomicBool>, Arc<AtomicUsize>) {
     let url = receiver(runtime, move |_: Arrived| {
         count.fetch_add(1, Ordering::SeqCst);
         let status = if takes.load(Ordering::SeqCst) { 204 } else { 500 };
-        async move { Deed::Answer { status, headers: Vec::new(), body: Vec::new() } }
+        async move { Deed::Answer { status, headers: Vec::new(), body: Vec::new(), how: How::AtOnce } }
     });
     (url, open, came)
 }

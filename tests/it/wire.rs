@@ -3,7 +3,7 @@
 
 use crate::live::Service;
 use crate::world::{Folder, items, text};
-use orderstorm::net::{Arrived, Client, Deed, Limits, Request, Server};
+use orderstorm::net::{Arrived, Client, Deed, How, Limits, Request, Server};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,7 +128,7 @@ where
 }
 
 fn said(body: Vec<u8>) -> Deed {
-    Deed::Answer { status: 200, headers: Vec::new(), body }
+    Deed::Answer { status: 200, headers: Vec::new(), body, how: How::AtOnce }
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn spans_have_the_ids_that_are_on_the_wire_and_the_target_goes_on_with_the_trace
         let client = client.clone();
         async move {
             match client.send(request).await {
-                Ok(answer) => Deed::Answer { status: answer.status, headers: Vec::new(), body: answer.body.to_vec() },
+                Ok(answer) => Deed::Answer { status: answer.status, headers: Vec::new(), body: answer.body.to_vec(), how: How::AtOnce },
                 Err(_) => Deed::Cut,
             }
         }

@@ -37,6 +37,45 @@ impl Commands {
     }
 }
 
+/// A process of somebody else's, and what became of it.
+#[derive(Default)]
+pub struct Controlled {
+    commands: Commands,
+    /// why it is not as it should be
+    broken: Option<String>,
+}
+
+impl Controlled {
+    pub fn by(commands: Commands) -> Controlled {
+        Controlled { commands, broken: None }
+    }
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    fn run(&mut self, which: fn(&Commands) -> &[String]) {
+        if let Err(why) = self.commands.run(which(&self.commands)) {
+            self.broken.get_or_insert(why);
+        }
+    }
+    pub fn kill(&mut self) {
+        self.run(|commands| &commands.kill);
+    }
+    /// Starts it, and waits until `ready` says that it is.
+    pub fn start(&mut self, ready: impl Fn() -> bool) {
+        self.run(|commands| &commands.start);
+        if self.broken.is_none() && !self.commands.wait_until(ready) {
+            self.broken = Some("it was started again, and is not ready in time".into());
+        }
+    }
+    pub fn pause(&mut self) {
+        self.run(|commands| &commands.pause);
+    }
+    pub fn resume(&mut self) {
+        self.run(|commands| &commands.resume);
+    }
+}
+
 /// A signal to a process, by the shell: it is there wherever there are signals.
 pub fn signal(name: &str, process: u32) -> Result<(), String> {
     let words = ["sh", "-c", "kill -\"$1\" \"$2\"", "sh", name, &process.to_string()].map(str::to_owned);

@@ -3,7 +3,7 @@
 
 use super::super::{Inbound, Outbound, Skip, Target};
 use super::exchange::Exchange;
-use super::{Asking, Commands, Ears, Heard, What};
+use super::{Asking, Commands, Controlled, Ears, Heard, What};
 use crate::model::{Class, Code, Harm, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Client, Deed, Failed, How, Limits, Request, Response, Server, SpanKind, Spans};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock, time_of_day_ns};
@@ -129,11 +129,11 @@ impl Harness {
 }
 
 pub(super) fn deed(answered: Answered) -> Deed {
-    Deed::Answer { status: answered.status, headers: answered.headers(), body: answered.body }
+    deed_as(answered, How::AtOnce)
 }
 
 pub(super) fn deed_as(answered: Answered, how: How) -> Deed {
-    Deed::Harmed { status: answered.status, headers: answered.headers(), body: answered.body, how }
+    Deed::Answer { status: answered.status, headers: answered.headers(), body: answered.body, how }
 }
 
 /// One request of the target: a call of a partner, or the delivery of an event.
@@ -219,9 +219,7 @@ pub struct Live {
     patience: Span,
     /// keys that went out, where somebody reads the log
     keys: FxHashSet<Id>,
-    commands: Commands,
-    /// why its process is not as it should be
-    broken: Option<String>,
+    process: Controlled,
 }
 
 /// What a target is set up with for one case.
@@ -266,8 +264,7 @@ impl Live {
             signature: (sandbox.signed && !sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret)),
             patience,
             keys: FxHashSet::default(),
-            commands,
-            broken: None,
+            process: Controlled::by(commands),
         };
         harness.register(&live.name, live.case.clone());
         let body = serde_json::to_vec(&sandbox).map_err(|error| error.to_string())?;
@@ -292,18 +289,7 @@ impl Live {
     /// Why its process is not as it should be, if so.
     pub fn broken(&self) -> Option<&str> {
         let silent = || self.ears.is_silent().then_some("it has not answered for a minute");
-        self.broken.as_deref().or_else(silent)
-    }
-
-    fn is_ready(&self) -> bool {
-        let asked = Request { method: Method::GET, path: String::new(), headers: Vec::new(), body: Vec::new() };
-        self.handle.block_on(self.client.send(asked)).is_ok_and(|answer| answer.status == 200)
-    }
-
-    fn command(&mut self, which: fn(&Commands) -> &[String]) {
-        if let Err(why) = self.commands.run(which(&self.commands)) {
-            self.broken.get_or_insert(why);
-        }
+        self.process.broken().or_else(silent)
     }
 
     fn path(&self, rest: &str) -> String {
@@ -369,6 +355,12 @@ impl Live {
             Harm::Truncated | Harm::Garbled | Harm::Forged => How::AtOnce,
         }
     }
+}
+
+/// Does it answer with its manifest?
+fn is_ready(handle: &Handle, client: &Client) -> bool {
+    let asked = Request { method: Method::GET, path: String::new(), headers: Vec::new(), body: Vec::new() };
+    handle.block_on(client.send(asked)).is_ok_and(|answer| answer.status == 200)
 }
 
 impl Drop for Live {
@@ -488,29 +480,27 @@ impl Target for Live {
     }
 
     fn crash(&mut self) {
-        self.command(|commands| &commands.kill);
+        self.process.kill();
         self.ears.asking = Asking::No;
         self.ears.gather(&self.case.inbox);
     }
 
     fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
         self.ears.forget();
-        self.command(|commands| &commands.start);
-        if self.broken.is_none() && !self.commands.wait_until(|| self.is_ready()) {
-            self.broken = Some("it was started again, and is not ready in time".into());
-        }
+        let (handle, client) = (self.handle.clone(), self.client.clone());
+        self.process.start(|| is_ready(&handle, &client));
     }
 
     fn pause(&mut self) {
-        self.command(|commands| &commands.pause);
+        self.process.pause();
     }
 
     fn resume(&mut self) {
-        self.command(|commands| &commands.resume);
+        self.process.resume();
     }
 
     fn is_gone(&self) -> bool {
-        self.broken.is_some() || self.ears.is_silent()
+        self.process.broken().is_some() || self.ears.is_silent()
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {

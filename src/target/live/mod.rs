@@ -11,8 +11,9 @@ mod mapped;
 mod process;
 
 pub use commands::Commands;
+use commands::Controlled;
 pub use http::{Harness, Live, Opening};
-pub use mapped::{Mapped, Opened, Shared};
+pub use mapped::{Mapped, MappedOpening, Shared};
 pub use process::{Adapter, Process};
 
 use super::{Outbound, Skip};

@@ -5,7 +5,7 @@ use super::super::{Heard, What};
 use super::case::{Case, lock, short};
 use super::steps;
 use crate::mapping::{EventRule, Partner, Poll, Scheme, Scope, Shape, Whose, value_of};
-use crate::model::{Class, Id, Message, Op, OrderNo, Outcome};
+use crate::model::{Class, Id, Message, Op, OrderNo, Outcome, fnv1a};
 use crate::net::{Arrived, Deed, How};
 use crate::sim::{Clock, Stopwatch};
 use crate::wire::{self, Answered, Payload, Problem, Signature};
@@ -104,14 +104,14 @@ async fn webhook(case: &Arc<Case>, arrived: &Arrived) -> Deed {
     }
     case.tape(|| format!("{:<26} {:<6} {}", "", "event", short(&event.to_string())));
     let heard = hear(case, &id, event, headers).await;
-    let again = heard.as_ref().is_ok_and(|taken| taken.cut || taken.failed != 0);
+    let again = heard.as_ref().is_ok_and(Taken::is_to_come_again);
     case.owe(id.clone(), again);
     if owed && !again {
         case.traffic.moved(case.clock.now());
     }
     match heard {
         Ok(taken) if taken.cut => Deed::Cut,
-        Ok(taken) if taken.failed == 0 => Deed::Answer { status: case.shared.mapping.events.answer, headers: Vec::new(), body: Vec::new() },
+        Ok(taken) if taken.failed == 0 => deed_as(Answered::empty(case.shared.mapping.events.answer), How::AtOnce),
         Ok(taken) => refuse(taken.failed, "unavailable", "not now"),
         Err(why) => {
             case.give_up(&id);
@@ -125,7 +125,7 @@ async fn webhook(case: &Arc<Case>, arrived: &Arrived) -> Deed {
 fn identity(case: &Case, event: &Json, headers: &Value) -> Result<String, String> {
     let scope = case.scope(OrderNo::NONE).with("event", value_of(event)).with("headers", headers.clone()).with("item", Value::default());
     let id = case.shared.mapping.events.id.as_ref().map(|id| id.text(&scope)).transpose().map_err(|why| format!("profile, events.id: {why}"))?;
-    Ok(id.flatten().unwrap_or_else(|| format!("{:016x}", fnv(event.to_string().as_bytes()))))
+    Ok(id.flatten().unwrap_or_else(|| format!("{:016x}", fnv1a(event.to_string().as_bytes()))))
 }
 
 #[derive(Default)]
@@ -134,6 +134,12 @@ struct Taken {
     cut: bool,
     /// the status of a refusal; 0 where it was taken
     failed: u16,
+}
+
+impl Taken {
+    fn is_to_come_again(&self) -> bool {
+        self.cut || self.failed != 0
+    }
 }
 
 /// What one event of the target is, by the rules; ends when the engine has taken all of it, or not.
@@ -186,10 +192,6 @@ async fn tell(case: &Arc<Case>, id: &str, event: Json, headers: Value) -> Result
         }
     }
     Ok(waiting)
-}
-
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Messages of one rule, each with whether the target waits for it to be taken.
@@ -306,7 +308,7 @@ async fn foreign_call(case: &Arc<Case>, arrived: &Arrived, partner: &Partner) ->
     let heard = case.scope(order).with("event", scope.get("event")).with("headers", scope.get("headers")).with("item", Value::default());
     let msg = message(case, partner.op, order, &partner.data, &heard)?;
     // one that names no intent is a new one each time
-    let nth = format!("{:016x}.{}", fnv(arrived.body.as_ref()), case.traffic.moves());
+    let nth = format!("{:016x}.{}", fnv1a(&arrived.body), case.traffic.moves());
     let key = partner.key.as_ref().map(|key| key.text(&heard)).transpose()?.flatten().unwrap_or_else(|| nth.clone());
     let key = case.names.id(&format!("{}/{key}", partner.op));
     let msg = Message { id: case.names.id(&format!("{}/{nth}", partner.op)), key, ..msg };
@@ -321,7 +323,7 @@ async fn foreign_call(case: &Arc<Case>, arrived: &Arrived, partner: &Partner) ->
     let scope = heard.with("answer", value_of(said));
     let body = shape.as_ref().map(|shape| shape.build(&scope)).transpose()?;
     let body = body.map(|json| serde_json::to_vec(&json)).transpose().map_err(|error| error.to_string())?;
-    Ok(Deed::Harmed { status: *status, headers: vec![("content-type", wire::JSON.into())], body: body.unwrap_or_default(), how })
+    Ok(Deed::Answer { status: *status, headers: vec![("content-type", wire::JSON.into())], body: body.unwrap_or_default(), how })
 }
 
 /// What the last polls saw, and how much had happened when the last of them that saw nothing new began.
@@ -389,7 +391,7 @@ async fn polled(case: &Arc<Case>, poll: &Poll, seen: &Seen, cursor: Value) -> Re
         let event = json!({"poll": poll.name, "key": key, "now": now, "before": old});
         case.tape(|| format!("{:<26} {:<6} {}", "", "seen", short(&event.to_string())));
         let id = identity(case, &event, &Value::default())?;
-        let again = hear(case, &id, event, Value::default()).await?.failed != 0;
+        let again = hear(case, &id, event, Value::default()).await?.is_to_come_again();
         case.owe(delivery, again);
         if again {
             match old {

@@ -11,7 +11,7 @@ pub use case::Shared;
 
 use super::super::{Inbound, Outbound, Skip, Target};
 use super::http::{Ear, Harness, Responder, answered, respond};
-use super::{Commands, Ears, Heard, What};
+use super::{Commands, Controlled, Ears, Heard, What};
 use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Deed};
 use crate::sim::{Clock, Inbox, Span, Stopwatch, Timestamp, WallClock};
@@ -41,7 +41,7 @@ const GIVES_UP: Duration = Duration::from_secs(20);
 const UNKNOWN_ANYWAY: Duration = Duration::from_secs(60);
 
 /// What a target is set up with for one case.
-pub struct Opened<'a> {
+pub struct MappedOpening<'a> {
     pub name: String,
     /// short, and the same for nothing else: SKUs and ids of the case may begin with it
     pub prefix: String,
@@ -74,9 +74,7 @@ pub struct Mapped {
     patience: Span,
     /// how much had happened when everything had settled
     settled_at: u64,
-    commands: Commands,
-    /// why its process is not as it should be
-    broken: Option<String>,
+    process: Controlled,
     retries: Retries,
 }
 
@@ -96,8 +94,8 @@ impl Ear for Case {
 
 impl Mapped {
     /// Sets a case up: ready, lookups, the steps of `[open]`, and the subscription to events.
-    pub fn open(harness: &Harness, shared: Arc<Shared>, opened: Opened<'_>) -> Result<Mapped, String> {
-        let Opened { name, prefix, sandbox, clock, timeless, settle, patience, commands, tape } = opened;
+    pub fn open(harness: &Harness, shared: Arc<Shared>, opening: MappedOpening<'_>) -> Result<Mapped, String> {
+        let MappedOpening { name, prefix, sandbox, clock, timeless, settle, patience, commands, tape } = opening;
         let names = Names::new(Arc::new(sandbox.estate.clone()));
         let (webhook_url, partners_url) = (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
         let about = About { name: &name, prefix: &prefix, seed: sandbox.seed, webhook_url: &webhook_url, partners_url: &partners_url };
@@ -116,8 +114,7 @@ impl Mapped {
             settle,
             patience,
             settled_at: u64::MAX,
-            commands,
-            broken: None,
+            process: Controlled::by(commands),
             retries: Retries { seen: 0, since: Stopwatch::start(), step: FIRST_STEP },
         };
         mapped.begin().map_err(|why| {
@@ -163,14 +160,9 @@ impl Mapped {
     }
     /// Why what was recorded cannot be relied on.
     pub fn troubles(&self) -> Vec<String> {
-        self.broken.iter().cloned().chain(self.case.troubles()).collect()
+        self.process.broken().map(str::to_owned).into_iter().chain(self.case.troubles()).collect()
     }
 
-    fn command(&mut self, which: fn(&Commands) -> &[String]) {
-        if let Err(why) = self.commands.run(which(&self.commands)) {
-            self.broken.get_or_insert(why);
-        }
-    }
     /// What was sent and what came back.
     pub fn tape(&self) -> Vec<String> {
         self.case.taped()
@@ -285,28 +277,26 @@ impl Target for Mapped {
     }
 
     fn crash(&mut self) {
-        self.command(|commands| &commands.kill);
+        self.process.kill();
         self.ears.gather(&self.case.inbox);
     }
 
     fn restart(&mut self, _now: Timestamp, _out: &mut Vec<Outbound>) {
         self.ears.forget();
-        self.command(|commands| &commands.start);
-        if let Err(why) = self.handle.block_on(steps::ready(&self.case)) {
-            self.broken.get_or_insert(format!("it was started again: {why}"));
-        }
+        let (handle, case) = (self.handle.clone(), self.case.clone());
+        self.process.start(|| handle.block_on(steps::ready(&case)).is_ok());
     }
 
     fn pause(&mut self) {
-        self.command(|commands| &commands.pause);
+        self.process.pause();
     }
 
     fn resume(&mut self) {
-        self.command(|commands| &commands.resume);
+        self.process.resume();
     }
 
     fn is_gone(&self) -> bool {
-        self.broken.is_some() || self.case.troubled_for() > UNKNOWN_ANYWAY.as_secs_f64()
+        self.process.broken().is_some() || self.case.troubled_for() > UNKNOWN_ANYWAY.as_secs_f64()
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
