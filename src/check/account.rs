@@ -288,6 +288,10 @@ impl Account {
             Happened::Unknown
         }
     }
+    /// Nothing was heard of it but answers, and no fault acted on it.
+    pub fn is_untouched(&self) -> bool {
+        self.heard.is_empty() && self.calls.is_empty() && !self.first_fault.is_set() && self.said.is_none()
+    }
     pub fn replied_yes(&self) -> bool {
         self.replied_yes
     }

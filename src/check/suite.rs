@@ -1,10 +1,10 @@
 //! All checkers over one history, and the verdict.
 
-use super::account::{Account, Arrival};
+use super::account::{Account, Arrival, Happened};
 use super::evidence::{self, Evidence};
-use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, PublishLag, Verdict, quiet_after_end, roster};
+use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, PublishLag, Verdict, quiet_after_end, reject_inert, roster};
 use crate::history::{Entry, Header, Kind, Observer};
-use crate::model::{Code, Op, OrderNo};
+use crate::model::{Code, Op, OrderNo, Outcome};
 use crate::scenario::Expect;
 use crate::sim::{Span, Timestamp};
 use rustc_hash::FxHashMap;
@@ -15,6 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub const FINDINGS_KEPT: usize = 5;
 /// An order that has ended is settled and forgotten when nothing was heard of it for so long: longer than a return window.
 pub const QUIET: Span = Span::from_days(40);
+/// Orders that were turned down at once are kept as long as others; where there are more of them than this, the oldest go when nothing
+/// was heard of them for [`REFUSED_QUIET`]. So a target that is offered more than it takes can be judged for hours.
+const REFUSED_KEPT: usize = 8_192;
+const REFUSED_QUIET: Span = Span::from_secs(5);
 
 /// What came out.
 #[derive(Clone, Debug)]
@@ -84,27 +88,48 @@ impl Tally {
     }
 }
 
-/// How an order that was settled and forgotten had ended: two bits an order. Orders with names of another program are numbered
-/// from the top bit on, and so have a table of their own.
+/// How an order that was settled and forgotten had ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Completed = 1,
+    Cancelled,
+    Rejected,
+    /// answered with a definite no, and never heard of
+    TurnedDown,
+}
+
+impl End {
+    fn of(account: &Account) -> End {
+        match account.ends.first() {
+            Some((Op::OrderCancelled, _)) => End::Cancelled,
+            Some((Op::OrderRejected, _)) => End::Rejected,
+            None if account.happened() == Happened::No => End::TurnedDown,
+            _ => End::Completed,
+        }
+    }
+    fn code(self) -> Code {
+        match self {
+            End::Completed => Code::StateCompleted,
+            End::Cancelled => Code::StateCancelled,
+            End::Rejected => Code::StateRejected,
+            End::TurnedDown => Code::UnknownOrder,
+        }
+    }
+}
+
+/// The ends of forgotten orders, four bits an order. Orders with names of another program are numbered from the top bit on, and so have a
+/// table of their own.
 #[derive(Default)]
 struct Settled(FxHashMap<u32, u64>);
 
 impl Settled {
-    fn get(&self, no: OrderNo) -> u64 {
-        self.0.get(&(no.0 / 32)).map_or(0, |word| word >> (no.0 % 32 * 2) & 3)
+    fn get(&self, no: OrderNo) -> Option<End> {
+        let bits = self.0.get(&(no.0 / 16)).map_or(0, |word| word >> (no.0 % 16 * 4) & 15);
+        [None, Some(End::Completed), Some(End::Cancelled), Some(End::Rejected), Some(End::TurnedDown)].get(bits as usize).copied().flatten()
     }
-    fn set(&mut self, no: OrderNo, end: u64) {
-        *self.0.entry(no.0 / 32).or_default() |= (end & 3) << (no.0 % 32 * 2);
-    }
-    fn code(end: u64) -> Code {
-        [Code::None, Code::StateCompleted, Code::StateCancelled, Code::StateRejected][end as usize & 3]
-    }
-    fn end(account: &Account) -> u64 {
-        match account.ends.first() {
-            Some((Op::OrderCancelled, _)) => 2,
-            Some((Op::OrderRejected, _)) => 3,
-            _ => 1,
-        }
+    fn set(&mut self, no: OrderNo, end: End) {
+        let (word, shift) = (self.0.entry(no.0 / 16).or_default(), no.0 % 16 * 4);
+        *word = *word & !(15 << shift) | (end as u64) << shift;
     }
 }
 
@@ -128,6 +153,8 @@ pub struct Suite {
     quiet: Span,
     /// orders that ended, by the time they were last seen to be quiet from
     ended: VecDeque<(Timestamp, OrderNo)>,
+    /// orders that were turned down at once, by when
+    turned_down: VecDeque<(Timestamp, OrderNo)>,
     settled: Settled,
     entries: u64,
     orders: u64,
@@ -199,6 +226,7 @@ impl Suite {
             outcomes: Vec::new(),
             quiet: QUIET,
             ended: VecDeque::new(),
+            turned_down: VecDeque::new(),
             settled: Settled::default(),
             entries: 0,
             orders: 0,
@@ -277,7 +305,7 @@ impl Suite {
         let suspended = self.ledger.order(order).is_some_and(|account| account.hole().is_some());
         self.call_all(Call::SettleOrder(order), at_rest, suspended);
         if let Some(account) = self.ledger.order(order) {
-            self.settled.set(order, Settled::end(account));
+            self.settled.set(order, End::of(account));
         }
         self.ledger.forget(order);
     }
@@ -312,22 +340,62 @@ impl Suite {
         }
     }
 
+    /// Orders that were turned down make room for others.
+    fn settle_turned_down(&mut self) {
+        while self.turned_down.len() > REFUSED_KEPT
+            && let Some((since, order)) = self.turned_down.front().copied()
+            && since + REFUSED_QUIET < self.ledger.now
+        {
+            self.turned_down.pop_front();
+            let inert =
+                |account: &Account| account.happened() == Happened::No && account.is_untouched() && account.last.at + REFUSED_QUIET < self.ledger.now;
+            if self.ledger.order(order).is_some_and(inert) {
+                self.settle_order(order, true);
+            }
+        }
+    }
+
     /// An entry about an order that was settled before: too late to judge, except what the target says of it at rest.
-    fn late(&mut self, e: &Entry, end: u64) {
+    fn late(&mut self, e: &Entry, end: End) {
         self.ledger.observe_stock(e);
-        if quiet_after_end::is_effect(e.kind, e.msg.op) && end > 1 {
-            let what = format!("{} had ended as `{}`, then {} (entry {})", e.msg.order, Settled::code(end), quiet_after_end::in_words(e.msg.op), e.n);
-            return self.late_finding(quiet_after_end::ABOUT.name, what, quiet_after_end::EXPECTED, e);
+        let (order, op) = (e.msg.order, e.msg.op);
+        if quiet_after_end::is_effect(e.kind, op) && end != End::Completed {
+            let did = quiet_after_end::in_words(op);
+            return match end {
+                End::TurnedDown => {
+                    let what = format!("{order} was answered `rejected`, and yet {did} (entry {})", e.n);
+                    self.late_finding(reject_inert::ABOUT.name, what, "of an order that was turned down nothing is ever done", e)
+                }
+                _ => {
+                    let what = format!("{order} had ended as `{}`, then {did} (entry {})", end.code(), e.n);
+                    self.late_finding(quiet_after_end::ABOUT.name, what, quiet_after_end::EXPECTED, e)
+                }
+            };
         }
-        if e.kind != Kind::State {
-            self.evidence.unknowns += 1;
+        match e.kind {
+            Kind::State if op == Op::GetOrder => self.late_answer(e, end),
+            Kind::State => {}
+            // it was said no to, and may be asked and say so again
+            Kind::Sent | Kind::Fault if end == End::TurnedDown => {}
+            Kind::Reply if end == End::TurnedDown && !matches!(e.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) => {}
+            Kind::Event if end == End::TurnedDown && op == Op::OrderRejected => self.settled.set(order, End::Rejected),
+            _ => self.evidence.unknowns += 1,
+        }
+    }
+
+    fn late_answer(&mut self, e: &Entry, end: End) {
+        let said = e.msg.code;
+        if said == end.code() {
             return;
         }
-        if e.msg.op != Op::GetOrder || matches!((e.msg.code, Settled::code(end)), (said, known) if said == known) {
-            return;
-        }
-        let what = format!("{} had ended as `{}`, but the target now says `{}`", e.msg.order, Settled::code(end), e.msg.code);
-        self.late_finding("NO_LOST", what, "an end is final", e);
+        let (what, expected) = match end {
+            End::TurnedDown if said == Code::None => return,
+            End::TurnedDown => {
+                (format!("{} was answered `rejected`, but the target now says `{said}`", e.msg.order), "an order that was turned down is nobody's")
+            }
+            _ => (format!("{} had ended as `{}`, but the target now says `{said}`", e.msg.order, end.code()), "an end is final"),
+        };
+        self.late_finding("NO_LOST", what, expected, e);
     }
 
     /// What an entry about an order that was settled before shows by itself.
@@ -355,8 +423,7 @@ impl Suite {
             return self.call_all(Call::Observe(e), false, false);
         }
         if e.msg.order.is_some() && self.ledger.turn_to(e.msg.order).is_none() {
-            let end = self.settled.get(e.msg.order);
-            if end != 0 {
+            if let Some(end) = self.settled.get(e.msg.order) {
                 return self.late(e, end);
             }
         }
@@ -371,7 +438,11 @@ impl Suite {
         if e.kind == Kind::Event && matches!(e.msg.op, Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected) {
             self.ended.push_back((e.at, e.msg.order));
         }
+        if e.kind == Kind::Reply && e.msg.op == Op::PlaceOrder && e.outcome == Outcome::Rejected {
+            self.turned_down.push_back((e.at, e.msg.order));
+        }
         self.settle_quiet();
+        self.settle_turned_down();
     }
 
     fn judgement(self, at_rest: bool) -> Judgement {
@@ -521,6 +592,54 @@ mod tests {
         assert_eq!(suite.ledger.orders(), [OrderNo(2)]);
         h.event(1, Op::ShipmentDelivered, |m| parcel(m, 1));
         assert!(h.judge().results[0].unknowns > 0);
+    }
+
+    /// So many orders are turned down that the first are forgotten; the last of them is `LAST`.
+    fn turned_down() -> Story {
+        let mut h = Story::new();
+        let body = h.body(&[(1, A, 1)]);
+        for order in 1..=LAST {
+            h.place_with(order, body.clone(), Outcome::Rejected);
+        }
+        h.wait(REFUSED_QUIET + Span::from_secs(1)).plain_order(LAST + 1);
+        h
+    }
+    const LAST: u32 = REFUSED_KEPT as u32 + 20;
+
+    #[test]
+    fn orders_that_were_turned_down_make_room_and_may_be_turned_down_again() {
+        let mut h = turned_down();
+        let mut suite = h.suite();
+        h.entries().iter().for_each(|e| suite.observe(e));
+        assert_eq!(suite.ledger.orders().len(), REFUSED_KEPT + 1);
+        h.resend(1, Outcome::Rejected).state(1, Code::UnknownOrder, 0).event(2, Op::OrderRejected, |_| {});
+        let again = h.state(2, Code::StateRejected, 0).judge();
+        assert_eq!((again.verdict, again.orders), (Verdict::Pass, u64::from(LAST) + 1), "{:#?}", again.findings);
+    }
+
+    #[test]
+    fn news_of_an_order_that_was_turned_down_and_forgotten_are_held_against_the_target() {
+        let after = |news: &dyn Fn(&mut Story)| {
+            let mut h = turned_down();
+            news(&mut h);
+            h.judge()
+        };
+        let goods = after(&|h| {
+            h.fact(1, Op::CbNodeShipped, |m| {
+                parcel(m, 1);
+                at_node(m, DC1, &[(1, A, 1)]);
+            });
+        });
+        assert_eq!(goods.verdict_of("REJECT_INERT"), Verdict::Fail);
+        let known = after(&|h| {
+            h.state(1, Code::StateOpen, 0);
+        });
+        assert_eq!(known.verdict_of("NO_LOST"), Verdict::Fail);
+        // whether the second answer was right cannot be known any more
+        let yes = after(&|h| {
+            h.resend(1, Outcome::Ok);
+        });
+        assert_eq!(yes.verdict, Verdict::Unknown);
     }
 
     #[test]
