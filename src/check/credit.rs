@@ -5,9 +5,9 @@ use crate::history::{Entry, Header, Kind};
 use crate::model::Op;
 use crate::sim::{Span, Timestamp};
 
-/// When the target was down, or stood still.
+/// When the target was down, or stood still, because of us; and when it was last not to be reached without us.
 #[derive(Debug, Default)]
-pub struct Downtime(Vec<(Timestamp, Timestamp)>);
+pub struct Downtime(Vec<(Timestamp, Timestamp)>, Option<Timestamp>);
 
 impl Downtime {
     pub(super) fn observe(&mut self, e: &Entry) {
@@ -21,8 +21,12 @@ impl Downtime {
             _ => {}
         }
     }
+    /// Nobody took a connection, and it was no fault of ours: it was down, who knows since when.
+    pub(super) fn not_reached(&mut self, at: Timestamp) {
+        self.1 = self.1.max(Some(at));
+    }
     pub(super) fn any_since(&self, from: Timestamp) -> bool {
-        self.0.iter().any(|(down, _)| *down >= from)
+        self.0.iter().any(|(down, _)| *down >= from) || self.1.is_some_and(|at| at >= from)
     }
     fn within(&self, from: Timestamp, to: Timestamp) -> Span {
         let each = self.0.iter().map(|(down, up)| (*up).min(to).since((*down).max(from)).0);
@@ -64,7 +68,7 @@ mod tests {
     fn downtime_counts_as_far_as_it_overlaps_and_an_orders_own_fault_until_the_calm() {
         let h = Story::new();
         let header = Header { calm_ns: 1_000, ..h.header.clone() };
-        let downtime = Downtime(vec![(Timestamp(100), Timestamp(200)), (Timestamp(500), Timestamp::NEVER)]);
+        let downtime = Downtime(vec![(Timestamp(100), Timestamp(200)), (Timestamp(500), Timestamp::NEVER)], None);
         let mut account = Account::default();
         let credit = Credit::of(&account, &downtime, &header);
         assert_eq!(credit.between(Timestamp(0), Timestamp(50)).0, 0);

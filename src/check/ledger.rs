@@ -142,7 +142,11 @@ impl Ledger {
         self.downtime.observe(e);
         if e.msg.order.is_some() {
             let place = self.open(e.msg.order);
-            arrival = self.accounts[place.at as usize].observe(e);
+            let account = &mut self.accounts[place.at as usize];
+            arrival = account.observe(e);
+            if e.kind == Kind::Reply && e.outcome == Outcome::Refused && account.faulted_at(e.msg.id).is_none() {
+                self.downtime.not_reached(e.at);
+            }
         } else if e.kind == Kind::Sent && e.msg.id.is_some() && !self.feeds.contains_key(&e.msg.id) {
             self.feeds.insert(e.msg.id, e.at);
             self.feed_order.push_back((e.at, e.msg.id));
