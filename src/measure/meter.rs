@@ -12,6 +12,9 @@ use std::collections::VecDeque;
 
 /// An order that has ended is kept this long, for what still comes in late.
 const QUIET: Span = Span::from_mins(10);
+/// Orders that were turned down at once go sooner where there are more of them than this.
+const TURNED_DOWN_KEPT: usize = 8_192;
+const TURNED_DOWN_QUIET: Span = Span::from_secs(5);
 /// A refund later than this after the goods came back makes shoppers ask.
 const REFUND_PATIENCE: Span = Span::from_days(5);
 
@@ -22,6 +25,8 @@ pub struct Meter {
     open: FxHashMap<OrderNo, OpenOrder>,
     /// orders that have ended, in the order in which they did
     ended: VecDeque<(Timestamp, OrderNo)>,
+    /// orders that were turned down at once, by when
+    turned_down: VecDeque<(Timestamp, OrderNo)>,
     /// one bit an order that was dropped, so that a late resend does not bring it back; by number / 64
     dropped: FxHashMap<u32, u64>,
     returns: FxHashMap<OrderNo, SmallVec<[OpenReturn; 1]>>,
@@ -54,7 +59,7 @@ impl Meter {
         // where the record was cut short nobody knows what would have become of the open orders
         let judged = self.at_rest && !self.stopped;
         let ended = std::mem::take(&mut self.ended);
-        for (_, order) in ended {
+        for (_, order) in ended.into_iter().chain(std::mem::take(&mut self.turned_down)) {
             self.drop_order(order);
         }
         let open = std::mem::take(&mut self.open);
@@ -111,6 +116,13 @@ impl Meter {
             self.ended.pop_front();
             self.drop_order(no);
         }
+        while self.turned_down.len() > TURNED_DOWN_KEPT
+            && let Some((at, no)) = self.turned_down.front().copied()
+            && now.since(at) > TURNED_DOWN_QUIET
+        {
+            self.turned_down.pop_front();
+            self.drop_order(no);
+        }
     }
 
     fn placed(&mut self, entry: &Entry) {
@@ -158,8 +170,9 @@ impl Meter {
                     bucket.ack_max_us = bucket.ack_max_us.max(ack.as_micros());
                     order.attempts = SmallVec::new();
                 }
-                if entry.outcome == Outcome::Rejected {
-                    self.end(msg.order, entry.at);
+                if entry.outcome == Outcome::Rejected && !order.ended {
+                    order.ended = true;
+                    self.turned_down.push_back((entry.at, msg.order));
                 }
             }
             Op::RequestReturn if entry.outcome == Outcome::Rejected => self.end_return(msg),

@@ -164,6 +164,10 @@ impl World {
     /// A command has a definite answer.
     pub(super) fn command_answered(&mut self, sent: &Send, outcome: Outcome, _code: Code, out: &mut Actions) {
         if outcome == Outcome::Rejected {
+            if sent.msg.op == Op::PlaceOrder {
+                // nothing will be done with it: hours of orders that are turned down must not pile up
+                self.shopper.orders.remove(&sent.msg.order);
+            }
             return;
         }
         match sent.msg.op {
