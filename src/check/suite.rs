@@ -438,7 +438,7 @@ impl Suite {
         if e.kind == Kind::Event && matches!(e.msg.op, Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected) {
             self.ended.push_back((e.at, e.msg.order));
         }
-        if e.kind == Kind::Reply && e.msg.op == Op::PlaceOrder && e.outcome == Outcome::Rejected {
+        if e.kind == Kind::Reply && e.msg.op == Op::PlaceOrder && e.outcome == Outcome::Rejected && e.msg.code != Code::KeyReuse {
             self.turned_down.push_back((e.at, e.msg.order));
         }
         self.settle_quiet();

@@ -157,6 +157,8 @@ impl Meter {
         }
         let msg = &entry.msg;
         match msg.op {
+            // another request under its key is not the order
+            Op::PlaceOrder if msg.code == Code::KeyReuse => {}
             Op::PlaceOrder => {
                 let Some(order) = self.open.get_mut(&msg.order) else { return };
                 if !order.acked {

@@ -162,9 +162,10 @@ impl World {
     }
 
     /// A command has a definite answer.
-    pub(super) fn command_answered(&mut self, sent: &Send, outcome: Outcome, _code: Code, out: &mut Actions) {
+    pub(super) fn command_answered(&mut self, sent: &Send, outcome: Outcome, code: Code, out: &mut Actions) {
         if outcome == Outcome::Rejected {
-            if sent.msg.op == Op::PlaceOrder {
+            // under a key that was used before, another order is turned down and not this one
+            if sent.msg.op == Op::PlaceOrder && code != Code::KeyReuse {
                 // nothing will be done with it: hours of orders that are turned down must not pile up
                 self.shopper.orders.remove(&sent.msg.order);
             }
