@@ -90,13 +90,13 @@ impl Session {
             resume: words(&process.resume)?,
             timeout: Duration::from_nanos(process.timeout.0),
         };
-        if otlp.is_some() && profile.protocol != Protocol::Canonical {
-            let what = "error: --otlp is for a target of the contract over HTTP: lines of an adapter and an API of its own carry no trace of ours";
+        if otlp.is_some() && profile.protocol == Protocol::Adapter {
+            let what = "error: --otlp is for a target over HTTP: the lines of an adapter carry no trace of ours";
             return Err(Trouble::Usage(what.into()));
         }
         let reach = match &profile.mapping {
             Some(mapping) => {
-                let http = Http::open(asked, &profile, &profile.base_url, allowed, None)?;
+                let http = Http::open(asked, &profile, &profile.base_url, allowed, otlp)?;
                 let env: BTreeMap<String, String> = std::env::vars().collect();
                 let reset = words(mapping.reset.as_ref().map_or(&[], |reset| &reset.command))?;
                 let shared = Shared::new(mapping.clone(), http.client.clone(), value_of(env), reset);
@@ -129,7 +129,8 @@ impl Session {
 
     /// Waits for the spans that are under way, and says what became of all of them.
     pub fn finish(&self) -> Option<String> {
-        let Reach::Http(Http { spans: Some(spans), runtime, .. }) = &self.reach else { return None };
+        let (Reach::Http(http) | Reach::Mapped(http, _)) = &self.reach else { return None };
+        let Http { spans: Some(spans), runtime, .. } = http else { return None };
         let told = runtime.block_on(spans.finish());
         let why = if told.fault.is_empty() { "the queue was full".into() } else { told.fault };
         let dropped = if told.dropped == 0 { String::new() } else { format!(", {} dropped: {why}", told.dropped) };

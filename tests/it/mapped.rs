@@ -1,6 +1,7 @@
 //! Targets that speak an API of their own: a small shop with baskets, webhooks and polls, and the profiles that map it.
 #![cfg(unix)]
 
+use crate::wire;
 use crate::world::{Ended, Folder, Summary, items, text, unzipped};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -97,6 +98,24 @@ fn check_target_shows_each_step_and_what_came_of_it() {
         "verdict  pass",
     ]);
     ended.says(&["shipped cases can be run against it", "does not claim the capability backorder"]);
+}
+
+#[test]
+fn a_span_of_ours_for_each_message_is_in_the_trace_that_its_requests_carry() {
+    let (shop, folder, runtime) = (Shop::start(&[]), folder("otlp", WEBHOOKS), wire::runtime());
+    let (collector, bodies) = wire::collector(&runtime);
+    let arguments = ["run", "--case", "S01.base.none.web.*", "--orders", "2", "--target", "shop.toml", "--out", "out", "--otlp", &collector];
+    shop.orderstorm(&folder, &arguments).exits(0).says(&["spans    "]);
+    let bodies = bodies.lock().expect("whole").clone();
+    let spans = wire::spans_of(&bodies);
+    let placed: Vec<_> = spans.iter().filter(|span| span["name"] == "PlaceOrder").collect();
+    assert!(placed.len() >= 2 && placed.iter().all(|span| wire::attribute(span, "orderstorm.outcome") == "ok"), "{placed:?}");
+    let counted = shop.counted();
+    let carried: Vec<&str> = items(&counted["traces"]).iter().map(text).collect();
+    for span in placed {
+        let wanted = format!("00-{}-{}-01", text(&span["traceId"]), text(&span["spanId"]));
+        assert!(carried.contains(&wanted.as_str()), "no request carried {wanted}: {carried:?}");
+    }
 }
 
 #[test]

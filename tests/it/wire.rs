@@ -127,6 +127,28 @@ where
     url
 }
 
+/// A collector of spans, and what it was told.
+pub fn collector(runtime: &Runtime) -> (String, Arc<Mutex<Vec<Value>>>) {
+    let bodies: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let told = bodies.clone();
+    let url = receiver(runtime, move |arrived| {
+        assert_eq!(arrived.path, "/v1/traces");
+        told.lock().expect("whole").push(serde_json::from_slice(&arrived.body).expect("JSON"));
+        async { said(b"{}".to_vec()) }
+    });
+    (url, bodies)
+}
+
+pub fn spans_of(bodies: &[Value]) -> Vec<&Value> {
+    bodies.iter().flat_map(|body| items(&body["resourceSpans"][0]["scopeSpans"][0]["spans"])).collect()
+}
+
+/// An attribute of a span, empty where it has none.
+pub fn attribute(span: &Value, key: &str) -> String {
+    let found = items(&span["attributes"]).iter().find(|attribute| attribute["key"] == key);
+    found.map(|attribute| text(&attribute["value"]["stringValue"]).to_string()).unwrap_or_default()
+}
+
 fn said(body: Vec<u8>) -> Deed {
     Deed::Answer { status: 200, headers: Vec::new(), body, how: How::AtOnce }
 }
@@ -135,13 +157,7 @@ fn said(body: Vec<u8>) -> Deed {
 fn spans_have_the_ids_that_are_on_the_wire_and_the_target_goes_on_with_the_trace() {
     let (folder, runtime) = (Folder::new("wire-otlp"), runtime());
     let service = Service::start(&folder, &[]);
-    let bodies: Arc<Mutex<Vec<Value>>> = Arc::default();
-    let told = bodies.clone();
-    let collector = receiver(&runtime, move |arrived| {
-        assert_eq!(arrived.path, "/v1/traces");
-        told.lock().expect("whole").push(serde_json::from_slice(&arrived.body).expect("JSON"));
-        async { said(b"{}".to_vec()) }
-    });
+    let (collector, bodies) = collector(&runtime);
     // stands before the service, and looks at what commands carry
     let client = Client::new(&service.url, 64, Duration::from_secs(15)).expect("an address");
     let carried: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
@@ -179,12 +195,7 @@ fn spans_have_the_ids_that_are_on_the_wire_and_the_target_goes_on_with_the_trace
     assert!(!run.err.contains("dropped"), "{}", run.err);
 
     let bodies = bodies.lock().expect("whole").clone();
-    let spans: Vec<&Value> = bodies.iter().flat_map(|body| items(&body["resourceSpans"][0]["scopeSpans"][0]["spans"])).collect();
-    let attribute = |span: &Value, key: &str| {
-        let found =
-            items(&span["attributes"]).iter().find(|attribute| attribute["key"] == key).map(|attribute| text(&attribute["value"]["stringValue"]));
-        found.unwrap_or_default().to_string()
-    };
+    let spans = spans_of(&bodies);
     let carried = carried.lock().expect("whole").clone();
     // orders of the case, and the probes before it
     assert!(carried.len() >= 3, "{} commands", carried.len());

@@ -1,6 +1,6 @@
 //! One exchange with a target as a span, where somebody collects them.
 
-use crate::model::Message;
+use crate::model::{Message, Outcome};
 use crate::net::{self, SpanKind, Spans};
 use crate::sim::time_of_day_ns;
 use crate::wire::{Names, TraceContext};
@@ -27,6 +27,16 @@ impl Exchange {
         let begin_ns = time_of_day_ns();
         let span = net::Span { trace, id, parent, name: msg.op.name(), kind, begin_ns, end_ns: begin_ns, attributes, failed: None };
         Exchange { spans: spans.clone(), span, ended: false }
+    }
+
+    /// It came to this: of a message that several requests were made of.
+    pub fn end_as(mut self, outcome: Outcome) {
+        self.ended = true;
+        self.span.end_ns = time_of_day_ns();
+        self.span.attributes.push(("orderstorm.outcome", json!(outcome.name())));
+        let good = matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected);
+        self.span.failed = (!good).then(|| outcome.name().into());
+        self.spans.tell(self.span.clone());
     }
 
     /// There was an answer of this status, or none for this reason.

@@ -109,6 +109,9 @@ impl Harness {
         Harness { spans, ..self }
     }
 
+    pub(super) fn spans(&self) -> Option<&Spans> {
+        self.spans.as_ref()
+    }
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -373,7 +376,7 @@ impl Drop for Live {
 }
 
 /// Tells the traces of this case and this run from all others.
-fn salt(name: &str) -> u64 {
+pub(super) fn salt(name: &str) -> u64 {
     use std::hash::Hasher;
     let mut hasher = rustc_hash::FxHasher::default();
     hasher.write(name.as_bytes());

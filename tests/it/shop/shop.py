@@ -34,7 +34,7 @@ lock = threading.RLock()  # of all that is below
 numbers = itertools.count(1)
 markets, variants, warehouses, baskets, orders, parcels, passes = {}, {}, {}, {}, {}, {}, {}
 stock = {}  # (warehouse, variant) -> {"units", "held"}
-requests, stamps = Counter(), []
+requests, stamps, traces = Counter(), [], set()
 
 
 class Wrong(Exception):
@@ -268,10 +268,12 @@ class Handler(BaseHTTPRequestHandler):
         room, *path = url.path.strip("/").split("/")
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
         if room == "counters":
-            return self.answer(200, {"requests": requests, "stamps": stamps, "orders": len(orders)})
+            return self.answer(200, {"requests": requests, "stamps": stamps, "orders": len(orders), "traces": sorted(traces)})
         with lock:
             requests[f"{self.command} /{room}/{path[0] if path else ''}"] += 1
             stamps.append(time.monotonic())
+            if trace := self.headers.get("traceparent"):
+                traces.add(trace)
         headers = []
         try:
             if room == "alive":

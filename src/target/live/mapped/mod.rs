@@ -10,12 +10,13 @@ mod steps;
 pub use case::Shared;
 
 use super::super::{Inbound, Outbound, Skip, Target};
-use super::http::{Ear, Harness, Responder, answered, respond};
+use super::exchange::Exchange;
+use super::http::{Ear, Harness, Responder, answered, respond, salt};
 use super::{Commands, Controlled, Ears, Heard, What};
 use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SharedNames, SkuId};
-use crate::net::{Arrived, Deed};
+use crate::net::{Arrived, Deed, SpanKind};
 use crate::sim::{Clock, Inbox, Span, Stopwatch, Timestamp, WallClock};
-use crate::wire::{self, Answered, Names, Sandbox};
+use crate::wire::{self, Answered, Names, Sandbox, Traces};
 use case::{About, Case};
 use minijinja::value::Value;
 use std::collections::BTreeMap;
@@ -96,7 +97,7 @@ impl Mapped {
     /// Sets a case up: ready, lookups, the steps of `[open]`, and the subscription to events.
     pub fn open(harness: &Harness, shared: Arc<Shared>, opening: MappedOpening<'_>) -> Result<Mapped, String> {
         let MappedOpening { name, prefix, sandbox, clock, timeless, settle, patience, commands, tape } = opening;
-        let names = Names::new(Arc::new(sandbox.estate.clone()));
+        let names = Names::new(Arc::new(sandbox.estate.clone())).in_traces(Traces::beginning(salt(&name)));
         let (webhook_url, partners_url) = (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
         let about = About { name: &name, prefix: &prefix, seed: sandbox.seed, webhook_url: &webhook_url, partners_url: &partners_url };
         let case = Arc::new(Case::new(shared, names, clock.clone(), &about, tape));
@@ -225,10 +226,14 @@ impl Target for Mapped {
                 let (case, to) = (self.case.clone(), msg.id);
                 case.traffic.opened();
                 case.traffic.moved(now);
+                // one span, however many requests a profile makes of the message: all of them carry its traceparent
+                let context = case.names.traces().outgoing(&msg);
+                let exchange = self.harness.spans().map(|spans| Exchange::begin(spans, &self.name, SpanKind::Client, context, &msg, &case.names));
                 self.handle.spawn(async move {
                     let ended = steps::command(case.clone(), msg).await;
                     let at = case.clock.now();
                     let steps::Ended { outcome, code, retry_after, .. } = ended;
+                    exchange.into_iter().for_each(|exchange| exchange.end_as(outcome));
                     // a good answer's reason is none of a command's business
                     let code = if matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) { Code::None } else { code };
                     case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
