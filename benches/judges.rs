@@ -10,10 +10,9 @@ use mimalloc::MiMalloc;
 use orderstorm::check::{Judgement, Suite, Verdict};
 use orderstorm::history::{Entry, Header, Observer};
 use orderstorm::run::Stop;
-use orderstorm::run::execute::{self, Setup};
+use orderstorm::run::execute::{self, Conditions, Setup};
 use orderstorm::scenario::{Arrival, Case, Library, LoadProfile, Selection, expand};
 use orderstorm::sim::{Seed, Span, Stopwatch, VirtualClock};
-use orderstorm::target::ServiceModel;
 use orderstorm::workload;
 
 #[global_allocator]
@@ -145,7 +144,7 @@ fn history(entries: u64, gap: Span) -> Result<(Case, Header, workload::Partition
 }
 
 fn setup() -> Setup {
-    Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() }
+    Setup { seed: 1, target: "embedded".into(), defect: None, conditions: Conditions::default(), arguments: String::new() }
 }
 
 fn run(case: &Case, part: &workload::Partition, suites: &mut [Timed]) -> u64 {

@@ -4,16 +4,15 @@
 //! `cargo bench --bench orders` ; `cargo bench --bench orders -- 100000` for another number of orders.
 
 use orderstorm::run::Stop;
-use orderstorm::run::execute::{self, Setup};
+use orderstorm::run::execute::{self, Conditions, Setup};
 use orderstorm::scenario::{Library, Selection, expand};
 use orderstorm::sim::{Seed, Stopwatch};
-use orderstorm::target::ServiceModel;
 use orderstorm::workload;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let orders: u32 = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(20_000);
     let mut library = Library::shipped()?;
-    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() };
+    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, conditions: Conditions::default(), arguments: String::new() };
     println!("{orders} orders a case, one core, every judge on");
     println!("{:<34} {:>10} {:>12} {:>12} {:>12} {:>10}", "case", "seconds", "orders/s", "events/s", "entries/s", "verdict");
     for (scenario, fault) in

@@ -29,7 +29,7 @@ const REPLAY_APART: Span = Span::from_millis(100);
 const REPLAY_LASTS: Span = Span::from_days(30);
 
 /// One way through the network (assumed: a cloud region).
-const LINK: Law = Law::LogNormal { p50: Span::from_millis(8), p95: Span::from_millis(30) };
+pub const LINK: Law = Law::LogNormal { p50: Span::from_millis(8), p95: Span::from_millis(30) };
 
 /// Orders in time order: when each is due.
 pub type Arrivals<'a> = Box<dyn Iterator<Item = (Timestamp, OrderNo, Arc<Order>)> + 'a>;
@@ -49,6 +49,8 @@ pub struct Engine<'a> {
     /// at the latest the run is at rest here
     pub horizon: Timestamp,
     pub stop: &'a AtomicBool,
+    /// one way through the network, where it is not a real one
+    pub link: Law,
 }
 
 /// How a run went.
@@ -119,6 +121,8 @@ enum Flight {
     EventFailed(Id),
     /// the target's call will have no answer
     Unanswered(Id),
+    /// a client has waited long enough for the answer to this command
+    GiveUp(Id),
     Crash {
         rule: u32,
         down: Span,
@@ -170,6 +174,7 @@ struct Loop<'a, O: Observer> {
     target: &'a mut dyn Target,
     observer: O,
     seed: Seed,
+    link: Law,
     calendar: Calendar<Item>,
     slots: Vec<Option<Flight>>,
     free: Vec<u32>,
@@ -199,7 +204,7 @@ struct Loop<'a, O: Observer> {
 impl<'a> Engine<'a> {
     /// Runs to rest, to the horizon, or until stopped; every entry goes to `observer` as it happens.
     pub fn run<O: Observer>(self, observer: O) -> Ran {
-        let Engine { world, opening, storm, target, clock, arrivals, seed, calm, mut horizon, stop } = self;
+        let Engine { world, opening, storm, target, clock, arrivals, seed, calm, mut horizon, stop, link } = self;
         let mut arrivals: Peekable<Arrivals<'_>> = arrivals.peekable();
         let mut l = Loop {
             world,
@@ -207,6 +212,7 @@ impl<'a> Engine<'a> {
             target,
             observer,
             seed,
+            link,
             calendar: Calendar::new(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -338,7 +344,7 @@ impl<O: Observer> Loop<'_, O> {
             return Span::ZERO;
         }
         let entity = u64::from(msg.order.0) << 24 ^ msg.fulfillment.0 ^ msg.ret.0 ^ u64::from(msg.seq) << 40;
-        LINK.sample(&mut self.seed.draw(LINK_TIME, entity, (msg.op as u32) << 8 | leg))
+        self.link.sample(&mut self.seed.draw(LINK_TIME, entity, (msg.op as u32) << 8 | leg))
     }
 
     fn fly(&mut self, slot: u32) {
@@ -414,6 +420,11 @@ impl<O: Observer> Loop<'_, O> {
                 }
             }
             Flight::Unanswered(call) => self.target.unanswered(call),
+            Flight::GiveUp(id) => {
+                if let Some(Waiting { send, .. }) = self.pending.remove(&id) {
+                    self.hear_reply(send, Outcome::TimedOut, Code::None, Span::ZERO);
+                }
+            }
             Flight::EventFailed(id) => {
                 if !self.down {
                     self.target.refused(self.now, id);

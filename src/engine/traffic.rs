@@ -17,6 +17,9 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     pub(super) fn wait_for(&mut self, send: Send, lost: bool) {
+        if let Some(timeout) = self.world.client_timeout().filter(|_| send.link == Link::Commands && !lost) {
+            self.later_msg(timeout, 5, send.msg.order, send.msg.id, Flight::GiveUp(send.msg.id));
+        }
         self.pending.insert(send.msg.id, Waiting { send, lost, delivered: false });
     }
 

@@ -10,7 +10,6 @@ use crate::model::OrderNo;
 use crate::report::{self, Lens, View};
 use crate::scenario::{Case, Library, Selection, expand};
 use crate::sim::Seed;
-use crate::target::ServiceModel;
 use crate::workload;
 use std::collections::BTreeMap;
 
@@ -43,7 +42,7 @@ fn place_one(session: &Session, case: &Case, profile: &str, stop: &Stop) -> Resu
     std::fs::create_dir_all(&dir).map_err(|error| super::cannot_write(&dir, &error))?;
     let file = dir.join("one-order.jsonl");
     let arguments = format!("S01.base --target {}", super::matrix::quoted(profile));
-    let setup = Setup { seed: 1, target: profile.into(), defect: None, service: ServiceModel::default(), arguments };
+    let setup = Setup { seed: 1, target: profile.into(), defect: None, conditions: execute::Conditions::default(), arguments };
     let mut tape = Vec::new();
     let result = live::watched(session, &setup, case, &workload::partition(case, 0), &file, stop, Some(&mut tape));
     let part = result.map_err(|broken| match broken {

@@ -3,7 +3,7 @@
 
 use super::stop::Stop;
 use crate::check::{Finding, Judgement, Suite};
-use crate::engine::{Engine, Ran};
+use crate::engine::{Engine, LINK, Ran};
 use crate::fault::Storm;
 use crate::history::{Digest, Entry, HISTORY_VERSION, Header, HistoryWriter, Observer};
 use crate::measure::{Meter, MeterTotals};
@@ -11,10 +11,10 @@ use crate::model::{Class, OrderNo};
 use crate::reference::{Defect, Settings};
 use crate::report::{FindingReport, Lens};
 use crate::scenario::{Case, Expect};
-use crate::sim::{Clock, VirtualClock};
+use crate::sim::{Clock, Law, VirtualClock};
 use crate::target::{Embedded, ServiceModel};
 use crate::workload::{self, Partition};
-use crate::world::World;
+use crate::world::{Client, World};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -26,9 +26,24 @@ pub struct Setup {
     pub seed: u64,
     pub target: String,
     pub defect: Option<Defect>,
-    pub service: ServiceModel,
+    pub conditions: Conditions,
     /// the arguments that make this run, without `--case`
     pub arguments: String,
+}
+
+/// What is around the target, and how fast it is itself where it is the embedded one.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    pub service: ServiceModel,
+    pub client: Client,
+    /// one way through the network
+    pub link: Law,
+}
+
+impl Default for Conditions {
+    fn default() -> Conditions {
+        Conditions { service: ServiceModel::default(), client: Client::default(), link: LINK }
+    }
 }
 
 /// What came of one partition.
@@ -91,13 +106,15 @@ pub fn simulate_under<O: Observer>(
     observer: O,
 ) -> Ran {
     let (world, opening) = World::new(&part.plan);
+    let Conditions { service, client, link } = setup.conditions.clone();
     let settings = Settings { remorse_hold: case.scenario.remorse_hold, ..Settings::default() };
-    let mut target = Embedded::new(part.plan.estate.clone(), settings, setup.service.clone(), setup.defect, part.seed);
+    let mut target = Embedded::new(part.plan.estate.clone(), settings, service, setup.defect, part.seed);
     if case.fault.crashes() {
         target = target.durable();
     }
     let engine = Engine {
-        world,
+        world: world.with_client(client),
+        link,
         opening,
         storm,
         target: &mut target,

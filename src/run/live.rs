@@ -3,7 +3,7 @@
 use super::execute::{self, Part, Setup};
 use super::{Stop, Trouble};
 use crate::check::{Suite, Verdict};
-use crate::engine::Engine;
+use crate::engine::{Engine, LINK};
 use crate::history::{Header, HistoryWriter, Tells, read_history};
 use crate::mapping::{StatesSeen, value_of};
 use crate::measure::Meter;
@@ -399,6 +399,7 @@ pub fn watched(
     let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?.naming(opened.names());
     let (world, opening) = World::new(&part.plan);
     let engine = Engine {
+        link: LINK,
         world,
         opening,
         storm: execute::storm(case, part),

@@ -12,7 +12,6 @@ use crate::reference::{DEFECTS, Defect};
 use crate::report::{self, CaseReport, LagReport, Manifest, RunReport, View};
 use crate::scenario::{Case, Expansion, Library, Problem, Problems, Selection, expand};
 use crate::sim::{Seed, Stopwatch};
-use crate::target::ServiceModel;
 use crate::workload::{self, Partition};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -140,7 +139,7 @@ pub(super) fn quoted(word: &str) -> String {
 }
 
 pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
-    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() };
+    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, conditions: execute::Conditions::default(), arguments: String::new() };
     let chosen = choose(&args.matrix, &setup)?;
     let expansion = &chosen.expansion;
     if args.format == Format::Json {
@@ -220,7 +219,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         seed: args.matrix.seed,
         target: args.target.clone(),
         defect: defect(args.defect.as_ref())?,
-        service: ServiceModel::default(),
+        conditions: execute::Conditions::default(),
         arguments: arguments(args),
     };
     let mut chosen = choose(&args.matrix, &setup)?;

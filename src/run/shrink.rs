@@ -11,7 +11,6 @@ use crate::report::{self, CaseReport, Lens, Manifest, RunReport, View};
 use crate::scenario::{Case, Library, Scenario, ScenarioFile, Selection, expand};
 use crate::shrink::{Budget, Failure, Key, Oracle, Plan, Shrunk, Size, Why, materialise};
 use crate::sim::{Seed, Span, Stopwatch, Timestamp, VirtualClock};
-use crate::target::ServiceModel;
 use crate::workload::{self, OPENS, Partition};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
@@ -78,7 +77,8 @@ fn again(dir: &Path, manifest: &Manifest, row: &CaseReport) -> Result<(Setup, Ca
     let (plain, seed) = row.name.split_once(".seed").map_or((row.name.as_str(), None), |(plain, seed)| (plain, seed.parse().ok()));
     (matrix.seed, matrix.seeds, matrix.case) = (seed.unwrap_or(manifest.seed), 1, Some(glob::Pattern::escape(plain)));
     let defect = defect((!manifest.defect.is_empty()).then_some(&manifest.defect))?;
-    let setup = Setup { seed: matrix.seed, target: manifest.target.clone(), defect, service: ServiceModel::default(), arguments: String::new() };
+    let setup =
+        Setup { seed: matrix.seed, target: manifest.target.clone(), defect, conditions: execute::Conditions::default(), arguments: String::new() };
     let chosen = choose(&matrix, &setup)?;
     let changed = chosen.library.files.iter().find(|(name, digest)| manifest.files.get(*name).is_some_and(|then| then != *digest));
     if let Some((name, _)) = changed {

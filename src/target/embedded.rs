@@ -2,38 +2,17 @@
 //! virtual flash sale queues and sheds like a real one. Where a case kills it, it keeps a log of what it has taken in, and starts from
 //! that again.
 
+use super::service_model::{Discipline, Lane, ServiceModel};
 use super::{Inbound, Outbound, Target};
-use crate::model::{Code, Fixture, Id, Message, Money, NodeId, OrderNo, Outcome, SkuId};
+use crate::model::{Class, Code, Fixture, Id, Message, Money, NodeId, OrderNo, Outcome, SkuId};
 use crate::reference::{Defect, Effect, Input, Reference, Settings};
-use crate::sim::{Calendar, Law, Purpose, Seed, Span, Timestamp};
+use crate::sim::{Calendar, Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 const SERVICE: Purpose = Purpose(800);
-
-/// How fast it works and how much it takes on.
-#[derive(Clone, Debug)]
-pub struct ServiceModel {
-    pub workers: usize,
-    pub service: Law,
-    /// messages waiting for a worker; more are answered with backpressure
-    pub queue: usize,
-}
-
-impl ServiceModel {
-    /// As fast as it goes, with no bound: the machine is the model.
-    pub fn none() -> ServiceModel {
-        ServiceModel { workers: usize::MAX, service: Law::Const(Span::ZERO), queue: usize::MAX }
-    }
-}
-
-impl Default for ServiceModel {
-    fn default() -> ServiceModel {
-        ServiceModel { workers: 8, service: Law::LogNormal { p50: Span::from_millis(4), p95: Span::from_millis(15) }, queue: 64 }
-    }
-}
 
 /// Ordered by content: by number of arrival.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +66,8 @@ pub struct Embedded {
     arrived: u64,
     busy: usize,
     at_work: FxHashMap<u64, Inbound>,
-    waiting: VecDeque<(u64, Inbound)>,
+    /// number, when it came, what
+    waiting: VecDeque<(u64, Timestamp, Inbound)>,
     due: Calendar<Due>,
     /// published and not yet taken by the sink
     outbox: FxHashMap<Id, (Message, u32)>,
@@ -140,7 +120,29 @@ impl Embedded {
         self.busy += 1;
         let takes = self.model.service.sample(&mut self.seed.draw(SERVICE, number, 0));
         self.at_work.insert(number, inbound);
-        self.due.push(now + takes, Due::Done(number));
+        self.due.push(now + self.model.lasts(now, takes), Due::Done(number));
+    }
+
+    /// A worker is free for whoever is next.
+    fn start_next(&mut self, now: Timestamp) {
+        let stale = |since: Timestamp| self.model.expires.is_some_and(|most| now.since(since) > most);
+        while let Some((number, since, inbound)) = match self.model.discipline {
+            Discipline::Fifo => self.waiting.pop_front(),
+            Discipline::Lifo => self.waiting.pop_back(),
+        } {
+            // answers to its own calls are never dropped: it asked for them
+            if matches!(inbound, Inbound::Message(_)) && stale(since) {
+                continue;
+            }
+            return self.start(now, number, inbound);
+        }
+    }
+
+    fn needs_a_worker(&self, inbound: &Inbound) -> bool {
+        match self.model.lane {
+            Lane::All => true,
+            Lane::Commands => matches!(inbound, Inbound::Message(msg) if msg.op.class() == Class::Command),
+        }
     }
 
     /// A defect that lets something out before it stores what caused it, where anything is stored at all.
@@ -228,7 +230,10 @@ impl Target for Embedded {
     fn deliver(&mut self, now: Timestamp, inbound: Inbound, out: &mut Vec<Outbound>) {
         self.arrived += 1;
         let number = self.arrived;
-        if self.busy < self.model.workers {
+        if !self.needs_a_worker(&inbound) {
+            self.handle(now, inbound);
+            self.publish(now, out);
+        } else if self.busy < self.model.workers {
             self.start(now, number, inbound);
         } else if let Inbound::Message(msg) = &inbound
             && self.waiting.len() >= self.model.queue
@@ -238,7 +243,7 @@ impl Target for Embedded {
             let code = if outcome == Outcome::Ok { Code::None } else { Code::QueueFull };
             out.push(Outbound::Reply { to: msg.id, outcome, code, retry_after: Span::ZERO });
         } else {
-            self.waiting.push_back((number, inbound));
+            self.waiting.push_back((number, now, inbound));
         }
     }
 
@@ -254,9 +259,7 @@ impl Target for Embedded {
                     if let Some(inbound) = self.at_work.remove(&number) {
                         self.handle(now, inbound);
                     }
-                    if let Some((next, inbound)) = self.waiting.pop_front() {
-                        self.start(now, next, inbound);
-                    }
+                    self.start_next(now);
                 }
                 Some((_, Due::Resend(id))) => {
                     out.extend(self.send_again(id).map(Outbound::Event));

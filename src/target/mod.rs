@@ -2,9 +2,11 @@
 
 mod embedded;
 mod live;
+mod service_model;
 
-pub use embedded::{Embedded, Journal, Logged, ServiceModel};
+pub use embedded::{Embedded, Journal, Logged};
 pub use live::{Adapter, Commands, Harness, Live, Mapped, MappedOpening, Opening, Process, Shared};
+pub use service_model::{Brownout, Discipline, Lane, ServiceModel};
 
 use crate::model::{Code, Harm, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::sim::{Inbox, NoInbox, Span, Timestamp};

@@ -7,6 +7,7 @@
 //! Rooms: `payment`, `screens` (fraud, address, notification), `nodes` (warehouse, store, carrier), `shopper` (commands, steps,
 //! returns), `stock` (shelves and feeds), `probes` (orders that measure the target). To add a partner: a file with its book and its calls, and a line in [`World::on_call`].
 
+mod client;
 mod nodes;
 mod payment;
 mod probes;
@@ -20,6 +21,7 @@ use crate::sim::{Law, Purpose, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
+pub use client::{Backoff, Client};
 pub use probes::{PROBE_PRICE, PROBE_SKU, PROBES, Probes};
 pub use stock::{Opening, StockStep};
 
@@ -125,6 +127,8 @@ pub struct World {
     first: OrderNo,
     /// version of the routing rules that was sent last
     rule_version: u32,
+    client: Client,
+    tokens: client::Tokens,
     /// how often (order, point) was met, for behaviours that name an nth
     met: FxHashMap<(OrderNo, u8), u32>,
 }
@@ -148,6 +152,8 @@ impl World {
             stride: plan.stride,
             first: plan.first,
             rule_version: 1,
+            client: Client::default(),
+            tokens: client::Tokens::default(),
             met: FxHashMap::default(),
         };
         let mut out = Actions::default();
@@ -157,6 +163,16 @@ impl World {
         }
         world.plan_probes(&mut out);
         (world, out)
+    }
+
+    /// The same with clients of other manners.
+    pub fn with_client(self, client: Client) -> World {
+        World { client, ..self }
+    }
+
+    /// How long a client waits for an answer to a command, where there is an end to that.
+    pub fn client_timeout(&self) -> Option<Span> {
+        self.client.timeout
     }
 
     /// A planned thing is due.
@@ -237,7 +253,16 @@ impl World {
             // no definite answer: the same business request again under its old key, as a careful client does
             Outcome::Backpressure | Outcome::Error | Outcome::Refused | Outcome::TimedOut => {
                 let tries = self.shopper.tries(sent.msg.key);
-                let wait = Span::from_secs(1 << tries.min(8)).max(retry_after);
+                let wait = if sent.link == Link::Commands {
+                    if !self.client.tries_again(tries, &mut self.tokens) {
+                        // the shopper goes away; what the target has made of it by then stands
+                        return self.shopper.done(sent.msg.key);
+                    }
+                    self.client.backoff.wait(tries, &mut self.seed.draw(RETRY, sent.msg.key.0, tries))
+                } else {
+                    Backoff::default().wait(tries, &mut self.seed.draw(RETRY, sent.msg.key.0, tries))
+                };
+                let wait = wait.max(retry_after);
                 let msg = Message { id: self.fresh_id(), cause: sent.msg.id, ..sent.msg.clone() };
                 out.sends.push(Send { link: sent.link, msg, due: sent.due, after: wait });
             }
@@ -275,6 +300,7 @@ impl World {
         let key = Id(u64::from(order.0) << 8 | 1);
         let msg = Message { key, corr: correlation(order), body: Some(body.clone()), ..Message::of_order(Op::PlaceOrder, id, order) };
         self.shopper.placed(order, body);
+        self.client.began(&mut self.tokens);
         Send { link: Link::Commands, msg, due, after: Span::ZERO }
     }
 
@@ -321,3 +347,4 @@ fn correlation(order: OrderNo) -> Id {
 }
 
 const ANSWER_TIME: Purpose = Purpose(300);
+const RETRY: Purpose = Purpose(301);

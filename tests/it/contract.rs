@@ -4,10 +4,9 @@ use jsonschema::Validator;
 use orderstorm::history::{Entry, Kind, Observer};
 use orderstorm::model::{Class, Message, Op, Outcome};
 use orderstorm::run::Stop;
-use orderstorm::run::execute::{Setup, simulate};
+use orderstorm::run::execute::{Conditions, Setup, simulate};
 use orderstorm::scenario::{Case, Library, Selection, expand};
 use orderstorm::sim::{Seed, VirtualClock};
-use orderstorm::target::ServiceModel;
 use orderstorm::wire::contract::{ANSWERS, DOCUMENTS, MESSAGES, Row};
 use orderstorm::wire::{CAUSATION_ID, CORRELATION_ID, CloudEvent, IDEMPOTENCY_KEY, MESSAGE_ID, Names, Payload};
 use orderstorm::workload::partition;
@@ -128,7 +127,7 @@ impl Observer for Recorder<'_> {
 fn every_message_of_the_matrix_is_one_of_the_contract() {
     let schema = schema();
     let mut seen = Seen::default();
-    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() };
+    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, conditions: Conditions::default(), arguments: String::new() };
     for case in cases().iter().filter(|case| case.not_applicable.is_none()) {
         let part = partition(case, 0);
         let names = Names::new(part.plan.estate.clone());

@@ -3,10 +3,9 @@
 use orderstorm::history::{Entry, Kind};
 use orderstorm::model::Op;
 use orderstorm::run::Stop;
-use orderstorm::run::execute::{Setup, simulate};
+use orderstorm::run::execute::{Conditions, Setup, simulate};
 use orderstorm::scenario::{Case, Library, Selection, expand};
 use orderstorm::sim::{Clock, Seed, VirtualClock, WallClock};
-use orderstorm::target::ServiceModel;
 use orderstorm::workload::partition;
 
 /// Virtual seconds in a real one: years pass in a blink, so that no wait is noticed.
@@ -20,7 +19,7 @@ fn cases(pattern: &str) -> Vec<Case> {
 }
 
 fn played(case: &Case, clock: &mut dyn Clock) -> Vec<Entry> {
-    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, service: ServiceModel::default(), arguments: String::new() };
+    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, conditions: Conditions::default(), arguments: String::new() };
     let mut entries: Vec<Entry> = Vec::new();
     let ran = simulate(&setup, case, &partition(case, 0), clock, &Stop::new(), &mut entries);
     assert_eq!(ran.entries, entries.len() as u64);

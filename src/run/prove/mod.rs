@@ -11,7 +11,6 @@ use crate::reference::{DEFECTS, Defect};
 use crate::report::{CleanProof, DefectProof, InvariantProof, PROOF_VERSION, Proof, proof_markdown, proof_text};
 use crate::scenario::{Case, Cover, FaultSet, Library, Scenario, Selection, expand};
 use crate::sim::{Seed, Stopwatch};
-use crate::target::ServiceModel;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,8 +60,13 @@ pub fn prove(args: &ProveArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let bar: ProgressBar = super::progress(ground.jobs.len() as u64);
     let work = |at: usize| {
         let job = &ground.jobs[at];
-        let setup =
-            Setup { seed: args.seed, target: "embedded".into(), defect: job.defect, service: ServiceModel::default(), arguments: String::new() };
+        let setup = Setup {
+            seed: args.seed,
+            target: "embedded".into(),
+            defect: job.defect,
+            conditions: execute::Conditions::default(),
+            arguments: String::new(),
+        };
         let judgement = execute::judged(&setup, &job.case, !matches!(job.purpose, For::Quiet(_)), stop);
         bar.inc(1);
         judgement
