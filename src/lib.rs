@@ -11,6 +11,7 @@
 //! (what surrounds the target), [`target`] and [`reference`] (what is tested), [`check`] (the judge), [`scenario`] (the files),
 //! [`report`] (the pictures), [`run`] (the verbs). ARCHITECTURE.md says who may import whom, and why.
 
+pub mod capacity;
 pub mod check;
 pub mod cli;
 pub mod engine;

@@ -1,0 +1,130 @@
+//! The largest rate that is held: doubled until one is lost, halved between the two on a logarithmic scale, and confirmed by other seeds.
+
+use super::Decision;
+
+/// Within what, and how carefully.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// the first rate, orders a second
+    pub from: f64,
+    /// beyond this nothing is tried
+    pub most: f64,
+    /// it ends where the rate that was lost is so many times the one that was held, such as 1.02
+    pub precision: f64,
+    /// longer trials with seeds of their own that the rate must hold, too
+    pub confirm: u32,
+}
+
+/// One trial.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tried {
+    pub rate: f64,
+    /// 0 while searching, then the number of the confirmation
+    pub confirms: u32,
+    pub decision: Decision,
+}
+
+/// What was found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Found {
+    /// the largest rate that was held and confirmed; 0 where none was
+    pub held: f64,
+    /// the smallest that was lost; none where everything was held
+    pub lost: Option<f64>,
+    /// it was held by every confirmation
+    pub confirmed: bool,
+    pub trials: Vec<Tried>,
+}
+
+/// A rate that fails so often when it is confirmed, a step lower each time, is none that can be promised.
+const STEPS_DOWN: u32 = 12;
+/// No target is so slow that a smaller rate would be of use.
+const SLOWEST: f64 = 0.01;
+
+impl Search {
+    /// Searches with `trial`, which holds a rate for a while and says how it went; none where it was stopped. The second number is 0, or that of
+    /// a confirmation.
+    pub fn run(&self, mut trial: impl FnMut(f64, u32) -> Option<Decision>) -> Option<Found> {
+        let mut trials = Vec::new();
+        let mut holds = |rate: f64, confirms: u32, trials: &mut Vec<Tried>| {
+            let decision = trial(rate, confirms)?;
+            let held = decision == Decision::Held;
+            trials.push(Tried { rate, confirms, decision });
+            Some(held)
+        };
+        let (mut held, mut lost) = (0.0, None);
+        let mut rate = self.from.min(self.most);
+        loop {
+            if holds(rate, 0, &mut trials)? {
+                held = rate;
+                if rate >= self.most {
+                    break;
+                }
+                rate = (rate * 2.0).min(self.most);
+            } else {
+                lost = Some(rate);
+                if held > 0.0 || rate / 2.0 < SLOWEST {
+                    break;
+                }
+                rate /= 2.0;
+            }
+        }
+        while let Some(above) = lost.filter(|above| held > 0.0 && above / held > self.precision) {
+            let middle = (held * above).sqrt();
+            if holds(middle, 0, &mut trials)? {
+                held = middle;
+            } else {
+                lost = Some(middle);
+            }
+        }
+        let mut confirmed = held > 0.0;
+        let (mut number, mut steps) = (0, 0);
+        while confirmed && number < self.confirm {
+            number += 1;
+            if !holds(held, number, &mut trials)? {
+                lost = Some(held);
+                held *= 0.95;
+                (number, steps) = (0, steps + 1);
+                confirmed = steps < STEPS_DOWN;
+            }
+        }
+        Some(Found { held, lost, confirmed, trials })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEARCH: Search = Search { from: 10.0, most: 1e6, precision: 1.02, confirm: 3 };
+
+    fn up_to(capacity: f64) -> impl Fn(f64, u32) -> Option<Decision> {
+        move |rate, _| Some(if rate <= capacity { Decision::Held } else { Decision::Lost("too much".into()) })
+    }
+
+    #[test]
+    fn it_brackets_what_is_held_within_the_precision() {
+        for capacity in [948.5, 10.0, 3.3, 77_777.0] {
+            let found = SEARCH.run(up_to(capacity)).unwrap();
+            let lost = found.lost.unwrap();
+            assert!(found.held <= capacity && capacity < lost && lost / found.held <= 1.02 && found.confirmed, "{capacity}: {found:?}");
+            assert!(found.trials.len() < 30, "{}", found.trials.len());
+        }
+    }
+
+    #[test]
+    fn what_other_seeds_do_not_hold_steps_down_and_is_confirmed_again() {
+        let found = SEARCH.run(|rate, confirms| up_to(if confirms == 2 { 900.0 } else { 1_000.0 })(rate, confirms)).unwrap();
+        assert!(found.held <= 900.0 && found.held > 850.0, "{found:?}");
+        assert_eq!(found.trials.iter().rev().take(3).map(|tried| tried.confirms).collect::<Vec<_>>(), [3, 2, 1]);
+    }
+
+    #[test]
+    fn nothing_held_everything_held_and_a_stop() {
+        let nothing = SEARCH.run(up_to(0.0)).unwrap();
+        assert_eq!((nothing.held, nothing.confirmed), (0.0, false));
+        let all = Search { most: 5_000.0, ..SEARCH }.run(up_to(1e9)).unwrap();
+        assert_eq!((all.held, all.lost), (5_000.0, None));
+        assert_eq!(SEARCH.run(|_, _| None), None);
+    }
+}

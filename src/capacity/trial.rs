@@ -1,0 +1,229 @@
+//! One rate, held for a while: does it meet the objective? Judged batch by batch, so that a clear case ends early.
+//!
+//! Sequential test on batch means, as in simulation output analysis (Law, Simulation Modeling and Analysis, ch. 9): batches of equal length,
+//! a confidence interval about their mean, and an end as soon as it lies on one side of the limit. What is undecided at the longest time fails:
+//! a capacity is promised, and what is not known is not promised.
+
+use crate::sim::Span;
+
+/// What is asked of the target.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Objective {
+    /// share of the orders that must be answered in time, such as 0.99
+    pub quantile: f64,
+    /// in time: from when the order was due to the definite answer
+    pub within: Span,
+    /// share of orders that may end in an error or without an answer
+    pub errors: f64,
+}
+
+/// A few seconds of a trial, by when its orders were due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Batch {
+    pub offered: u64,
+    /// answered later than the objective says, or not at all
+    pub slow: u64,
+    /// ended without a yes or a no of the target's own: shed, refused, failed, given up
+    pub errors: u64,
+    /// orders without an answer at its end
+    pub backlog: u64,
+}
+
+/// How a trial ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Decision {
+    /// it holds this rate
+    Held,
+    /// it does not, and why
+    Lost(String),
+}
+
+/// Half the width of the interval about a mean of k batches, in standard errors (two-sided 95 % of Student's t with 5 batches and more, and
+/// some for looking again after each batch).
+const WIDTH: f64 = 2.6;
+/// Fewer batches decide nothing.
+const LEAST: usize = 5;
+
+/// The batches of one trial so far.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    objective: Objective,
+    batches: Vec<Batch>,
+    /// more are not waited for
+    most: usize,
+}
+
+impl Trial {
+    pub fn new(objective: Objective, most: usize) -> Trial {
+        Trial { objective, batches: Vec::new(), most: most.max(LEAST + 1) }
+    }
+
+    /// One more batch; says how the trial ended, if it did.
+    pub fn push(&mut self, batch: Batch) -> Option<Decision> {
+        self.batches.push(batch);
+        let steady = self.steady();
+        if steady.len() >= LEAST
+            && let Some(decision) = self.decide(steady)
+        {
+            return Some(decision);
+        }
+        if self.batches.len() < self.most {
+            return None;
+        }
+        Some(Decision::Lost(self.undecided()))
+    }
+
+    /// The batches after the warm-up. The first is never counted; how many more by the rule MSER (White, Simulation 69, 1997): those without which the
+    /// mean of the rest is surest, and half of them at most.
+    pub fn steady(&self) -> &[Batch] {
+        let rest = self.batches.get(1..).unwrap_or_default();
+        let unsure = |from: usize| {
+            let Mean { error, .. } = Mean::of(&rest[from..], slow);
+            error * error
+        };
+        let from = (0..=rest.len() / 2).min_by(|a, b| unsure(*a).total_cmp(&unsure(*b))).unwrap_or(0);
+        &rest[from..]
+    }
+
+    fn decide(&self, steady: &[Batch]) -> Option<Decision> {
+        let Objective { quantile, within, errors } = self.objective;
+        let allowed = 1.0 - quantile;
+        let late = Mean::of(steady, slow);
+        let wrong = Mean::of(steady, |batch| share(batch.errors, batch.offered));
+        let percent = |share: f64| format!("{:.2} %", share * 100.0);
+        if late.at_least() > allowed {
+            let what = format!("{} of the orders were answered later than {within}, where {} may", percent(late.mean), percent(allowed));
+            return Some(Decision::Lost(what));
+        }
+        if wrong.at_least() > errors {
+            return Some(Decision::Lost(format!("{} of the orders ended in an error, where {} may", percent(wrong.mean), percent(errors))));
+        }
+        if let Some(grows) = backlog_grows(steady) {
+            return Some(Decision::Lost(format!("the backlog grows by {grows:.1} orders a batch")));
+        }
+        // nothing seen in n orders leaves 3/n possible (rule of three)
+        let seen: u64 = steady.iter().map(|batch| batch.offered).sum();
+        let unseen = 3.0 / seen.max(1) as f64;
+        let fine = late.at_most().max(unseen) < allowed && (errors == 0.0 && wrong.mean == 0.0 || wrong.at_most() <= errors);
+        fine.then_some(Decision::Held)
+    }
+
+    fn undecided(&self) -> String {
+        let steady = self.steady();
+        if steady.len() < LEAST {
+            return "it did not come to a steady state".into();
+        }
+        let late = Mean::of(steady, slow);
+        format!(
+            "undecided: {:.2} to {:.2} % of the orders were late, where {:.2} % may",
+            late.at_least().max(0.0) * 100.0,
+            late.at_most() * 100.0,
+            (1.0 - self.objective.quantile) * 100.0
+        )
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn slow(batch: &Batch) -> f64 {
+    share(batch.slow, batch.offered)
+}
+
+/// A mean with its standard error.
+struct Mean {
+    mean: f64,
+    error: f64,
+}
+
+impl Mean {
+    fn of(batches: &[Batch], value: impl Fn(&Batch) -> f64) -> Mean {
+        let n = batches.len().max(1) as f64;
+        let mean = batches.iter().map(&value).sum::<f64>() / n;
+        let variance = batches.iter().map(|batch| (value(batch) - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+        Mean { mean, error: (variance / n).sqrt() }
+    }
+    fn at_least(&self) -> f64 {
+        self.mean - WIDTH * self.error
+    }
+    fn at_most(&self) -> f64 {
+        self.mean + WIDTH * self.error
+    }
+}
+
+/// Orders a batch by which the backlog grows, if it does for certain: the slope of a line through it, with its error.
+fn backlog_grows(batches: &[Batch]) -> Option<f64> {
+    let n = batches.len() as f64;
+    let middle = (n - 1.0) / 2.0;
+    let mean = batches.iter().map(|batch| batch.backlog as f64).sum::<f64>() / n;
+    let points = || batches.iter().enumerate().map(|(at, batch)| (at as f64 - middle, batch.backlog as f64 - mean));
+    let spread: f64 = points().map(|(x, _)| x * x).sum();
+    let slope = points().map(|(x, y)| x * y).sum::<f64>() / spread;
+    let residual: f64 = points().map(|(x, y)| (y - slope * x).powi(2)).sum::<f64>() / (n - 2.0).max(1.0);
+    let error = (residual / spread).sqrt();
+    // a backlog that wavers by a few orders is none that grows
+    let offered = batches.iter().map(|batch| batch.offered).sum::<u64>() as f64 / n;
+    (slope - WIDTH * error > 0.0 && slope > 0.002 * offered && slope * n > 10.0).then_some(slope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OBJECTIVE: Objective = Objective { quantile: 0.99, within: Span::from_millis(100), errors: 0.001 };
+
+    /// The decision on batches of 5,000 orders, and after how many of them it fell.
+    fn decided(slow: impl Fn(usize) -> u64, errors: u64, backlog: impl Fn(usize) -> u64) -> (Decision, usize) {
+        let mut trial = Trial::new(OBJECTIVE, 60);
+        for at in 0.. {
+            if let Some(decision) = trial.push(Batch { offered: 5_000, slow: slow(at), errors, backlog: backlog(at) }) {
+                return (decision, at + 1);
+            }
+        }
+        unreachable!("a trial ends at its longest time")
+    }
+    /// Spread of a kind that never repeats.
+    fn noise(at: usize) -> u64 {
+        [3, 11, 7, 0, 9, 5, 13][at % 7]
+    }
+
+    #[test]
+    fn a_clear_case_ends_early_and_a_close_one_is_lost() {
+        let (held, after) = decided(noise, 0, |_| 20);
+        assert_eq!(held, Decision::Held);
+        assert!(after < 10, "{after}");
+        let (lost, after) = decided(|at| 200 + noise(at), 0, |_| 20);
+        assert!(matches!(lost, Decision::Lost(why) if why.contains("later than 100ms")) && after < 10);
+        // 50 of 5,000 is just what may be late
+        let (lost, after) = decided(|at| 44 + noise(at), 0, |_| 20);
+        assert!(matches!(lost, Decision::Lost(why) if why.contains("undecided")) && after == 60);
+    }
+
+    #[test]
+    fn errors_and_a_growing_backlog_lose_and_a_wavering_one_does_not() {
+        let (lost, _) = decided(noise, 20, |_| 0);
+        assert!(matches!(lost, Decision::Lost(why) if why.contains("error")));
+        let (lost, _) = decided(noise, 0, |at| 100 * at as u64);
+        assert!(matches!(lost, Decision::Lost(why) if why.contains("backlog grows")));
+        let (held, _) = decided(noise, 0, |at| 40 + noise(at + 3));
+        assert_eq!(held, Decision::Held);
+    }
+
+    #[test]
+    fn a_slow_start_is_warm_up_and_a_slow_end_is_not() {
+        let (held, after) = decided(|at| if at < 4 { 1_000 } else { noise(at) }, 0, |_| 20);
+        assert_eq!(held, Decision::Held);
+        assert!(after > 8, "{after}");
+        let (lost, _) = decided(|at| if at < 4 { noise(at) } else { 400 * at as u64 }, 0, |_| 20);
+        assert_ne!(lost, Decision::Held);
+    }
+
+    #[test]
+    fn few_orders_cannot_show_a_rare_thing() {
+        let mut trial = Trial::new(OBJECTIVE, 40);
+        let after = (1..).find_map(|at| trial.push(Batch { offered: 10, ..Batch::default() }).map(|decision| (at, decision)));
+        // 3 in 300 is one in a hundred: more than thirty batches of ten, and the first
+        assert!(matches!(after, Some((31..=32, Decision::Held))), "{after:?}");
+    }
+}
