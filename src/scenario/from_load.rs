@@ -60,7 +60,8 @@ impl LoadProfile {
 }
 
 impl StepFile {
-    fn of(action: Action) -> StepFile {
+    /// A step that says no more than what is done.
+    pub fn of(action: Action) -> StepFile {
         StepFile {
             action,
             on: None,
