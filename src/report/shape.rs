@@ -23,6 +23,8 @@ const LEFT: i32 = 90;
 const TOP: i32 = 44;
 const BOTTOM: i32 = 300;
 const BARS: usize = 20;
+/// What is rarer is not drawn.
+const MOST_DECADES: i32 = 9;
 
 /// Rate over time, popularity and baskets, each a file of its own.
 pub fn shape_plots(shape: &Shape) -> Vec<Plot> {
@@ -85,12 +87,14 @@ fn rate(shape: &Shape) -> Option<String> {
 fn popularity(shares: &[f64]) -> Option<String> {
     let first = shares.first().copied().filter(|first| *first > 0.0)?;
     let least = shares.iter().rev().copied().find(|share| *share > 0.0)?;
-    let (lo, hi) = (least.log10().floor(), first.log10().ceil().max(least.log10().floor() + 1.0));
+    let hi = first.log10().ceil() as i32;
+    let lo = (least.log10().floor() as i32).clamp(hi - MOST_DECADES, hi - 1);
     let decades = (shares.len() as f64).log10().max(1.0);
-    let y = |share: f64| (share.log10() - lo) / (hi - lo);
+    let y = |share: f64| (share.log10() - f64::from(lo)) / f64::from(hi - lo);
     canvas(BOTTOM as u32 + 70, |c| {
-        let ticks: Vec<(f64, String)> =
-            (lo as i32..=hi as i32).map(|decade| (y(10f64.powi(decade)), format!("{} %", 10f64.powi(decade) * 100.0))).collect();
+        // as many digits as a power of ten has
+        let percent = |decade: i32| format!("{:.*} %", usize::try_from(-decade - 2).unwrap_or(0), 10f64.powi(decade + 2));
+        let ticks: Vec<(f64, String)> = (lo..=hi).map(|decade| (y(10f64.powi(decade)), percent(decade))).collect();
         frame(c, &ticks, "rank of the SKU (logarithmic)");
         for decade in 0..=decades as i32 {
             let at = x_of(f64::from(decade) / decades);
@@ -159,5 +163,7 @@ mod tests {
         assert!(names(&Shape::default()).is_empty());
         let odd = Shape { counted: vec![(0.0, f64::NAN), (0.0, 0.0)], popularity: vec![0.0], lines: vec![0.0], ..Shape::default() };
         assert!(names(&odd).is_empty());
+        let steep = Shape { popularity: vec![1.0, 1e-6, 1e-300], ..Shape::default() };
+        assert!(shape_plots(&steep)[0].svg.contains("0.0001 %"));
     }
 }

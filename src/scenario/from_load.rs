@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// The name of every such scenario; the variant is the profile's.
 pub const LOAD: &str = "LOAD";
+/// What its origin begins with, which no file's does.
+const ORIGIN: &str = "load profile ";
 /// What shares of kinds are told in.
 const PARTS: f64 = 1_000_000.0;
 
@@ -14,7 +16,7 @@ impl LoadProfile {
     /// The scenario of this profile; none where it does not say what orders are about. Its orders stand for those that are drawn.
     pub fn scenario(&self) -> Option<Result<Scenario, Problems>> {
         self.goods.as_ref().map(|goods| {
-            let mut scenario = Scenario::from_file(&self.file(goods), &self.name, &format!("load profile {}", self.name))?;
+            let mut scenario = Scenario::from_file(&self.file(goods), &self.name, &format!("{ORIGIN}{}", self.name))?;
             scenario.about.clone_from(&self.about);
             Ok(scenario)
         })
@@ -96,6 +98,6 @@ fn news(goods: &Goods) -> Vec<StepFile> {
 impl Scenario {
     /// It is that of a load profile.
     pub fn is_load(&self) -> bool {
-        self.name == LOAD
+        self.name == LOAD && self.origin.starts_with(ORIGIN)
     }
 }

@@ -122,3 +122,54 @@ fn news(goods: &Goods, seed: Seed, drawn: &[(Span, Drawn)], id: impl Fn(u32) -> 
     }
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{Case, Library, Selection, expand};
+    use crate::sim::{Seed, Span, Timestamp};
+    use crate::workload::{OPENS, partition, partitions};
+    use crate::world::PROBE_SKU;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    fn case(profile: &str, orders: u32) -> Case {
+        let mut library = Library::shipped().unwrap();
+        let profile = library.load_profile(profile).unwrap();
+        let scenario = Arc::new(profile.scenario().unwrap().unwrap());
+        let selection = Selection { profile: Some(profile), orders: Some(orders), seed: Seed(5), ..Selection::default() };
+        expand(&[scenario], &library.fault_sets(&[]).unwrap(), &selection).cases.remove(0)
+    }
+
+    #[test]
+    fn a_partition_holds_what_its_orders_ask_for_and_hot_goods_are_as_scarce_as_told() {
+        let case = case("flash-sale", 40_000);
+        let (mut hot_stock, mut hot_asked, mut orders) = (0, 0, 0);
+        for number in 0..partitions(&case) {
+            let part = partition(&case, number);
+            let estate = &part.plan.estate;
+            let asked: BTreeSet<u32> = part.orders().flat_map(|(_, _, order)| order.lines.iter().map(|line| line.sku.0).collect::<Vec<_>>()).collect();
+            let held: BTreeSet<u32> = estate.sku_ids().filter(|sku| estate.sku_name(*sku) != PROBE_SKU).map(|sku| sku.0).collect();
+            assert_eq!(asked, held);
+            assert!(part.orders().map(|(at, ..)| at).is_sorted());
+            orders += part.orders().count();
+            let hot = |sku| estate.sku_name(sku).trim_start_matches("SKU").parse::<u32>().is_ok_and(|number| number <= 10);
+            hot_stock += part.plan.opening.iter().filter(|item| hot(item.sku)).map(|item| item.book).sum::<u32>();
+            let opens = Timestamp::ZERO + OPENS + Span::from_mins(10);
+            let first_minute = part.orders().filter(|(at, ..)| (opens..opens + Span::from_mins(1)).contains(at));
+            hot_asked += first_minute.flat_map(|(_, _, order)| order.lines.clone()).filter(|line| hot(line.sku)).map(|line| line.qty).sum::<u32>();
+        }
+        assert_eq!(orders, 40_000);
+        let share = f64::from(hot_stock) / f64::from(hot_asked);
+        assert!(hot_asked > 500 && (0.01..0.035).contains(&share), "{hot_stock} of {hot_asked}");
+    }
+
+    #[test]
+    fn stock_news_is_of_goods_that_are_there_and_in_order() {
+        let case = case("inventory-feed", 200);
+        let part = partition(&case, 0);
+        let steps = &part.plan.stock_steps;
+        assert!(steps.is_sorted_by_key(|step| step.at) && steps.len() >= 200 * 35);
+        let known = part.plan.estate.products.len() as u32;
+        assert!(steps.iter().filter(|step| step.qty > 0).all(|step| (1..=known).contains(&step.sku.0) && step.node.is_some()));
+    }
+}
