@@ -2,8 +2,8 @@
 
 use crate::model::{Fixture, NodeId, OrderLine, OrderNo, Product, SkuId};
 use crate::scenario::{
-    Case, FaultRuleFile, KindFile, LineFile, MatrixFile, NodeFile, OrderFile, PartnerFile, PlaceFile, ProductFile, ScenarioFile, StepFile, StockScope,
-    standard_fixture,
+    Case, FaultRuleFile, KindFile, LineFile, MatrixFile, NodeFile, OrderFile, PartnerFile, PlaceFile, ProductFile, ScenarioFile, StepFile,
+    StockScope, standard_fixture,
 };
 use crate::sim::{Span, Timestamp};
 use crate::workload::{OPENS, Partition};

@@ -38,7 +38,7 @@ impl Alias {
     /// One of the things, from 0 on; 0 from an empty table.
     pub fn sample(&self, draw: &mut Draw) -> u32 {
         let word = draw.word();
-        let at = ((word >> 32) * self.columns.len() as u64 >> 32) as usize;
+        let at = (((word >> 32) * self.columns.len() as u64) >> 32) as usize;
         match self.columns.get(at) {
             Some((own, other)) if (word as u32) >= *own => *other,
             _ => at as u32,

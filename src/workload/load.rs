@@ -147,7 +147,8 @@ mod tests {
         for number in 0..partitions(&case) {
             let part = partition(&case, number);
             let estate = &part.plan.estate;
-            let asked: BTreeSet<u32> = part.orders().flat_map(|(_, _, order)| order.lines.iter().map(|line| line.sku.0).collect::<Vec<_>>()).collect();
+            let asked: BTreeSet<u32> =
+                part.orders().flat_map(|(_, _, order)| order.lines.iter().map(|line| line.sku.0).collect::<Vec<_>>()).collect();
             let held: BTreeSet<u32> = estate.sku_ids().filter(|sku| estate.sku_name(*sku) != PROBE_SKU).map(|sku| sku.0).collect();
             assert_eq!(asked, held);
             assert!(part.orders().map(|(at, ..)| at).is_sorted());

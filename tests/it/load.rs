@@ -39,7 +39,13 @@ fn the_same_orders_come_out_whatever_the_number_of_threads() {
 fn a_plan_shows_the_shape_and_what_is_assumed_and_draws_it() {
     let folder = Folder::new("load-plan");
     let plan = ["plan", "--profile", "flash-sale", "--faults", "none", "--plot", "drawn"];
-    folder.orderstorm(&plan).exits(0).says(&["peak / mean", "dispersion", "backlog", "assumed      arrival.flash.floor", "LOAD.flash-sale.none.app.5000"]);
+    folder.orderstorm(&plan).exits(0).says(&[
+        "peak / mean",
+        "dispersion",
+        "backlog",
+        "assumed      arrival.flash.floor",
+        "LOAD.flash-sale.none.app.5000",
+    ]);
     for name in ["rate", "popularity", "baskets"] {
         let svg = std::fs::read_to_string(folder.at(&format!("drawn/flash-sale-{name}.svg"))).expect("drawn");
         assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{name}");
@@ -145,7 +151,7 @@ fn what_a_profile_cannot_mean_is_refused_in_place() {
         ("[arrival]\n[basket]\n", &["`basket` has no meaning without `goods`"]),
         ("assumed = [\"arrival.rat\"]\n[arrival]\nrate = 1\n", &["3:12", "`arrival.rat` is no key of this profile"]),
     ] {
-        let file = folder.write("bad.toml", &format!("{head}{body}"));
+        let file = folder.write("bad.toml", format!("{head}{body}"));
         folder.orderstorm(&["plan", "--profile", &file]).exits(2).says(&["bad.toml:"]).says(said);
     }
     for (body, said) in [
@@ -160,7 +166,7 @@ fn what_a_profile_cannot_mean_is_refused_in_place() {
         ("popularity = [{}]\n[after]\ncancel = 0.6\nreturn = 0.6\n", "more orders are cancelled or returned than there are"),
         ("popularity = [{}]\n[basket.lines]\nlaw = \"negative_binomial\"\nr = 1\n", "needs `p`"),
     ] {
-        let file = folder.write("bad.toml", &format!("{head}{goods}{body}"));
+        let file = folder.write("bad.toml", format!("{head}{goods}{body}"));
         folder.orderstorm(&["plan", "--profile", &file]).exits(2).says(&["bad.toml:", said]);
     }
 }
