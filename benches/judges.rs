@@ -11,7 +11,7 @@ use orderstorm::check::{Judgement, Suite, Verdict};
 use orderstorm::history::{Entry, Header, Observer};
 use orderstorm::run::Stop;
 use orderstorm::run::execute::{self, Conditions, Setup};
-use orderstorm::scenario::{Arrival, Case, Library, LoadProfile, Selection, expand};
+use orderstorm::scenario::{Case, Library, LoadProfile, Selection, expand};
 use orderstorm::sim::{Seed, Span, Stopwatch, VirtualClock};
 use orderstorm::workload;
 
@@ -135,7 +135,7 @@ fn history(entries: u64, gap: Span) -> Result<(Case, Header, workload::Partition
     let scenarios = library.scenarios(&["S07.base".to_string()])?;
     let faults = library.fault_sets(&["none".to_string()])?;
     let orders = (entries / ENTRIES_AN_ORDER) as u32;
-    let profile = LoadProfile { name: "bench".into(), title: String::new(), about: String::new(), arrival: Arrival::Poisson, gap, orders };
+    let profile = LoadProfile::poisson("bench", gap, orders);
     let selection = Selection { profile: Some(profile), seed: Seed(1), ..Selection::default() };
     let case = expand(&scenarios, &faults, &selection).cases.swap_remove(0);
     let part = workload::whole(&case);

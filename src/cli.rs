@@ -36,13 +36,25 @@ pub enum Command {
   orderstorm run S01 S05 my/scenario.toml          by name or path
   orderstorm run --case 'S06.*.delay.*'            cases by name
   orderstorm run S02 --orders 500 --faults none    one scenario, 500 orders
-  orderstorm run --profile flash                   as a load profile says
+  orderstorm run --profile flash-sale              whole orders, as a load profile makes them
   orderstorm run S01.base --sweep single-fault     every single fault at every call site, once each
   orderstorm run --seeds 20 --record failures      twenty seeds, keep histories of failing cases only
   orderstorm run --source orders.csv.gz --columns map.toml   replay a real order history")]
     Run(RunArgs),
     /// Expand the matrix and print what would be run; send nothing
+    #[command(after_help = "Examples:
+  orderstorm plan S06                              what would be run
+  orderstorm plan --profile flash-sale --plot      what a load profile is like, with pictures in plots/")]
     Plan(PlanArgs),
+    /// Write synthetic orders of a load profile, and nothing else
+    #[command(after_help = "Examples:
+  orderstorm generate --profile steady --orders 1000000 --out orders.ndjson
+  orderstorm generate --profile flash-sale --format csv --out orders.csv
+  orderstorm run --source orders.csv --columns orderstorm           replay them
+  orderstorm generate --profile inventory-feed --feeds feed.ndjson --out orders.ndjson
+
+The same profile, seed and number of orders give the same bytes.")]
+    Generate(GenerateArgs),
     /// Prove the judges: every defect is found, every invariant finds one, and the correct reference is never accused
     #[command(after_help = "Examples:
   orderstorm prove --quick                         a few seeds, in seconds
@@ -110,7 +122,8 @@ ocel2 is the object-centric event log OCEL 2.0 as JSON (www.ocel-standard.org), 
 pub struct MatrixArgs {
     /// Scenario names (S01) or paths of scenario files; all shipped ones where absent
     pub scenarios: Vec<String>,
-    /// Load profile by name or path: takes the place of each scenario's own order counts and gaps
+    /// Load profile by name or path. Without scenarios one that has goods makes whole orders by itself; else it takes the place of the
+    /// scenarios' own order counts and gaps
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
     /// Orders a case, in the time that the scenario foresees; scenarios of a fixed stock keep their own number. With --source: the
@@ -244,8 +257,35 @@ pub struct ProveArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub matrix: MatrixArgs,
+    /// Show the shape of --profile: how bursty it is, what orders are about, what is assumed; and draw it into this folder
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "plots", requires = "profile")]
+    pub plot: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct GenerateArgs {
+    /// Load profile by name or path; it must say what orders are about
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: String,
+    /// How many orders; as many as the profile says where absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub orders: Option<u32>,
+    /// Seed of all that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    #[arg(long, value_enum, default_value_t = GeneratedFormat::Ndjson)]
+    pub format: GeneratedFormat,
+    /// File to write; standard output where absent or `-`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// A second file, for the stock feed of the profile
+    #[arg(long, value_name = "FILE")]
+    pub feeds: Option<PathBuf>,
+    /// Write over files that are there
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args, Debug, Clone)]
@@ -388,6 +428,14 @@ pub enum Record {
 pub enum Format {
     Human,
     Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GeneratedFormat {
+    /// an order a line, as a JSON object
+    Ndjson,
+    /// a row for each line of an order
+    Csv,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,6 +10,7 @@ mod junit;
 mod paint;
 mod plots;
 mod proof;
+mod shape;
 mod terminal;
 mod write;
 
@@ -21,8 +22,9 @@ pub use json::{run_digest, summary_schema, to_json};
 pub use junit::to_junit;
 pub use plots::{Ground, Plot, plots};
 pub use proof::{CleanProof, DefectProof, InvariantProof, PROOF_VERSION, Proof, proof_markdown, proof_text};
+pub use shape::{Shape, shape_plots};
 pub use terminal::{View, print, print_timeline, summary, timeline};
-pub use write::{Paths, read_summary, write_all};
+pub use write::{Paths, read_summary, write_all, write_plots};
 
 #[cfg(test)]
 mod sample;

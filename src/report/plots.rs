@@ -6,15 +6,15 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::collections::BTreeMap;
 
-const WIDTH: u32 = 860;
+pub(super) const WIDTH: u32 = 860;
 const LEFT: i32 = 150;
-const RIGHT: i32 = 30;
-const PLACED: RGBColor = RGBColor(0x2f, 0x7e, 0xd8);
-const SHIPPED: RGBColor = RGBColor(0xd9, 0x82, 0x2b);
-const COMPLETED: RGBColor = RGBColor(0x2a, 0x9d, 0x62);
+pub(super) const RIGHT: i32 = 30;
+pub(super) const PLACED: RGBColor = RGBColor(0x2f, 0x7e, 0xd8);
+pub(super) const SHIPPED: RGBColor = RGBColor(0xd9, 0x82, 0x2b);
+pub(super) const COMPLETED: RGBColor = RGBColor(0x2a, 0x9d, 0x62);
 const FAULTS: RGBColor = RGBColor(0xb4, 0x47, 0x9b);
 /// Stands for the colour of text, and is replaced by it in the finished SVG: plotters knows no `currentColor`.
-const INK: RGBColor = RGBColor(1, 2, 3);
+pub(super) const INK: RGBColor = RGBColor(1, 2, 3);
 const INK_TEXT: &str = "#010203";
 
 /// Where a plot will be seen.
@@ -66,7 +66,7 @@ pub fn plots(measures: &Measures, ground: Ground) -> Vec<Plot> {
     list
 }
 
-fn finish(svg: String, title: &str, ground: Ground) -> String {
+pub(super) fn finish(svg: String, title: &str, ground: Ground) -> String {
     let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{title}\" "), 1);
     match ground {
         Ground::Page => svg.replace(INK_TEXT, "currentColor"),
@@ -86,15 +86,15 @@ fn trim(series: &[SeriesPoint]) -> &[SeriesPoint] {
 }
 
 /// A surface in pixels, with the few marks that the plots need. Drawing into a string cannot fail.
-struct Canvas<'a> {
+pub(super) struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, plotters::coord::Shift>,
 }
 
 impl Canvas<'_> {
-    fn line(&self, points: Vec<(i32, i32)>, style: ShapeStyle) {
+    pub(super) fn line(&self, points: Vec<(i32, i32)>, style: ShapeStyle) {
         let _ = self.area.draw(&PathElement::new(points, style));
     }
-    fn rule(&self, from: (i32, i32), to: (i32, i32), strength: f64) {
+    pub(super) fn rule(&self, from: (i32, i32), to: (i32, i32), strength: f64) {
         self.line(vec![from, to], INK.mix(strength).stroke_width(1));
     }
     fn dot(&self, at: (i32, i32), radius: i32, color: RGBColor) {
@@ -103,7 +103,7 @@ impl Canvas<'_> {
     fn ring(&self, at: (i32, i32), radius: i32, color: RGBColor) {
         let _ = self.area.draw(&Circle::new(at, radius, color.stroke_width(2)));
     }
-    fn text(&self, at: (i32, i32), text: &str, h: HPos, color: RGBColor) {
+    pub(super) fn text(&self, at: (i32, i32), text: &str, h: HPos, color: RGBColor) {
         let style = ("sans-serif", 16).into_font().color(&color).pos(Pos::new(h, VPos::Center));
         let _ = self.area.draw(&Text::new(text.to_owned(), at, style));
     }
@@ -112,7 +112,7 @@ impl Canvas<'_> {
 type Mark = fn(&Canvas<'_>, (i32, i32));
 type Count = fn(&SeriesPoint) -> u64;
 
-fn canvas(height: u32, draw: impl FnOnce(&Canvas<'_>)) -> Option<String> {
+pub(super) fn canvas(height: u32, draw: impl FnOnce(&Canvas<'_>)) -> Option<String> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
@@ -148,7 +148,7 @@ impl LogAxis {
 }
 
 /// Round steps from 0 for counts.
-fn count_ticks(most: u64) -> Vec<u64> {
+pub(super) fn count_ticks(most: u64) -> Vec<u64> {
     let mut step = 1u64;
     'found: for decade in 0..18 {
         for factor in [1, 2, 5] {
@@ -161,7 +161,7 @@ fn count_ticks(most: u64) -> Vec<u64> {
     (0..=most.div_ceil(step).max(1)).map(|i| i * step).collect()
 }
 
-fn time_ticks(most_s: f64) -> Vec<f64> {
+pub(super) fn time_ticks(most_s: f64) -> Vec<f64> {
     const STEPS: [f64; 27] = [
         0.1,
         0.2,

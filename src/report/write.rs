@@ -1,6 +1,6 @@
 //! Writes every format of a report into a folder, and reads a stored one back.
 
-use super::plots::{Ground, plots};
+use super::plots::{Ground, Plot, plots};
 use super::{RunReport, html, json, junit};
 use crate::report::data::SUMMARY_VERSION;
 use std::fs;
@@ -26,15 +26,20 @@ pub fn write_all(dir: &Path, report: &RunReport) -> io::Result<Paths> {
     write_file(&paths.junit, &junit::to_junit(report)?)?;
     let drawn = plots(&report.totals, Ground::File);
     if !drawn.is_empty() {
-        fs::create_dir_all(dir.join("plots"))?;
-    }
-    for plot in drawn {
-        let path = dir.join("plots").join(format!("{}.svg", plot.name));
-        write_file(&path, plot.svg.as_bytes())?;
-        paths.plots.push(path);
+        paths.plots = write_plots(&dir.join("plots"), "", &drawn)?;
     }
     write_file(&paths.html, html::to_html(report)?.as_bytes())?;
     Ok(paths)
+}
+
+/// Writes plots into a folder, each under its name behind `before`.
+pub fn write_plots(dir: &Path, before: &str, plots: &[Plot]) -> io::Result<Vec<PathBuf>> {
+    fs::create_dir_all(dir)?;
+    let write = |plot: &Plot| {
+        let path = dir.join(format!("{before}{}.svg", plot.name));
+        write_file(&path, plot.svg.as_bytes()).map(|()| path)
+    };
+    plots.iter().map(write).collect()
 }
 
 /// Reads `summary.json` of a run's folder, so that the run can be drawn again.

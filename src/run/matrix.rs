@@ -2,6 +2,7 @@
 
 use super::execute::{self, Setup};
 use super::live::{self, Broken, Session};
+use super::shape::Look;
 use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
 use crate::check::{CheckResult, PublishLag, Verdict};
@@ -10,7 +11,7 @@ use crate::history::{combined_digest, combined_hex};
 use crate::measure::{Measures, MeterTotals};
 use crate::reference::{DEFECTS, Defect};
 use crate::report::{self, CaseReport, LagReport, Manifest, RunReport, View};
-use crate::scenario::{Case, Expansion, Library, Problem, Problems, Selection, expand};
+use crate::scenario::{Case, Expansion, Library, LoadProfile, Problem, Problems, Selection, expand};
 use crate::sim::{Seed, Stopwatch};
 use crate::workload::{self, Partition};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub(super) struct Chosen {
     pub expansion: Expansion,
     pub library: Library,
+    profile: Option<LoadProfile>,
     recorded: Option<Arc<Recorded>>,
     /// the cases are those of a sweep
     swept: bool,
@@ -64,9 +66,14 @@ pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble
             let (scenario, recorded) = source::load(file, columns, args.orders, &mut library)?;
             (vec![Arc::new(scenario)], Some(Arc::new(recorded)))
         }
-        _ => (library.scenarios(&args.scenarios)?, None),
+        _ => match profile.as_ref().filter(|_| args.scenarios.is_empty()).and_then(LoadProfile::scenario) {
+            // a profile that makes whole orders is a scenario of its own
+            Some(scenario) => (vec![Arc::new(scenario?)], None),
+            None => (library.scenarios(&args.scenarios)?, None),
+        },
     };
-    let selection = Selection { profile, orders: args.orders, seed: Seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
+    let selection =
+        Selection { profile: profile.clone(), orders: args.orders, seed: Seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
     let expansion = match args.sweep {
         Some(what) => sweep::cases(&scenarios, setup, what, &selection),
         None => expand(&scenarios, &faults, &selection),
@@ -79,7 +86,7 @@ pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble
         );
         return Err(Problems(vec![problem]).into());
     }
-    Ok(Chosen { expansion, library, recorded, swept: args.sweep.is_some(), live: false })
+    Ok(Chosen { expansion, library, profile, recorded, swept: args.sweep.is_some(), live: false })
 }
 
 pub(super) fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
@@ -142,6 +149,12 @@ pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
     let setup = Setup { seed: 1, target: "embedded".into(), defect: None, conditions: execute::Conditions::default(), arguments: String::new() };
     let chosen = choose(&args.matrix, &setup)?;
     let expansion = &chosen.expansion;
+    let look = chosen.profile.as_ref().zip(expansion.cases.first()).map(|(profile, case)| Look::of(profile, case.orders, case.seed));
+    let mut drawn = Vec::new();
+    if let (Some(dir), Some(look), Some(profile)) = (&args.plot, &look, &chosen.profile) {
+        drawn = report::write_plots(dir, &format!("{}-", profile.name), &report::shape_plots(&look.shape()))
+            .map_err(|error| cannot_write(dir, &error))?;
+    }
     if args.format == Format::Json {
         let cases: Vec<serde_json::Value> = expansion
             .cases
@@ -152,10 +165,12 @@ pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
                     "not_applicable": case.not_applicable})
             })
             .collect();
-        say(&format!("{:#}\n", serde_json::json!({"cover": expansion.cover, "cases": cases})));
+        let load = look.as_ref().map(Look::as_json);
+        say(&format!("{:#}\n", serde_json::json!({"cover": expansion.cover, "load": load, "cases": cases})));
         return Ok(Ended::Good);
     }
-    let mut out = String::new();
+    let mut out = look.map_or(String::new(), |look| look.text());
+    drawn.iter().for_each(|path| out += &format!("  drawn        {}\n", path.display()));
     let mut scenario = String::new();
     for case in &expansion.cases {
         let title = format!("{} {}", case.scenario.name, case.scenario.title);
@@ -518,11 +533,20 @@ fn manifest(setup: &Setup, chosen: &Chosen, case: Option<&str>) -> Manifest {
         policies: policies.into(),
         cover: chosen.expansion.cover.clone(),
         source: chosen.recorded.as_ref().map(|recorded| recorded.as_json.clone()),
-        assumed: vec![
-            "service times of partners, nodes and carrier, and network latency, where the scenario names none".into(),
-            "weights of the support ticket model".into(),
-        ],
+        assumed: assumed(chosen),
     }
+}
+
+/// What no measurement stands behind.
+fn assumed(chosen: &Chosen) -> Vec<String> {
+    let mut assumed = vec![
+        "service times of partners, nodes and carrier, and network latency, where the scenario names none".to_string(),
+        "weights of the support ticket model".into(),
+    ];
+    if let Some(profile) = chosen.profile.as_ref().filter(|profile| !profile.assumed.is_empty()) {
+        assumed.push(format!("of load profile {}: {}", profile.name, profile.assumed.join(", ")));
+    }
+    assumed
 }
 
 /// The folder asked for, or the next free one under results/. It must not hold a run yet.

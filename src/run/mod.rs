@@ -3,12 +3,14 @@
 mod check_target;
 pub mod execute;
 mod export;
+mod generate;
 mod listing;
 mod live;
 mod logs;
 mod matrix;
 mod prove;
 mod serve;
+mod shape;
 mod shrink;
 mod source;
 mod stop;
@@ -91,6 +93,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::Plan(args) => matrix::plan(args),
         Command::Serve(args) => serve::serve(args, stop),
         Command::CheckTarget(args) => check_target::check_target(args, stop),
+        Command::Generate(args) => generate::generate(args),
         Command::Prove(args) => prove::prove(args, stop),
         Command::Check(args) => stored::check(args),
         Command::Report(args) => stored::report(args),

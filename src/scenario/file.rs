@@ -25,6 +25,9 @@ pub struct ScenarioFile {
     /// changes to the standard nodes (DC1, DC2, S1, S2, 3PL1, SUP), by name
     #[serde(default)]
     pub nodes: BTreeMap<String, NodeFile>,
+    /// goods besides the standard ones (A, A2, B to H, K), by name
+    #[serde(default)]
+    pub products: BTreeMap<String, ProductFile>,
     /// opening stock that the inventory feed reports, `"SKU@NODE" = units` (for one order; see `matrix.stock`)
     #[serde(default)]
     pub stock: BTreeMap<String, u32>,
@@ -160,6 +163,17 @@ pub enum StockScope {
     PerOrder,
     /// as the file says, shared by however many orders there are
     Fixed,
+}
+
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProductFile {
+    /// cents a unit
+    #[schemars(range(min = 0, max = 1000000000))]
+    pub price: i64,
+    /// orders may wait for it
+    #[serde(default)]
+    pub backorderable: bool,
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]

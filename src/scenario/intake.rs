@@ -9,8 +9,11 @@ use std::path::Path;
 /// The column map for the UCI Online Retail history.
 const ONLINE_RETAIL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/columns/online-retail.toml"));
 
+/// The column map for what `generate` writes.
+const GENERATED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/columns/orderstorm.toml"));
+
 /// Column maps that come with the program, by the path under which `init` writes them out.
-pub const COLUMN_MAPS: &[(&str, &str)] = &[("profiles/columns/online-retail.toml", ONLINE_RETAIL)];
+pub const COLUMN_MAPS: &[(&str, &str)] = &[("profiles/columns/online-retail.toml", ONLINE_RETAIL), ("profiles/columns/orderstorm.toml", GENERATED)];
 
 impl Library {
     /// A column map by name or path: (name for messages, text).

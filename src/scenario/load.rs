@@ -68,7 +68,14 @@ const SHIPPED: &[(&str, &str)] = shipped_files![
     "profiles/fault/crash-capturing.toml",
     "profiles/fault/replay.toml",
     "profiles/load/steady.toml",
-    "profiles/load/flash.toml",
+    "profiles/load/diurnal.toml",
+    "profiles/load/flash-sale.toml",
+    "profiles/load/holiday-peak.toml",
+    "profiles/load/promo-email.toml",
+    "profiles/load/retry-storm.toml",
+    "profiles/load/bot-drop.toml",
+    "profiles/load/marketplace-batch.toml",
+    "profiles/load/inventory-feed.toml",
     "profiles/target/reference.toml",
     "profiles/target/reference-process.toml",
     "profiles/target/vendure.toml",
@@ -193,11 +200,22 @@ impl Library {
         if is_path(asked) {
             let text = read(Path::new(asked))?;
             self.files.insert(asked.to_string(), digest(&text));
-            return read_load_profile(&Source::new(asked, &text));
+            let profile = read_load_profile(&Source::new(asked, &text))?;
+            return self.with_times(profile, Path::new(asked));
         }
         let (profile, origin) = named(&self.load_profiles, asked, "load profile", |(profile, _)| &profile.name, "")?;
         self.remember(&origin);
         Ok(profile)
+    }
+
+    /// Reads the times that a profile replays; they stand beside it.
+    fn with_times(&mut self, profile: LoadProfile, at: &Path) -> Result<LoadProfile, Problems> {
+        let Some(times) = &profile.times else { return Ok(profile) };
+        let path = at.parent().unwrap_or(Path::new("")).join(times);
+        let text = read(&path)?;
+        let name = path.display().to_string();
+        self.files.insert(name.clone(), digest(&text));
+        profile.with_times(&text).map_err(|message| Problem::plain(format!("{name}: {message}"), None).into())
     }
 
     /// A target profile by name, or the one in a file.
@@ -485,7 +503,7 @@ mod tests {
         }
         let files = shipped().iter().filter(|(path, _)| path.starts_with("profiles/fault/")).count();
         assert_eq!(library.fault_sets(&["all".into()]).unwrap().len(), files);
-        assert_eq!(library.load_profile("flash").unwrap().orders, 1000);
+        assert_eq!(library.load_profile("flash-sale").unwrap().orders, 5000);
         for (path, text) in shipped().iter().filter(|(path, _)| path.ends_with(".toml")) {
             let up = if path.starts_with("scenarios/") { "../" } else { "../../" };
             assert!(text.starts_with(&format!("#:schema {up}schemas/")), "{path} does not name its schema");

@@ -1,6 +1,6 @@
 //! The matrix: scenarios x variants x faults x channels x order counts, expanded into cases with stable names.
 
-use super::{Arrival, Cover, FaultSet, LoadProfile, Scenario, StockScope};
+use super::{Arrival, Cover, FaultSet, Goods, LoadProfile, Scenario, StockScope};
 use crate::model::Channel;
 use crate::sim::{Seed, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +16,10 @@ pub struct Case {
     pub fault: Arc<FaultSet>,
     pub channel: Channel,
     pub orders: u32,
-    pub arrival: Arrival,
-    pub gap: Span,
+    /// when its orders come
+    pub arrival: Arc<Arrival>,
+    /// what its orders are about, where a load profile makes them
+    pub goods: Option<Arc<Goods>>,
     /// derived from the run's seed and the case name, or the name that its scenario keeps the luck of, so that a case replays alone
     pub seed: Seed,
     /// why this cell cannot be run, if so
@@ -188,10 +190,12 @@ fn cover_pairs(product: &[Cell], runs: impl Fn(&Cell) -> bool) -> Vec<Cell> {
 fn case(scenario: &Arc<Scenario>, fault: &Arc<FaultSet>, cell: Cell, not_applicable: Option<String>, n: u32, selection: &Selection) -> Case {
     let plain = format!("{}.{}.{}.{}.{}", scenario.name, scenario.variant, fault.name, cell.channel.name(), cell.orders);
     let run_seed = Seed(selection.seed.0.wrapping_add(u64::from(n)));
-    let (arrival, gap) = match &selection.profile {
-        Some(profile) => (profile.arrival, profile.gap),
-        None => (Arrival::Poisson, gap(scenario, cell.orders)),
+    let arrival = match &selection.profile {
+        Some(profile) => profile.arrival.clone(),
+        None => Arc::new(Arrival::poisson(gap(scenario, cell.orders))),
     };
+    // scenarios have orders of their own; a profile only lends them its times
+    let goods = selection.profile.as_ref().and_then(|profile| profile.goods.clone()).filter(|_| scenario.is_load());
     Case {
         seed: run_seed.derive(scenario.luck.as_ref().map_or(&plain, |luck| &luck.case)),
         name: if n == 0 { plain } else { format!("{plain}.seed{}", run_seed.0) },
@@ -200,7 +204,7 @@ fn case(scenario: &Arc<Scenario>, fault: &Arc<FaultSet>, cell: Cell, not_applica
         channel: cell.channel,
         orders: cell.orders,
         arrival,
-        gap,
+        goods,
         not_applicable,
     }
 }

@@ -4,7 +4,7 @@ use super::decode::{Problem, Source, Spans, join};
 use super::expect::{Expect, ExpectProblem, Term, event, stock_key, unknown_node, unknown_sku};
 use super::file::*;
 use super::{Behaviour, FaultSet, Kind, Luck, Matrix, Place, Scenario, SpanRange, StockLevel, standard_fixture};
-use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, NodeKind, Order, OrderLine, OrderNo, SkuId};
+use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, NodeKind, Order, OrderLine, OrderNo, Product, SkuId};
 use crate::sim::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -269,8 +269,24 @@ fn matrix(file: &MatrixFile, check: &mut Check<'_>) -> Matrix {
     Matrix { channels, orders, cover: file.cover, stock: file.stock, gap: check.span("matrix.gap", &file.gap) }
 }
 
+/// Goods besides the standard ones.
+fn products(file: &ScenarioFile, fixture: &mut Fixture, check: &mut Check<'_>) {
+    for (name, product) in &file.products {
+        let path = join("products", name);
+        // a SKU stands before `@` and, in a copy, before `~`; a name with either could not be told from those
+        let sound = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if !sound || fixture.sku_named(name).is_some() {
+            let what = if sound { "is there already" } else { "cannot be the name of a SKU" };
+            check.by_itself(check.spans.key(check.source, &path), format!("`{name}` {what}"), Some("letters, digits, `-` and `_` only".into()));
+            continue;
+        }
+        fixture.products.push(Product { name: name.clone(), price: Money(product.price), backorderable: product.backorderable });
+    }
+}
+
 fn fixture(file: &ScenarioFile, check: &mut Check<'_>) -> Fixture {
     let mut fixture = standard_fixture();
+    products(file, &mut fixture, check);
     for (name, change) in &file.nodes {
         let path = join("nodes", name);
         let Some(id) = fixture.node_named(name) else {

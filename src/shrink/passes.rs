@@ -240,6 +240,8 @@ impl Work<'_> {
     fn features(&mut self) -> Option<()> {
         let used: BTreeSet<String> = self.best.raw().place.iter().filter_map(|place| place.kind.clone()).collect();
         self.attempt(self.best.with(|file| file.kind.retain(|kind| used.contains(&kind.name))))?;
+        let named = self.best.skus();
+        self.attempt(self.best.with(|file| file.products.retain(|name, _| named.contains(name))))?;
         if self.failure.key.check != "EXPECTATION" {
             self.attempt(self.best.with(|file| file.expect = ExpectFile::default()))?;
         }

@@ -1,11 +1,13 @@
 //! A case as data: every order, fault, step and unit of stock named, so that each can be left out by itself.
 
-use crate::model::{Fixture, NodeId, OrderNo, SkuId};
+use crate::model::{Fixture, NodeId, OrderLine, OrderNo, Product, SkuId};
 use crate::scenario::{
-    Case, FaultRuleFile, KindFile, MatrixFile, NodeFile, OrderFile, PartnerFile, PlaceFile, ScenarioFile, StepFile, StockScope, standard_fixture,
+    Case, FaultRuleFile, KindFile, LineFile, MatrixFile, NodeFile, OrderFile, PartnerFile, PlaceFile, ProductFile, ScenarioFile, StepFile,
+    StockScope, standard_fixture,
 };
 use crate::sim::{Span, Timestamp};
 use crate::workload::{OPENS, Partition};
+use crate::world::StockStep;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a case does, as a scenario file in which nothing is drawn that could be left out.
@@ -38,6 +40,9 @@ pub struct Sort<'a> {
 pub fn materialise(case: &Case, part: &Partition, faults: Vec<FaultRuleFile>) -> Plan {
     let scenario = &case.scenario;
     let mut file = (*scenario.file).clone();
+    if case.goods.is_some() {
+        spell_out(case, part, &mut file);
+    }
     let luck = case.name.split(".seed").next().unwrap_or(&case.name);
     file.luck.get_or_insert(if part.number == 0 { luck.into() } else { format!("{luck}/{}", part.number) });
     file.place = part
@@ -45,7 +50,10 @@ pub fn materialise(case: &Case, part: &Partition, faults: Vec<FaultRuleFile>) ->
         .map(|(at, no, body)| PlaceFile {
             no: Some(no.0),
             at: since_open(at).exact(),
-            kind: (!file.kind.is_empty()).then(|| scenario.kind_of(no, part.seed).name.clone()),
+            kind: match case.goods {
+                Some(_) => Some(no.to_string()),
+                None => (!file.kind.is_empty()).then(|| scenario.kind_of(no, part.seed).name.clone()),
+            },
             channel: body.channel,
         })
         .collect();
@@ -79,6 +87,43 @@ pub fn materialise(case: &Case, part: &Partition, faults: Vec<FaultRuleFile>) ->
     let owners = faults.iter().map(owner).collect();
     file.fault = faults;
     Plan { file, owners }
+}
+
+/// Orders, goods and stock news of a load profile, which its scenario only stands for: each order is a kind of its own.
+fn spell_out(case: &Case, part: &Partition, file: &mut ScenarioFile) {
+    let estate = &part.plan.estate;
+    let probes = part.plan.probes.map(|probes| probes.sku);
+    let goods = estate.sku_ids().zip(&estate.products).filter(|(sku, _)| probes != Some(*sku));
+    let product = |product: &Product| ProductFile { price: product.price.0, backorderable: product.backorderable };
+    file.products = goods.map(|(_, goods)| (goods.name.clone(), product(goods))).collect();
+    let line = |line: &OrderLine| LineFile {
+        sku: estate.sku_name(line.sku).into(),
+        qty: line.qty,
+        price: None,
+        discount: line.discount.0,
+        fulfil: line.fulfil,
+        node: line.node.is_some().then(|| estate.node_name(line.node).into()),
+    };
+    let orders = part.orders().map(|(_, no, body)| {
+        let sort = &case.scenario.kind_of(no, part.seed).name;
+        let steps = file.kind.iter().find(|kind| kind.name == *sort).map(|kind| kind.step.clone()).unwrap_or_default();
+        let order = OrderFile {
+            lines: body.lines.iter().map(line).collect(),
+            ship_to: body.ship_to,
+            shipping: Some(body.shipping.0),
+            tax_bp: 0,
+            ship_complete: body.ship_complete,
+        };
+        KindFile { name: no.to_string(), weight: 1, order, step: steps, partner: Vec::new() }
+    });
+    file.kind = orders.collect();
+    let news = |step: &StockStep| StepFile {
+        node: step.node.is_some().then(|| estate.node_name(step.node).into()),
+        sku: step.sku.is_some().then(|| estate.sku_name(step.sku).into()),
+        qty: (step.qty > 0).then_some(step.qty),
+        ..StepFile::of(step.action)
+    };
+    file.step = part.plan.stock_steps.iter().map(news).collect();
 }
 
 fn since_open(at: Timestamp) -> Span {
@@ -221,6 +266,14 @@ impl Plan {
             }
         }
         demand
+    }
+
+    /// Every SKU that anything but the list of goods names.
+    pub fn skus(&self) -> BTreeSet<String> {
+        let file = &self.file;
+        let stocked = file.stock.keys().chain(file.phantom.keys()).filter_map(|key| key.split('@').next());
+        let moved = file.step.iter().filter_map(|step| step.sku.as_deref()).chain(file.fault.iter().filter_map(|fault| fault.sku.as_deref()));
+        self.demand().into_keys().chain(stocked.chain(moved).map(str::to_string)).collect()
     }
 
     /// How many sorts of orders there are.

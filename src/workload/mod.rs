@@ -4,7 +4,11 @@
 
 pub mod arrivals;
 mod columns;
+mod generate;
+pub mod goods;
 mod import;
+mod indices;
+mod load;
 mod plan;
 mod rows;
 mod stock;
@@ -13,6 +17,8 @@ pub use columns::{
     Columns, ColumnsError, ColumnsFile, CustomerFile, OrderIdFile, PlacedAtFile, PriceFile, QuantityFile, RegionFile, Repeated, SkuFile,
     parse_columns,
 };
+pub use generate::{Form, Generate};
 pub use import::{Account, Example, Import, ImportError, Reason, SourceLine, SourceOrder, import};
+pub use indices::{Indices, RHO};
 pub use plan::{OPENS, PARTITION_ORDERS, Partition, partition, partitions, recorded, whole};
 pub use stock::{DEFAULT_RECEIPT_LAG, Receipt, RegionStock, opening_stock, replenishment};

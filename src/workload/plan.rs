@@ -1,7 +1,7 @@
 //! From a case to what one partition of it does: the estate scaled to its orders, opening stock, stock steps, and the orders
 //! themselves as a lazy, time-ordered stream.
 
-use super::arrivals;
+use super::arrivals::{self, Share};
 use crate::model::{Channel, Fixture, NodeKind, Order, OrderLine, OrderNo, Product, SkuId};
 use crate::scenario::{Case, Scenario, StockScope};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
@@ -61,10 +61,18 @@ pub fn partition(case: &Case, number: u32) -> Partition {
     cut(case, number, partitions(case))
 }
 
+/// How many orders come before those of a partition, and how many it has.
+pub(super) fn share(orders: u32, number: u32, of: u32) -> (u32, u32) {
+    let share = orders.div_ceil(of);
+    let before = share.saturating_mul(number).min(orders);
+    (before, share.min(orders - before))
+}
+
 fn cut(case: &Case, number: u32, of: u32) -> Partition {
-    let share = case.orders.div_ceil(of);
-    let before = share * number;
-    let orders = share.min(case.orders.saturating_sub(before));
+    if let Some(goods) = &case.goods {
+        return super::load::partition(case, goods, number, of);
+    }
+    let (before, orders) = share(case.orders, number, of);
     let scenario = &case.scenario;
     let per_order = scenario.matrix.stock == StockScope::PerOrder;
     let times = if scenario.matrix.stock == StockScope::Scaled { orders } else { 1 };
@@ -98,8 +106,8 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
         }
     }
     // all partitions run in the same time, each as a region of its own with its share of the orders
-    let gap = case.gap.saturating_mul(of.into());
-    let mut due: Vec<Timestamp> = arrivals::due(case.arrival, gap, seed, orders).map(|at| at + OPENS).collect();
+    let mut due: Vec<Timestamp> =
+        arrivals::due(&case.arrival, case.seed, seed, Share { number, of, orders, in_all: case.orders }).map(|at| at + OPENS).collect();
     let mut bodies = Bodies::Drawn { scenario: scenario.clone(), channel: case.channel, stride };
     if !places.is_empty() {
         let mut placed: Vec<(Timestamp, OrderNo, Arc<Order>)> = (0..)
@@ -133,12 +141,24 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
 pub fn recorded(
     scenario: &Arc<Scenario>,
     seed: Seed,
+    part: (u32, u32),
+    orders: Vec<(Timestamp, OrderNo, Arc<Order>)>,
+    opening: Vec<Opening>,
+    stock_steps: Vec<StockStep>,
+) -> Partition {
+    listed(scenario, scenario.fixture.clone(), seed, part, orders, opening, stock_steps)
+}
+
+/// A partition whose orders are listed, in an estate of its own.
+pub(super) fn listed(
+    scenario: &Arc<Scenario>,
+    mut estate: Fixture,
+    seed: Seed,
     (number, of): (u32, u32),
     orders: Vec<(Timestamp, OrderNo, Arc<Order>)>,
     mut opening: Vec<Opening>,
     stock_steps: Vec<StockStep>,
 ) -> Partition {
-    let mut estate = scenario.fixture.clone();
     let probes = add_probes(&mut estate, &mut opening);
     let last = orders.last().map_or(Timestamp::ZERO, |(at, _, _)| *at).max(stock_steps.last().map_or(Timestamp::ZERO, |step| step.at)) + OPENS;
     let calm = last + STORM_LASTS;

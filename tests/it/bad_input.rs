@@ -105,13 +105,19 @@ fn a_bad_fault_set_and_a_bad_load_profile_are_shown_with_all_their_mistakes() {
         "evening.toml:8:9",
         "`share` must be at most 1",
     ]);
-    let load = folder.write("load.toml", "name = \"l\"\ntitle = \"t\"\narrival = \"poison\"\ngap = \"soon\"\norders = 0\n");
+    let text = "name = \"l\"\ntitle = \"t\"\norders = 0\n[arrival]\nprocess = \"poison\"\nrate = nan\nduration = \"soon\"\nrat = 1\n";
+    let load = folder.write("load.toml", text);
     folder.orderstorm(&["plan", "S01", "--profile", &load]).exits(2).says(&[
-        "load.toml:3:11",
-        "did you mean `poisson`?",
-        "load.toml:4:7",
-        "load.toml:5:10",
+        "load.toml:3:10",
         "`orders` must be at least 1",
+        "load.toml:5:11",
+        "did you mean `poisson`?",
+        "load.toml:6:8",
+        "`rate` must be at least",
+        "load.toml:7:12",
+        "`soon` is not a duration",
+        "load.toml:8:1",
+        "did you mean `rate`?",
     ]);
 }
 
@@ -122,7 +128,7 @@ fn unknown_names_are_met_with_what_is_known() {
         (&["run", "S99"][..], &["no scenario named `S99`", "S01, S02"][..]),
         (&["run", "S01.last-unit"], &["no variant `last-unit`", "did you mean `last-units`?"]),
         (&["run", "--faults", "duplicat"], &["no fault set named `duplicat`", "did you mean `duplicate`?"]),
-        (&["run", "--profile", "flahs"], &["no load profile named `flahs`", "did you mean `flash`?"]),
+        (&["run", "--profile", "flash-sael"], &["no load profile named `flash-sael`", "did you mean `flash-sale`?"]),
         (&["run", "--defect", "dedup-by-message"], &["no defect named `dedup-by-message`", "did you mean `dedup-by-message-id`?"]),
         (&["run", "--target", "http"], &["no target named `http`", "`embedded`"]),
         (&["run", "--case", "S0[1"], &["`S0[1` is no pattern", "'S06.*.delay.*'"]),

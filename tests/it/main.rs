@@ -10,6 +10,7 @@ mod docs;
 mod floors;
 mod foreign;
 mod live;
+mod load;
 mod mapped;
 mod matrix;
 mod recorded;

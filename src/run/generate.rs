@@ -1,0 +1,65 @@
+//! `generate`: synthetic orders for people who only need data.
+
+use super::{Ended, Trouble, cannot_write};
+use crate::cli::{GenerateArgs, GeneratedFormat};
+use crate::scenario::Library;
+use crate::workload::{Form, Generate};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+pub fn generate(args: &GenerateArgs) -> Result<Ended, Trouble> {
+    let mut library = Library::shipped()?;
+    let profile = library.load_profile(&args.profile)?;
+    let (Some(goods), Some(scenario)) = (&profile.goods, profile.scenario()) else {
+        let help = "add `[goods]`: the shipped profiles have it";
+        return Err(Trouble::Usage(format!("error: load profile `{}` does not say what orders are about\n  = help: {help}", profile.name)));
+    };
+    let scenario = scenario?;
+    if args.feeds.is_some() && goods.deltas == 0.0 && goods.snapshot.is_none() {
+        let help = "add `[feed]` to it, or take the profile inventory-feed";
+        return Err(Trouble::Usage(format!("error: load profile `{}` has no stock feed\n  = help: {help}", profile.name)));
+    }
+    if args.feeds.as_deref().is_some_and(|feeds| Some(feeds) == args.out.as_deref()) {
+        return Err(Trouble::Usage("error: orders and feeds cannot go to one file\n  = help: name another with --feeds".into()));
+    }
+    let form = match args.format {
+        GeneratedFormat::Ndjson => Form::Ndjson,
+        GeneratedFormat::Csv => Form::Csv,
+    };
+    let orders = args.orders.unwrap_or(profile.orders);
+    let generate = Generate { profile: &profile, goods, scenario: &scenario, orders, seed: args.seed, form };
+    let mut feeds = args.feeds.as_deref().map(|path| create(path, args.force)).transpose()?;
+    let feed = feeds.as_mut().map(|file| file as &mut dyn Write);
+    let (result, to) = match args.out.as_deref().filter(|path| *path != Path::new("-")) {
+        None => (written(&generate, &mut BufWriter::new(io::stdout().lock()), feed), Path::new("standard output")),
+        Some(path) => (written(&generate, &mut create(path, args.force)?, feed), path),
+    };
+    match result.and_then(|()| feeds.as_mut().map_or(Ok(()), Write::flush)) {
+        // a closed pipe is a reader who has seen enough
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ended::Good),
+        Err(error) => Err(cannot_write(to, &error)),
+        Ok(()) => {
+            anstream::eprintln!("{orders} orders of {} under seed {} to {}", profile.name, args.seed, to.display());
+            Ok(Ended::Good)
+        }
+    }
+}
+
+fn written(generate: &Generate<'_>, out: &mut dyn Write, feed: Option<&mut dyn Write>) -> io::Result<()> {
+    generate.write(out, feed)?;
+    out.flush()
+}
+
+/// A new file; one that is there is only written over where that is asked for.
+fn create(path: &Path, force: bool) -> Result<BufWriter<File>, Trouble> {
+    let opened = if force { File::create(path) } else { File::create_new(path) };
+    match opened {
+        Ok(file) => Ok(BufWriter::new(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let help = "name a new file, or write over it with --force";
+            Err(Trouble::Usage(format!("error: {} is there already\n  = help: {help}", path.display())))
+        }
+        Err(error) => Err(cannot_write(path, &error)),
+    }
+}

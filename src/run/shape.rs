@@ -1,0 +1,143 @@
+//! What a load profile is like: `plan` with a profile says it, and draws it where that is asked for.
+
+use crate::model::Channel;
+use crate::report::Shape;
+use crate::scenario::{Arrival, Base, Goods, LoadProfile, Process};
+use crate::sim::Seed;
+use crate::workload::arrivals::{Share, due, expected};
+use crate::workload::goods::shares;
+use crate::workload::{Indices, RHO};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// More are not drawn to know the shape.
+const MOST: u32 = 2_000_000;
+/// Points of a course.
+const PARTS: usize = 400;
+
+/// A profile with its indices, for so many orders under the seed of a case.
+pub(super) struct Look<'a> {
+    profile: &'a LoadProfile,
+    indices: Indices,
+    case: Seed,
+    shares: Vec<f64>,
+}
+
+impl<'a> Look<'a> {
+    pub fn of(profile: &'a LoadProfile, orders: u32, case: Seed) -> Look<'a> {
+        let indices = Indices::of(due(&profile.arrival, case, case, Share::whole(orders.min(MOST))));
+        Look { profile, indices, case, shares: profile.goods.as_ref().map(|goods| shares(goods)).unwrap_or_default() }
+    }
+
+    pub fn shape(&self) -> Shape {
+        let arrival = &self.profile.arrival;
+        let counted = self.indices.course(PARTS);
+        let rated = matches!(arrival.process, Process::Poisson | Process::Constant | Process::Hawkes { .. });
+        let span = arrival.duration.map_or(self.indices.seconds, |duration| duration.as_secs_f64());
+        let mut course = if rated { expected(arrival, self.case, span * 1e9, PARTS) } else { Vec::new() };
+        // orders are fitted into a duration
+        let total: f64 = course.iter().sum();
+        let scale = if arrival.duration.is_some() && total > 0.0 { self.indices.orders as f64 / total } else { 1.0 };
+        course.iter_mut().for_each(|orders| *orders *= scale * PARTS as f64 / span);
+        let middle = |n: usize| (n as f64 + 0.5) * span / PARTS as f64;
+        let goods = self.profile.goods.as_ref();
+        Shape {
+            counted,
+            expected: course.into_iter().enumerate().map(|(n, rate)| (middle(n), rate)).collect(),
+            popularity: self.shares.clone(),
+            lines: goods.map(|goods| goods.lines.weights.clone()).unwrap_or_default(),
+            units: goods.map(|goods| goods.qty.weights.clone()).unwrap_or_default(),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        let (profile, indices) = (self.profile, &self.indices);
+        let mut out = format!("Load profile {}: {}\n", profile.name, profile.title);
+        let mut row = |name: &str, text: String| {
+            // writing to a text cannot fail
+            let _ = writeln!(out, "  {name:<12} {text}");
+        };
+        let list =
+            |values: &[(f64, f64)]| values.iter().map(|(width, value)| format!("{value:.2} in {}", words(*width))).collect::<Vec<_>>().join(", ");
+        row("arrival", process(&profile.arrival));
+        row("orders", format!("{} in {}, {:.4} a second in the mean", indices.orders, words(indices.seconds), indices.rate));
+        row("peak / mean", list(&indices.peaks));
+        if !indices.idc.is_empty() {
+            row("dispersion", format!("{} (variance to mean of counts; a Poisson process has 1)", list(&indices.idc)));
+        }
+        row("gaps", format!("squared coefficient of variation {:.2} (1 for a Poisson process)", indices.cv2));
+        row("Hurst", indices.hurst.map_or("the stream is too short to tell".into(), |hurst| format!("{hurst:.2} (0.5 without memory)")));
+        row("backlog", format!("at most {:.0} orders, for a server of {} times the mean rate", indices.backlog, 1.0 / RHO));
+        if let Some(goods) = &profile.goods {
+            row("baskets", format!("{:.2} lines, {:.2} units a line in the mean", goods.lines.mean(), goods.qty.mean()));
+            row("popularity", self.popularity(goods));
+            row("channels", channels(goods));
+            let later = &goods.later;
+            row("afterwards", format!("{:.1} % cancelled, {:.1} % returned", later.cancel * 100.0, later.returns * 100.0));
+            if goods.deltas > 0.0 || goods.snapshot.is_some() {
+                let every = goods.snapshot.map_or(String::new(), |every| format!(", a snapshot every {every}"));
+                row("feed", format!("{} messages for each order{every}", goods.deltas));
+            }
+        }
+        row("assumed", if profile.assumed.is_empty() { "nothing is labelled so".into() } else { profile.assumed.join(", ") });
+        out
+    }
+
+    fn popularity(&self, goods: &Goods) -> String {
+        let top = |part: f64| self.shares.iter().take((self.shares.len() as f64 * part).ceil() as usize).sum::<f64>() * 100.0;
+        let hottest = self.shares.first().copied().unwrap_or(0.0) * 100.0;
+        let laws: Vec<String> =
+            goods.popularity.iter().map(|law| format!("{:.0} % {} over {}", law.share * 100.0, law.law.name(), law.skus)).collect();
+        let drift = if goods.drift > 0.0 { format!("; {} % change rank every night", goods.drift * 100.0) } else { String::new() };
+        format!("{} SKUs, the first has {hottest:.2} % of the lines, a fifth of them {:.0} % ({}){drift}", goods.skus, top(0.2), laws.join(", "))
+    }
+
+    pub fn as_json(&self) -> Value {
+        let indices = &self.indices;
+        let pairs = |values: &[(f64, f64)]| values.iter().map(|(width, value)| json!({"seconds": width, "value": value})).collect::<Vec<_>>();
+        json!({"profile": self.profile.name, "orders": indices.orders, "seconds": indices.seconds, "rate": indices.rate,
+            "peak_to_mean": pairs(&indices.peaks), "dispersion": pairs(&indices.idc), "cv2_of_gaps": indices.cv2, "hurst": indices.hurst,
+            "backlog": indices.backlog, "assumed": self.profile.assumed})
+    }
+}
+
+fn words(seconds: f64) -> String {
+    crate::sim::Span::from_secs_f64(seconds).to_string()
+}
+
+fn channels(goods: &Goods) -> String {
+    let total: f64 = goods.channel_shares.iter().sum();
+    let named = Channel::ALL.iter().zip(goods.channel_shares).filter(|(_, share)| *share > 0.0);
+    named.map(|(channel, share)| format!("{} {:.0} %", channel.name(), share / total * 100.0)).collect::<Vec<_>>().join(", ")
+}
+
+fn process(arrival: &Arrival) -> String {
+    let mut parts = vec![match &arrival.process {
+        Process::Poisson => "Poisson".to_string(),
+        Process::Constant => "equal gaps".into(),
+        Process::Burst => "all at once".into(),
+        Process::Hawkes { branching, half_life } => format!("Hawkes, branching {branching}, half-life {half_life}"),
+        Process::Batch { every, size, .. } => format!("batches of {size} in the median, every {every}"),
+        Process::Replay { times, speed } => format!("{} recorded times at {speed} times their speed", times.len()),
+    }];
+    match &arrival.base {
+        Base::Flat => {}
+        Base::Stages(stages) => parts.push(format!("{} stages", stages.len())),
+        Base::Flash(flash) => {
+            parts.push(format!("a flash after {} to {} times the rate in {}, then t^-{}", flash.at, flash.peak, flash.rise, flash.exponent))
+        }
+    }
+    let mut when = |holds: bool, text: String| {
+        if holds {
+            parts.push(text)
+        }
+    };
+    when(!arrival.slots.is_empty(), format!("{} slots of {}", arrival.slots.len(), arrival.period));
+    when(!arrival.days.is_empty(), format!("levels of {} days", arrival.days.len()));
+    let cox = &arrival.cox;
+    when(cox.day_cv > 0.0, format!("a gamma factor a day (cv {}, correlation {})", cox.day_cv, cox.day_ar1));
+    when(cox.hour_cv > 0.0, format!("a gamma factor an hour (cv {})", cox.hour_cv));
+    when(!arrival.states.is_empty(), format!("{} random states", arrival.states.len()));
+    when(!arrival.waves.is_empty(), format!("{} waves", arrival.waves.len()));
+    parts.join("; ")
+}

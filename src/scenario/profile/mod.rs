@@ -1,0 +1,190 @@
+//! Load profiles: how hard, and what for. The low form, and the high form made from it.
+
+mod arrival;
+mod goods;
+mod number;
+mod popularity;
+
+pub use arrival::{
+    Arrival, ArrivalFile, Base, CoxFile, DelayName, Flash, FlashFile, Process, ProcessName, Stage, StageFile, State, StateFile, Wave, WaveFile,
+};
+pub use goods::{BasketFile, ChannelsFile, FeedFile, GoodsFile, LaterFile, ShoppersFile};
+pub use number::{NumberFile, NumberLaw, NumberName};
+pub use popularity::{Popularity, PopularityFile, PopularityName};
+
+use super::SpanRange;
+use super::resolve::Check;
+use crate::sim::{Alias, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Orders of a case where neither the profile nor anybody else says how many.
+const ORDERS: u32 = 1_000;
+
+/// A file in `profiles/load/`. It takes the place of the scenarios' own order counts and gaps; with `[goods]` it makes whole orders by itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "orderstorm load profile", extend("$id" = "https://orderstorm.dev/schemas/load.v1.json"))]
+pub struct LoadProfileFile {
+    /// short name; part of the name of its case
+    pub name: String,
+    /// one line for a human
+    pub title: String,
+    /// where its numbers come from, and what it leaves out
+    #[serde(default)]
+    pub about: String,
+    /// keys whose values are an assumption rather than a measurement, such as `["basket.qty", "goods.popularity[0].share"]`
+    #[serde(default)]
+    pub assumed: Vec<String>,
+    /// orders a case, where `--orders` does not say
+    #[serde(default = "orders")]
+    #[schemars(range(min = 1, max = 100000000))]
+    pub orders: u32,
+    pub arrival: ArrivalFile,
+    /// where there are goods, the profile makes whole orders, and is run by itself
+    pub goods: Option<GoodsFile>,
+    #[serde(default)]
+    pub basket: BasketFile,
+    #[serde(default)]
+    pub channels: ChannelsFile,
+    #[serde(default)]
+    pub shoppers: ShoppersFile,
+    #[serde(default)]
+    pub after: LaterFile,
+    #[serde(default)]
+    pub feed: FeedFile,
+}
+
+fn orders() -> u32 {
+    ORDERS
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct LoadProfile {
+    pub name: String,
+    pub title: String,
+    pub about: String,
+    pub assumed: Vec<String>,
+    pub orders: u32,
+    pub arrival: Arc<Arrival>,
+    pub goods: Option<Arc<Goods>>,
+    /// a file of times, as the profile names it; whoever loads the profile reads it
+    pub(super) times: Option<String>,
+}
+
+/// What whole orders are made from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Goods {
+    pub skus: u32,
+    pub popularity: Vec<Popularity>,
+    pub drift: f64,
+    pub price: i64,
+    pub price_sigma: f64,
+    pub lines: NumberLaw,
+    pub qty: NumberLaw,
+    /// indexes into `Channel::ALL`
+    pub channels: Alias,
+    pub channel_shares: [f64; 6],
+    pub shoppers: ShoppersFile,
+    pub later: LaterFile,
+    pub deltas: f64,
+    pub snapshot: Option<Span>,
+}
+
+impl LoadProfile {
+    pub(super) fn resolve(file: &LoadProfileFile, check: &mut Check<'_>) -> Option<LoadProfile> {
+        let before = check.problems.len();
+        check.name("name", &file.name);
+        for (n, key) in file.assumed.iter().enumerate() {
+            if !check.spans.has(key) {
+                let help = "write it as it stands in the tables, such as `arrival.rate` or `goods.popularity[0].share`";
+                check.value(&format!("assumed[{n}]"), format!("`{key}` is no key of this profile"), Some(help.into()));
+            }
+        }
+        let arrival = Arc::new(Arrival::resolve(&file.arrival, check));
+        if file.goods.is_none() {
+            for key in ["basket", "channels", "shoppers", "after", "feed"].into_iter().filter(|key| check.spans.has(key)).collect::<Vec<_>>() {
+                check.key(key, format!("`{key}` has no meaning without `goods`"), Some("a profile without goods only says when orders come".into()));
+            }
+        }
+        let goods = file.goods.as_ref().map(|goods| Arc::new(Goods::resolve(file, goods, check)));
+        let profile = LoadProfile {
+            name: file.name.clone(),
+            title: file.title.clone(),
+            about: file.about.clone(),
+            assumed: file.assumed.clone(),
+            orders: file.orders,
+            arrival,
+            goods,
+            times: file.arrival.times.clone(),
+        };
+        (check.problems.len() == before).then_some(profile)
+    }
+
+    /// One that only says how many orders come, at random, and how fast.
+    pub fn poisson(name: &str, gap: Span, orders: u32) -> LoadProfile {
+        LoadProfile {
+            name: name.into(),
+            title: String::new(),
+            about: String::new(),
+            assumed: Vec::new(),
+            orders,
+            arrival: Arc::new(Arrival::poisson(gap)),
+            goods: None,
+            times: None,
+        }
+    }
+
+    /// Gives a replay its times, in seconds, one a line.
+    pub(super) fn with_times(mut self, text: &str) -> Result<LoadProfile, String> {
+        let Process::Replay { speed, .. } = self.arrival.process else { return Ok(self) };
+        let mut times = Vec::new();
+        for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let time = line.trim().parse().ok().filter(|time: &f64| time.is_finite() && (0.0..=3e9).contains(time));
+            let Some(time) = time else { return Err(format!("line {}: `{}` is no time: a number of seconds, 0 or more", n + 1, line.trim())) };
+            if times.last().is_some_and(|last| time < *last) {
+                return Err(format!("line {}: {time} is earlier than the line before: times go in order", n + 1));
+            }
+            times.push(time);
+        }
+        if times.is_empty() {
+            return Err("there is no time in it: write one a line, in seconds".into());
+        }
+        self.arrival = Arc::new(Arrival { process: Process::Replay { times: times.into(), speed }, ..(*self.arrival).clone() });
+        Ok(self)
+    }
+}
+
+impl Goods {
+    fn resolve(file: &LoadProfileFile, goods: &GoodsFile, check: &mut Check<'_>) -> Goods {
+        let shares = file.channels.weights();
+        let channels = if check.spans.has("channels") { Alias::new(&shares) } else { Alias::new(&[1.0]) };
+        if channels.is_none() {
+            check.value("channels", "no channel has a share", Some("such as web = 0.4, app = 0.6".into()));
+        }
+        let (later, feed) = (&file.after, &file.feed);
+        if later.cancel + later.returns > 1.0 {
+            check.value("after", "more orders are cancelled or returned than there are", Some("an order does one or the other".into()));
+        }
+        for (name, text) in [("cancel_after", &later.cancel_after), ("return_after", &later.return_after)] {
+            let _: SpanRange = check.range(&format!("after.{name}"), text);
+        }
+        let snapshot = feed.snapshot.as_ref().map(|text| check.span("feed.snapshot", text).max(Span::from_mins(1)));
+        Goods {
+            skus: goods.skus,
+            popularity: popularity::resolve(&goods.popularity, goods.skus, goods.cover, check),
+            drift: goods.drift,
+            price: goods.price,
+            price_sigma: goods.price_sigma,
+            lines: NumberLaw::resolve(&file.basket.lines, "basket.lines", check),
+            qty: NumberLaw::resolve(&file.basket.qty, "basket.qty", check),
+            channel_shares: if check.spans.has("channels") { shares } else { [1.0, 0.0, 0.0, 0.0, 0.0, 0.0] },
+            channels: channels.unwrap_or_default(),
+            shoppers: file.shoppers.clone(),
+            later: later.clone(),
+            deltas: feed.deltas,
+            snapshot,
+        }
+    }
+}
