@@ -78,6 +78,22 @@ Writes proof.json and proof.md into --out. Exit code 0: no survivor, no unproven
 
 Exit codes: 0 one order went through and was judged right; 1 it was judged wrong; 2 the profile; 3 the target is not there, or is none.")]
     CheckTarget(CheckTargetArgs),
+    /// Find the largest rate that the target holds under an objective, and see what it does beyond it
+    #[command(after_help = "Examples:
+  orderstorm capacity                              S01.base against the embedded reference, p99 < 250 ms
+  orderstorm capacity S01.last-units --objective 'p99<100ms' --service workers=10,law=exponential,mean=10ms,queue=none,lane=commands,network=0ms
+  orderstorm capacity --target reference           a live target, in real time: some minutes
+
+A trial holds a rate until batches of it decide; what is undecided after 300 s is lost. Exit code 0: a rate was held and confirmed by other
+seeds; 1: none was, or something was done wrong under load; 4: the harness was the limit. docs/capacity.md says how.")]
+    Capacity(CapacityArgs),
+    /// See whether the target comes back by itself after a trigger is gone, or stays down: a metastable failure
+    #[command(after_help = "Examples:
+  orderstorm probe --rate 600 --client timeout=1s,retries=3,backoff=none
+  orderstorm probe --rate 450 --trigger brownout --lasts 2s,10s,30s --client timeout=1s,retries=none
+
+Exit code 0: it recovered everywhere; 1: it stayed down somewhere. docs/capacity.md says how.")]
+    Probe(ProbeArgs),
     /// Judge a stored history again
     #[command(after_help = "Example:\n  orderstorm check results/latest/histories/S01.base.none.web.1.jsonl.gz")]
     Check(CheckArgs),
@@ -286,6 +302,76 @@ pub struct GenerateArgs {
     /// Write over files that are there
     #[arg(long)]
     pub force: bool,
+}
+
+/// What is put under load, and how it is judged.
+#[derive(Args, Debug, Clone)]
+pub struct LoadedArgs {
+    /// Scenario and variant whose orders are offered
+    #[arg(value_name = "SCENARIO", default_value = "S01.base")]
+    pub scenario: String,
+    /// What to put under load: `embedded` is the reference orchestrator in virtual time; else the name or the file of a target profile
+    #[arg(long, value_name = "NAME", default_value = "embedded")]
+    pub target: String,
+    /// Let a target on another host be driven; without it only this machine's own addresses are
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// Which share of the orders must have a yes or a no, counted from when they were due, and how soon
+    #[arg(long, value_name = "p99<250ms", default_value = "p99<250ms")]
+    pub objective: String,
+    /// Model of the embedded target: workers, law (exponential, constant, lognormal), mean or p50 and p95, queue, next (fifo, lifo), expires,
+    /// lane (all, commands), network
+    #[arg(long, value_name = "KEY=VALUE,..", default_value = "")]
+    pub service: String,
+    /// What clients do without an answer: timeout, retries, backoff (none, exponential, constant), wait, budget. They wait and try again for ever
+    /// where absent
+    #[arg(long, value_name = "KEY=VALUE,..", default_value = "")]
+    pub client: String,
+    /// Seed of all that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Folder for the results; a new one under results/ where absent
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct CapacityArgs {
+    #[command(flatten)]
+    pub loaded: LoadedArgs,
+    /// Share of the orders that may have no yes or no at all
+    #[arg(long, value_name = "SHARE", default_value_t = 0.001)]
+    pub errors: f64,
+    /// The first rate to try, orders a second
+    #[arg(long, value_name = "RATE", default_value_t = 10.0)]
+    pub from: f64,
+    /// No rate beyond this is tried
+    #[arg(long, value_name = "RATE", default_value_t = 20_000.0)]
+    pub most: f64,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ProbeArgs {
+    #[command(flatten)]
+    pub loaded: LoadedArgs,
+    /// Orders a second while nothing is wrong
+    #[arg(long, value_name = "RATE,..", value_delimiter = ',', default_value = "100")]
+    pub rate: Vec<f64>,
+    /// What goes wrong for a while: a spike of three times the rate, or (embedded only) a brownout that leaves a tenth of the capacity
+    #[arg(long, value_enum, default_value_t = Trigger::Spike)]
+    pub trigger: Trigger,
+    /// How long it goes wrong
+    #[arg(long, value_name = "TIME,..", value_delimiter = ',', default_value = "2s,10s,30s")]
+    pub lasts: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Trigger {
+    Spike,
+    Brownout,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -292,6 +292,14 @@ impl Account {
     pub fn is_untouched(&self) -> bool {
         self.heard.is_empty() && self.calls.is_empty() && !self.first_fault.is_set() && self.said.is_none()
     }
+    /// It ended without goods or money, and no fault acted on it: nothing more is to come.
+    pub fn is_called_off(&self) -> bool {
+        let off = matches!(self.ends.as_slice(), [(Op::OrderRejected | Op::OrderCancelled, _)]);
+        off && !self.first_fault.is_set()
+            && self.hole().is_none()
+            && self.parcels.iter().all(|parcel| parcel.releases.is_empty())
+            && self.auths.iter().all(|auth| auth.open() == 0)
+    }
     pub fn replied_yes(&self) -> bool {
         self.replied_yes
     }

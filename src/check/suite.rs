@@ -15,10 +15,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub const FINDINGS_KEPT: usize = 5;
 /// An order that has ended is settled and forgotten when nothing was heard of it for so long: longer than a return window.
 pub const QUIET: Span = Span::from_days(40);
-/// Orders that were turned down at once are kept as long as others; where there are more of them than this, the oldest go when nothing
-/// was heard of them for [`REFUSED_QUIET`]. So a target that is offered more than it takes can be judged for hours.
+/// Orders that were turned down, or ended without goods, are kept as long as others; where there are more of them than this, the oldest go when
+/// nothing was heard of them for a while. So a target that is offered more than it takes can be judged for hours.
 const REFUSED_KEPT: usize = 8_192;
+/// For one that was answered with a no, and never heard of.
 const REFUSED_QUIET: Span = Span::from_secs(5);
+/// For one that was called rejected or cancelled: longer than partners take to answer.
+const CALLED_OFF_QUIET: Span = Span::from_secs(40);
 
 /// What came out.
 #[derive(Clone, Debug)]
@@ -340,16 +343,24 @@ impl Suite {
         }
     }
 
-    /// Orders that were turned down make room for others.
+    /// Orders that were turned down or called off make room for others.
     fn settle_turned_down(&mut self) {
         while self.turned_down.len() > REFUSED_KEPT
             && let Some((since, order)) = self.turned_down.front().copied()
             && since + REFUSED_QUIET < self.ledger.now
         {
+            let Some(account) = self.ledger.order(order) else {
+                self.turned_down.pop_front();
+                continue;
+            };
+            let called_off = account.is_called_off();
+            let quiet = if called_off { CALLED_OFF_QUIET } else { REFUSED_QUIET };
+            if account.last.at + quiet >= self.ledger.now {
+                break;
+            }
+            let settles = called_off || account.happened() == Happened::No && account.is_untouched();
             self.turned_down.pop_front();
-            let inert =
-                |account: &Account| account.happened() == Happened::No && account.is_untouched() && account.last.at + REFUSED_QUIET < self.ledger.now;
-            if self.ledger.order(order).is_some_and(inert) {
+            if settles {
                 self.settle_order(order, true);
             }
         }
@@ -375,9 +386,9 @@ impl Suite {
         match e.kind {
             Kind::State if op == Op::GetOrder => self.late_answer(e, end),
             Kind::State => {}
-            // it was said no to, and may be asked and say so again
-            Kind::Sent | Kind::Fault if end == End::TurnedDown => {}
-            Kind::Reply if end == End::TurnedDown && !matches!(e.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) => {}
+            // whoever was said no to may ask again, and be told so again
+            Kind::Sent | Kind::Fault if end != End::Completed => {}
+            Kind::Reply if end != End::Completed && !matches!(e.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending) => {}
             Kind::Event if end == End::TurnedDown && op == Op::OrderRejected => self.settled.set(order, End::Rejected),
             _ => self.evidence.unknowns += 1,
         }
@@ -437,6 +448,9 @@ impl Suite {
         self.call_all(Call::Observe(e), false, false);
         if e.kind == Kind::Event && matches!(e.msg.op, Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected) {
             self.ended.push_back((e.at, e.msg.order));
+            if e.msg.op != Op::OrderCompleted {
+                self.turned_down.push_back((e.at, e.msg.order));
+            }
         }
         if e.kind == Kind::Reply && e.msg.op == Op::PlaceOrder && e.outcome == Outcome::Rejected && e.msg.code != Code::KeyReuse {
             self.turned_down.push_back((e.at, e.msg.order));

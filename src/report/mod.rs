@@ -1,5 +1,6 @@
 //! The report: cases, verdicts, findings, measures and how to reproduce them, as plain data, and the formats that draw it.
 
+mod capacity;
 mod data;
 mod exercise;
 mod explain;
@@ -14,6 +15,7 @@ mod shape;
 mod terminal;
 mod write;
 
+pub use capacity::{capacity_plots, frontier_plots};
 pub use data::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
 pub use exercise::{checks_over, never_exercised};
 pub use explain::Lens;

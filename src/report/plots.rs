@@ -97,7 +97,7 @@ impl Canvas<'_> {
     pub(super) fn rule(&self, from: (i32, i32), to: (i32, i32), strength: f64) {
         self.line(vec![from, to], INK.mix(strength).stroke_width(1));
     }
-    fn dot(&self, at: (i32, i32), radius: i32, color: RGBColor) {
+    pub(super) fn dot(&self, at: (i32, i32), radius: i32, color: RGBColor) {
         let _ = self.area.draw(&Circle::new(at, radius, color.filled()));
     }
     fn ring(&self, at: (i32, i32), radius: i32, color: RGBColor) {

@@ -4,7 +4,7 @@ use super::execute::{self, Part, Setup};
 use super::{Stop, Trouble};
 use crate::check::{Suite, Verdict};
 use crate::engine::{Engine, LINK};
-use crate::history::{Header, HistoryWriter, Tells, read_history};
+use crate::history::{Header, HistoryWriter, Observer, Tells, read_history};
 use crate::mapping::{StatesSeen, value_of};
 use crate::measure::Meter;
 use crate::model::{Policies, SharedNames};
@@ -311,10 +311,11 @@ pub enum Broken {
 
 /// Runs, judges and measures one partition against the target; its history is kept in `file`.
 pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition, file: &Path, stop: &Stop) -> Result<Part, Broken> {
-    watched(session, setup, case, part, file, stop, None)
+    watched(session, setup, case, part, file, stop, None, &mut None::<Meter>)
 }
 
-/// The same, with what a mapped target was sent and what came back.
+/// The same, with what a mapped target was sent and what came back, and with somebody who looks on.
+#[allow(clippy::too_many_arguments, reason = "each is another thing")]
 pub fn watched(
     session: &Session,
     setup: &Setup,
@@ -323,6 +324,7 @@ pub fn watched(
     file: &Path,
     stop: &Stop,
     tape: Option<&mut Vec<String>>,
+    also: &mut dyn Observer,
 ) -> Result<Part, Broken> {
     let profile = &session.profile;
     let alone = matches!(session.reach, Reach::Http(_)) && (case.fault.crashes() || case.fault.pauses());
@@ -411,7 +413,7 @@ pub fn watched(
         horizon: part.horizon,
         stop: stop.flag(),
     };
-    let mut ran = engine.run((&mut suite, (&mut meter, &mut writer)));
+    let mut ran = engine.run(((&mut suite, also), (&mut meter, &mut writer)));
     let digest = writer.finish().map_err(Broken::Disk)?;
     let mut judgement = suite.finish(!ran.stopped);
     let mut unknown = |reason: String| {

@@ -1,5 +1,6 @@
 //! The verbs: the only room that knows every stage, one function a verb.
 
+mod capacity;
 mod check_target;
 pub mod execute;
 mod export;
@@ -93,6 +94,8 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::Plan(args) => matrix::plan(args),
         Command::Serve(args) => serve::serve(args, stop),
         Command::CheckTarget(args) => check_target::check_target(args, stop),
+        Command::Capacity(args) => capacity::capacity(args, stop),
+        Command::Probe(args) => capacity::probe(args, stop),
         Command::Generate(args) => generate::generate(args),
         Command::Prove(args) => prove::prove(args, stop),
         Command::Check(args) => stored::check(args),

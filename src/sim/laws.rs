@@ -31,6 +31,15 @@ impl Law {
         Law::LogNormal { p50, p95: scaled(p50, ratio) }
     }
 
+    pub fn mean(&self) -> Span {
+        match *self {
+            Law::Const(span) => span,
+            Law::Uniform(lo, hi) => Span(lo.0 / 2 + hi.0 / 2),
+            Law::Exp { mean } => mean,
+            Law::LogNormal { p50, p95 } => scaled(p50, libm::exp(sigma(p50, p95, Z95).powi(2) / 2.0)),
+        }
+    }
+
     pub fn sample(&self, draw: &mut Draw) -> Span {
         match *self {
             Law::Const(span) => span,

@@ -20,6 +20,7 @@ const ROOMS: &[Room] = &[
         8,
         &[
             "cli",
+            "capacity",
             "report",
             "shrink",
             "engine",
@@ -42,7 +43,8 @@ const ROOMS: &[Room] = &[
     ),
     // stands aside: argv -> Command
     room("cli", 8, &[]),
-    room("report", 7, &["check", "measure", "history", "scenario", "model", "sim"]),
+    room("capacity", 6, &["sim"]),
+    room("report", 7, &["capacity", "check", "measure", "history", "scenario", "model", "sim"]),
     room("shrink", 7, &["check", "workload", "world", "scenario", "model", "sim"]),
     room("engine", 6, &["world", "fault", "target", "history", "model", "sim"]),
     room("check", 6, &["history", "scenario", "model", "sim"]),
