@@ -21,7 +21,7 @@ impl Downtime {
             _ => {}
         }
     }
-    /// Nobody took a connection, and it was no fault of ours: it was down, who knows since when.
+    /// Nobody took a connection, or one broke, and it was no fault of ours: it may have been down, who knows since when.
     pub(super) fn not_reached(&mut self, at: Timestamp) {
         self.1 = self.1.max(Some(at));
     }

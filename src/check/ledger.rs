@@ -144,7 +144,8 @@ impl Ledger {
             let place = self.open(e.msg.order);
             let account = &mut self.accounts[place.at as usize];
             arrival = account.observe(e);
-            if e.kind == Kind::Reply && e.outcome == Outcome::Refused && account.faulted_at(e.msg.id).is_none() {
+            // a connection that nobody took, or that broke
+            if e.kind == Kind::Reply && matches!(e.outcome, Outcome::Refused | Outcome::TimedOut) && account.faulted_at(e.msg.id).is_none() {
                 self.downtime.not_reached(e.at);
             }
         } else if e.kind == Kind::Sent && e.msg.id.is_some() && !self.feeds.contains_key(&e.msg.id) {

@@ -11,7 +11,7 @@ pub(super) const ABOUT: Invariant = Invariant {
     summary: "everything about an order carries its correlation, and names its cause",
     definition: "Every event and every partner call of an order carries the `corr` that the client sent with PlaceOrder, on each attempt and each delivery. Every one names a `cause`: a message about this order, the answer to a call of its, a feed, or (what a timer does) an event or call of the order's own. Any other cause is right only for an order that waits for goods, which another order may have set free. Each is demanded only of a target that sends such ids at all; in a record of another program, which may leave out what it likes, only correlations are compared.",
     needs: "`corr` of PlaceOrder; `corr` and `cause` of events and calls",
-    traps: "an event may be heard before the one that it names, so an unknown cause is judged when the order is settled; a call that a fault kept from its partner is known by the fault; where an event is lost the cause may be that one: unknown; where the target went down while the order was open (our fault, or a connection that nobody took), a call may name an attempt that never left it: an excuse",
+    traps: "an event may be heard before the one that it names, so an unknown cause is judged when the order is settled; a call that a fault kept from its partner is known by the fault; where an event is lost the cause may be that one: unknown; where the target went down while the order was open (our fault, or a connection that nobody took or that broke), a call may name an attempt that never left it: an excuse",
     facts_only: false,
 };
 
@@ -219,17 +219,19 @@ mod tests {
             h
         };
         // killed by somebody else: all that is seen of it is a connection that nobody took, and that no fault of ours kept from it
-        let killed = |fault: bool| {
+        let killed = |fault: bool, outcome: Outcome| {
             let mut h = story(false, true);
             let id = h.sent(1, Op::CancelOrder, |_| {});
             if fault {
                 h.fault(1, id);
             }
-            h.reply(id, Outcome::Refused);
+            h.reply(id, outcome);
             h
         };
-        killed(false).accepts("TRACEABLE");
-        killed(true).rejects("TRACEABLE", "names as its cause dead");
+        killed(false, Outcome::Refused).accepts("TRACEABLE");
+        killed(false, Outcome::TimedOut).accepts("TRACEABLE");
+        killed(false, Outcome::Rejected).rejects("TRACEABLE", "names as its cause dead");
+        killed(true, Outcome::TimedOut).rejects("TRACEABLE", "names as its cause dead");
         story(true, true).accepts("TRACEABLE");
         story(true, false).rejects("TRACEABLE", "names as its cause dead");
         story(false, true).rejects("TRACEABLE", "names as its cause dead");

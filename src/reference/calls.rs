@@ -94,6 +94,14 @@ impl Reference {
         self.calls.get(&key).map_or(Id::NONE, |call| call.msg.id)
     }
 
+    /// Nobody knows whether the last attempts left before it went down: the next ones name what made those.
+    pub(super) fn forget_attempts(&mut self) {
+        #[allow(clippy::iter_over_hash_type, reason = "each is changed by itself")]
+        for call in self.calls.values_mut() {
+            call.msg.id = call.msg.cause;
+        }
+    }
+
     fn send_attempt(&mut self, key: Id) {
         let id = self.fresh_id();
         let Some(call) = self.calls.get_mut(&key) else { return };

@@ -244,6 +244,7 @@ impl Reference {
         self.now = now;
         self.cause = Id::NONE;
         self.patient_until = now + PATIENCE;
+        self.forget_attempts();
         // a number that was given out and forgotten must not come to mean another thing
         self.next_id = ((self.next_id >> 24) + 1) << 24;
         if self.has(Defect::ReplayNotIdempotent) {

@@ -20,7 +20,7 @@ pub fn check_target(args: &CheckTargetArgs, stop: &Stop) -> Result<Ended, Troubl
     let mut library = Library::shipped()?;
     let session = Session::open(&args.profile, &args.allow_host, None, &mut library)?;
     say(&format!("{}: {}\n\n", session.profile.name, session.profile.title));
-    say(&format!("ready    {}\n", session.says()));
+    say(&format!("target   {}\n", session.says()));
     let everything = expand(&library.scenarios(&[])?, &library.fault_sets(&["all".into()])?, &Selection { seed: Seed(1), ..Selection::default() });
     let plainest = Selection { orders: Some(1), seed: Seed(1), ..Selection::default() };
     let plainest = expand(&library.scenarios(&["S01.base".into()])?, &library.fault_sets(&["none".into()])?, &plainest);

@@ -267,7 +267,7 @@ impl Opened {
         if let Opened::Http(live) = self
             && let Some(why) = live.broken()
         {
-            return Some(format!("the target's process: {why}"));
+            return Some(why);
         }
         if dead {
             return Some(format!("the adapter ended before the case did{fault}"));

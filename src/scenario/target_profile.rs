@@ -215,6 +215,11 @@ impl TargetProfile {
             return Some("the target does not declare the policy split = \"fewest_nodes\"".into());
         }
         let mapping = self.mapping.as_ref()?;
+        let announced = mapping.claims();
+        let mut begins = case.scenario.steps.iter().chain(case.scenario.kinds.iter().flat_map(|kind| &kind.steps)).filter_map(|step| step.on);
+        if let Some(never) = begins.find(|op| !announced.contains(op)) {
+            return Some(format!("a step of it waits for {never}, which the target does not announce"));
+        }
         let plays = |partner: &str| mapping.role(partner) != Role::Internal;
         let moods = case.scenario.kinds.iter().flat_map(|kind| &kind.partner).map(|behaviour| partner_at(behaviour.at));
         if let Some(partner) = moods.into_iter().find(|partner| !plays(partner)) {

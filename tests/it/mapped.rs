@@ -87,7 +87,7 @@ fn all_pass(summary: &Summary, at_least: usize) {
 fn check_target_shows_each_step_and_what_came_of_it() {
     let (shop, folder) = (Shop::start(&[]), folder("check", WEBHOOKS));
     let ended = shop.orderstorm(&folder, &["check-target", "shop.toml"]).exits(0);
-    let ended = ended.says(&["ready    its own API", "session.staff ", "open/warehouse ", "kept warehouse[DC1]=w", "lookup variant: 11 entries"]);
+    let ended = ended.says(&["target   its own API", "session.staff ", "open/warehouse ", "kept warehouse[DC1]=w", "lookup variant: 11 entries"]);
     let ended = ended.says(&[
         "PlaceOrder/add ",
         "PlaceOrder/checkout ",

@@ -231,3 +231,27 @@ fn spans_have_the_ids_that_are_on_the_wire_and_the_target_goes_on_with_the_trace
     let err = String::from_utf8_lossy(&lost.stderr);
     assert!(lost.status.success() && err.contains("spans    0 told, ") && err.contains("dropped: no connection"), "{err}");
 }
+
+#[test]
+fn a_target_that_signs_with_another_secret_is_not_waited_for() {
+    let (folder, runtime) = (Folder::new("wire-secret"), runtime());
+    let service = Service::start(&folder, &[]);
+    let client = Client::new(&service.url, 64, Duration::from_secs(15)).expect("an address");
+    // stands before the service, and gives it a secret that nobody else knows
+    let before = receiver(&runtime, move |arrived| {
+        let body = String::from_utf8_lossy(&arrived.body).replace("whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA==", "whsec_YW5vdGhlci1vbmUtYWx0b2dldGhlcg==");
+        let names = ["content-type", "traceparent", "x-message-id", "idempotency-key", "x-correlation-id", "x-causation-id"];
+        let headers = names.into_iter().filter_map(|name| Some((name, arrived.header(name)?.to_string()))).collect();
+        let request = Request { method: arrived.method.parse().expect("a method"), path: arrived.path, headers, body: body.into_bytes() };
+        let client = client.clone();
+        async move {
+            match client.send(request).await {
+                Ok(answer) => Deed::Answer { status: answer.status, headers: Vec::new(), body: answer.body.to_vec(), how: How::AtOnce },
+                Err(_) => Deed::Cut,
+            }
+        }
+    });
+    let secret = "[webhooks]\nsecret = \"whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA==\"\n[clock]";
+    folder.write("mine.toml", profile(&before, "").replace("[clock]", secret));
+    folder.orderstorm(&["check-target", "./mine.toml"]).exits(4).says(&["messages of the target could not be read: `webhook-signature`"]);
+}

@@ -15,7 +15,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -35,6 +35,9 @@ type Cases = Arc<RwLock<FxHashMap<String, Arc<dyn Ear>>>>;
 /// What nobody can read, in any format and character set that there is.
 const GARBAGE: &[u8] = b"\xff\xfe\x00{]<garbage";
 
+/// So many messages that cannot be read, and none between them that can: the rest is not waited for.
+const UNREADABLE_IN_A_ROW: usize = 40;
+
 /// What the receiving threads know of one case.
 struct Case {
     name: String,
@@ -44,6 +47,9 @@ struct Case {
     signature: Option<Signature>,
     /// messages that could not be read: told at the end
     unreadable: AtomicUsize,
+    /// of those, how many came since one that could be, and what was wrong with the last
+    in_a_row: AtomicUsize,
+    lacks: Mutex<String>,
     spans: Option<Spans>,
 }
 
@@ -145,6 +151,8 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
     let path: Vec<&str> = arrived.path.trim_matches('/').split('/').skip(1).collect();
     let refuse = |status, lacks: Unreadable| {
         case.unreadable.fetch_add(1, Ordering::Relaxed);
+        case.in_a_row.fetch_add(1, Ordering::Relaxed);
+        *case.lacks.lock().unwrap_or_else(PoisonError::into_inner) = lacks.to_string();
         warn!(case = case.name, path = arrived.path, status, %lacks, "a message that cannot be read");
         deed(Answered::problem(&wire::Problem::new(status, "invalid", lacks.to_string())))
     };
@@ -173,6 +181,7 @@ async fn receive(case: &Case, arrived: Arrived) -> Deed {
     };
     match what {
         Ok(what) => {
+            case.in_a_row.store(0, Ordering::Relaxed);
             match &what {
                 What::Call(msg, _) => case.log("call received", msg),
                 What::Event(msg, _) => case.log("event received", msg),
@@ -253,6 +262,8 @@ impl Live {
             inbox: Mailbox::new(),
             signature,
             unreadable: AtomicUsize::new(0),
+            in_a_row: AtomicUsize::new(0),
+            lacks: Mutex::default(),
             spans: harness.spans.clone(),
         };
         let live = Live {
@@ -289,10 +300,19 @@ impl Live {
         self.case.unreadable.load(Ordering::Relaxed)
     }
 
-    /// Why its process is not as it should be, if so.
-    pub fn broken(&self) -> Option<&str> {
-        let silent = || self.ears.is_silent().then_some("it has not answered for a minute");
-        self.process.broken().or_else(silent)
+    /// Why it is of no use to go on, if so.
+    pub fn broken(&self) -> Option<String> {
+        let silent = || self.ears.is_silent().then(|| "the target has not answered for a minute".to_string());
+        let unreadable = || {
+            let lacks = self.case.lacks.lock().unwrap_or_else(PoisonError::into_inner);
+            self.speaks_in_vain().then(|| format!("the last {UNREADABLE_IN_A_ROW} messages of the target could not be read: {lacks}"))
+        };
+        self.process.broken().map(|why| format!("the target's process: {why}")).or_else(silent).or_else(unreadable)
+    }
+
+    /// What it sends again and again nobody can read.
+    fn speaks_in_vain(&self) -> bool {
+        self.case.in_a_row.load(Ordering::Relaxed) >= UNREADABLE_IN_A_ROW
     }
 
     fn path(&self, rest: &str) -> String {
@@ -503,7 +523,7 @@ impl Target for Live {
     }
 
     fn is_gone(&self) -> bool {
-        self.process.broken().is_some() || self.ears.is_silent()
+        self.process.broken().is_some() || self.ears.is_silent() || self.speaks_in_vain()
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {

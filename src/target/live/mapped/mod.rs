@@ -35,6 +35,8 @@ const LOOKS_AGAIN: Span = Span::from_secs(5);
 /// further than the last.
 const FIRST_STEP: Span = Span::from_secs(1);
 const LONGEST_STEP: Span = Span::from_mins(30);
+/// So much of what was sent and came back is shown where a case cannot be set up.
+const SHOWN: usize = 8;
 /// In real time: a target that has not tried again for so long has given up.
 const GIVES_UP: Duration = Duration::from_secs(20);
 
@@ -120,9 +122,11 @@ impl Mapped {
         };
         mapped.begin().map_err(|why| {
             let authority = mapped.case.shared.client.authority();
-            let mut told = mapped.case.taped();
-            told.push(format!("{authority}: {why}"));
-            told.join("\n")
+            let tape = mapped.case.taped();
+            let before = tape.len().saturating_sub(SHOWN);
+            let shown =
+                if tape.is_empty() { String::new() } else { format!("\n  the last that was sent and came back:\n{}", tape[before..].join("\n")) };
+            format!("{authority}: {why}{shown}")
         })?;
         clock.begin();
         mapped.case.traffic.begin();
