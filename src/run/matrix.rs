@@ -1,12 +1,11 @@
-//! `run` and `plan`.
+//! `run`, and what a run is made of.
 
 use super::execute::{self, Setup};
 use super::live::{self, Broken, Session};
-use super::shape::Look;
 use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
 use crate::check::{CheckResult, PublishLag, Verdict};
-use crate::cli::{Format, MatrixArgs, PlanArgs, Record, RunArgs};
+use crate::cli::{Format, MatrixArgs, Record, RunArgs};
 use crate::history::{combined_digest, combined_hex};
 use crate::measure::{Measures, MeterTotals};
 use crate::reference::{DEFECTS, Defect};
@@ -23,7 +22,7 @@ use std::sync::Arc;
 pub(super) struct Chosen {
     pub expansion: Expansion,
     pub library: Library,
-    profile: Option<LoadProfile>,
+    pub profile: Option<LoadProfile>,
     recorded: Option<Arc<Recorded>>,
     /// the cases are those of a sweep
     swept: bool,
@@ -32,14 +31,14 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    fn partitions(&self, case: &Case) -> u32 {
+    pub fn partitions(&self, case: &Case) -> u32 {
         match &self.recorded {
             Some(recorded) => recorded.parts.len() as u32,
             None if self.live => 1,
             None => workload::partitions(case),
         }
     }
-    fn partition(&self, case: &Case, number: u32) -> Partition {
+    pub fn partition(&self, case: &Case, number: u32) -> Partition {
         match &self.recorded {
             Some(recorded) => recorded.partition(case, number),
             None if self.live => workload::whole(case),
@@ -143,86 +142,6 @@ fn arguments(args: &RunArgs) -> String {
 pub(super) fn quoted(word: &str) -> String {
     let plain = word.chars().all(|c| c.is_alphanumeric() || "-_./,:=".contains(c));
     if plain { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
-    let setup = Setup { seed: 1, target: "embedded".into(), defect: None, conditions: execute::Conditions::default(), arguments: String::new() };
-    let chosen = choose(&args.matrix, &setup)?;
-    let expansion = &chosen.expansion;
-    let look = chosen.profile.as_ref().zip(expansion.cases.first()).map(|(profile, case)| Look::of(profile, case.orders, case.seed));
-    let mut drawn = Vec::new();
-    if let (Some(dir), Some(look), Some(profile)) = (&args.plot, &look, &chosen.profile) {
-        drawn = report::write_plots(dir, &format!("{}-", profile.name), &report::shape_plots(&look.shape()))
-            .map_err(|error| cannot_write(dir, &error))?;
-    }
-    if args.format == Format::Json {
-        let cases: Vec<serde_json::Value> = expansion
-            .cases
-            .iter()
-            .map(|case| {
-                serde_json::json!({"name": case.name, "scenario": case.scenario.name, "variant": case.scenario.variant, "fault": case.fault.name,
-                    "channel": case.channel.name(), "orders": case.orders, "seed": case.seed.0, "partitions": chosen.partitions(case),
-                    "not_applicable": case.not_applicable})
-            })
-            .collect();
-        let load = look.as_ref().map(Look::as_json);
-        say(&format!("{:#}\n", serde_json::json!({"cover": expansion.cover, "load": load, "cases": cases})));
-        return Ok(Ended::Good);
-    }
-    let mut out = look.map_or(String::new(), |look| look.text());
-    drawn.iter().for_each(|path| out += &format!("  drawn        {}\n", path.display()));
-    let mut scenario = String::new();
-    for case in &expansion.cases {
-        let title = format!("{} {}", case.scenario.name, case.scenario.title);
-        if title != scenario {
-            out += &format!("\n{title}\n");
-            scenario = title;
-        }
-        match &case.not_applicable {
-            Some(reason) => out += &format!("  {:<52} not applicable: {reason}\n", case.name),
-            None => {
-                out += &format!("  {:<52} {} order{}, then {}\n", case.name, case.orders, if case.orders == 1 { "" } else { "s" }, steps_of(case))
-            }
-        }
-    }
-    let applicable: Vec<&Case> = expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
-    let orders: u64 = applicable.iter().map(|case| u64::from(case.orders)).sum();
-    out += &format!("\n{}\n", expansion.cover);
-    out += &format!("{} cases to run, {} not applicable; {orders} orders in all.\n", applicable.len(), expansion.cases.len() - applicable.len());
-    out += &format!("{}\n", estimate(&setup, &chosen, &applicable, orders));
-    say(&out);
-    Ok(Ended::Good)
-}
-
-fn steps_of(case: &Case) -> String {
-    let steps: Vec<String> = case.scenario.steps.iter().map(|step| format!("{:?}", step.action).to_lowercase()).collect();
-    if case.scenario.kinds.len() > 1 {
-        return format!("what each of {} kinds does", case.scenario.kinds.len());
-    }
-    if steps.is_empty() { "nothing more".into() } else { steps.join(", ") }
-}
-
-/// How long it would take: measured on a few of the cases, for machines differ.
-fn estimate(setup: &Setup, chosen: &Chosen, applicable: &[&Case], orders: u64) -> String {
-    let watch = Stopwatch::start();
-    let mut done = 0;
-    let every = (applicable.len() / 12).max(1);
-    for case in applicable.iter().step_by(every).filter(|case| case.orders <= 1_000) {
-        if watch.seconds() > 0.5 {
-            break;
-        }
-        let part = chosen.partition(case, 0);
-        if execute::partition(setup, case, &part, None, &Stop::new()).is_ok() {
-            done += u64::from(part.orders);
-        }
-    }
-    if done == 0 {
-        return "How long it would take was not measured: every case is large.".into();
-    }
-    let jobs = jobs(None);
-    let seconds = watch.seconds() / done as f64 * orders as f64 / jobs as f64;
-    let seconds = if seconds < 0.1 { "less than 0.1".into() } else { format!("about {seconds:.1}") };
-    format!("It would take {seconds} s in virtual time on {jobs} cores (measured on {done} orders). Nothing was sent.")
 }
 
 pub(super) fn jobs(asked: Option<u32>) -> usize {

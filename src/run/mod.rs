@@ -9,6 +9,7 @@ mod listing;
 mod live;
 mod logs;
 mod matrix;
+mod plan;
 mod prove;
 mod serve;
 mod shape;
@@ -91,7 +92,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
     logs::begin(cli);
     match &cli.command {
         Command::Run(args) => matrix::run(args, stop),
-        Command::Plan(args) => matrix::plan(args),
+        Command::Plan(args) => plan::plan(args),
         Command::Serve(args) => serve::serve(args, stop),
         Command::CheckTarget(args) => check_target::check_target(args, stop),
         Command::Capacity(args) => capacity::capacity(args, stop),

@@ -452,7 +452,7 @@ impl<'a> Walk<'a> {
         if items.len() < least || items.len() > most {
             let wanted = match (least, most) {
                 (least, most) if least == most => format!("exactly {least}"),
-                (least, usize::MAX) => format!("at least {least}"),
+                (least, _) if items.len() < least => format!("at least {least}"),
                 (_, most) => format!("at most {most}"),
             };
             self.problem(&node.span, format!("{} must have {wanted} items, but has {}", subject(name), items.len()), description(schema));

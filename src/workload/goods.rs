@@ -12,6 +12,9 @@ const LINE: Purpose = Purpose(0x0121);
 const PRICE: Purpose = Purpose(0x0122);
 const DRIFT: Purpose = Purpose(0x0123);
 
+/// So many nights ranks drift; after a year they stay.
+const MOST_NIGHTS: u64 = 366;
+
 /// One order before anything is numbered: SKUs are places in the catalogue, from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Drawn {
@@ -88,7 +91,7 @@ impl Bodies {
         }
         if self.goods.drift > 0.0 {
             let midnight = crate::model::RUN_BEGINS_AT_H * 3_600_000_000_000;
-            let passed = at.0.saturating_add(midnight) / Span::from_days(1).0;
+            let passed = (at.0.saturating_add(midnight) / Span::from_days(1).0).min(MOST_NIGHTS);
             while self.drifted.0 < passed {
                 self.drift();
             }

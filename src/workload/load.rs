@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 const STOCK: Purpose = Purpose(0x0124);
 const NEWS: Purpose = Purpose(0x0125);
+/// Units of a SKU at a node: messages count them in 32 bits.
+const MOST_UNITS: u32 = u32::MAX / 4;
 /// Snapshots in one partition.
 const MOST_SNAPSHOTS: u64 = 1_000;
 /// Where the goods of an order lie, in the standard estate: warehouses for what is shipped, stores for what is picked up, each in the east and
@@ -57,7 +59,7 @@ pub(super) fn partition(case: &Case, goods: &Arc<Goods>, number: u32, of: u32) -
         let cover = law_of(goods, *sku).map_or(1.0, |law| law.cover);
         for (n, units) in at_nodes.iter().enumerate() {
             // rounded at random, so that the parts that partitions have of a scarce SKU add up to what was meant
-            let book = (units * cover + seed.draw(STOCK, u64::from(*sku), n as u32).unit()) as u32;
+            let book = ((units * cover + seed.draw(STOCK, u64::from(*sku), n as u32).unit()) as u32).min(MOST_UNITS);
             // a SKU without any is known all the same
             if book > 0 || n == 0 {
                 opening.push(Opening { node: NODES[n], sku: id(*sku), book, phantom: 0 });

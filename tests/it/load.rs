@@ -155,7 +155,7 @@ fn what_a_profile_cannot_mean_is_refused_in_place() {
         folder.orderstorm(&["plan", "--profile", &file]).exits(2).says(&["bad.toml:"]).says(said);
     }
     for (body, said) in [
-        ("popularity = []\n", "must have at least 1 items"),
+        ("popularity = []\n", "must have at least 1 item"),
         ("popularity = [{ law = \"zipf\" }]\n", "`law = \"zipf\"` needs `s`"),
         ("popularity = [{ law = \"zipf\", s = inf }]\n", "`s` must be at most 10"),
         ("popularity = [{ sigma = 1 }]\n", "`sigma` has no meaning with `law = \"uniform\"`"),

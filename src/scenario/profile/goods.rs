@@ -15,7 +15,7 @@ pub struct GoodsFile {
     /// laws of popularity, each for a share of the lines
     #[schemars(length(min = 1, max = 20))]
     pub popularity: Vec<PopularityFile>,
-    /// share of the SKUs that change rank with another one, every midnight; hot sets of their own stay as they are
+    /// share of the SKUs that change rank with another one, every midnight for a year; hot sets of their own stay as they are
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub drift: f64,

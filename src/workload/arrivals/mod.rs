@@ -153,6 +153,10 @@ impl Timed {
     /// When the mass has reached `up_to`, which never goes back.
     fn when(&mut self, up_to: f64) -> f64 {
         while up_to >= self.passed + self.mass {
+            // what no run can reach need not be told apart
+            if self.now.from >= LATEST as f64 {
+                return LATEST as f64;
+            }
             let Some(next) = self.path.next() else { break };
             self.passed += self.mass;
             self.now = next;

@@ -87,7 +87,7 @@ impl Path {
                 if t >= reaches_floor {
                     return (Law::Linear(flash.floor.min(flash.peak), flash.floor.min(flash.peak)), f64::INFINITY);
                 }
-                (Law::Power { scale: flash.peak, origin: opens, unit: rise, exponent: flash.exponent }, reaches_floor)
+                (Law::power(flash.peak, opens, rise, flash.exponent, t), reaches_floor)
             }
         }
     }
@@ -125,7 +125,7 @@ impl Iterator for Path {
                 let at_until = if of_base.is_finite() { a + (b - a) * ((until - from) / (of_base - from)).min(1.0) } else { a };
                 Law::Linear(a * rate + added, at_until * rate + added)
             }
-            Law::Power { scale, origin, unit, exponent } => Law::Power { scale: scale * rate, origin, unit, exponent },
+            Law::Power { scale, origin, unit, exponent, begun } => Law::Power { scale: scale * rate, origin, unit, exponent, begun },
         };
         self.at = until;
         Some(Segment { from, until, law })

@@ -12,8 +12,16 @@ pub(super) struct Segment {
 pub(super) enum Law {
     /// from the first rate to the second in a straight line
     Linear(f64, f64),
-    /// `scale` times (t - origin) / unit to the power of `-exponent`
-    Power { scale: f64, origin: f64, unit: f64, exponent: f64 },
+    /// `scale` times (t - origin) / unit to the power of `-exponent`; `begun` is the power, by 1 - `exponent`, where the segment begins: every order
+    /// needs it
+    Power { scale: f64, origin: f64, unit: f64, exponent: f64, begun: f64 },
+}
+
+impl Law {
+    /// A power law as it is in a segment that begins at `from`.
+    pub fn power(scale: f64, origin: f64, unit: f64, exponent: f64, from: f64) -> Law {
+        Law::Power { scale, origin, unit, exponent, begun: libm::pow((from - origin) / unit, 1.0 - exponent) }
+    }
 }
 
 impl Segment {
@@ -25,10 +33,10 @@ impl Segment {
         match self.law {
             Law::Linear(a, b) if a == b => a * width,
             Law::Linear(a, b) => 0.5 * (a + b) * width,
-            Law::Power { scale, origin, unit, exponent } => {
+            Law::Power { scale, origin, unit, exponent, begun } => {
                 let (lo, hi) = ((self.from - origin) / unit, (self.until - origin) / unit);
                 let rest = 1.0 - exponent;
-                let integral = if rest.abs() < 1e-9 { libm::log(hi / lo) } else { (libm::pow(hi, rest) - libm::pow(lo, rest)) / rest };
+                let integral = if rest.abs() < 1e-9 { libm::log(hi / lo) } else { (libm::pow(hi, rest) - begun) / rest };
                 scale * unit * integral
             }
         }
@@ -42,11 +50,14 @@ impl Segment {
                 let slope = (b - a) / (self.until - self.from);
                 self.from + 2.0 * mass / (a + (a * a + 2.0 * slope * mass).max(0.0).sqrt())
             }
-            Law::Power { scale, origin, unit, exponent } => {
-                let lo = (self.from - origin) / unit;
+            Law::Power { scale, origin, unit, exponent, begun } => {
                 let part = mass / (scale * unit);
                 let rest = 1.0 - exponent;
-                let hi = if rest.abs() < 1e-9 { lo * libm::exp(part) } else { libm::pow((libm::pow(lo, rest) + part * rest).max(0.0), 1.0 / rest) };
+                let hi = if rest.abs() < 1e-9 {
+                    (self.from - origin) / unit * libm::exp(part)
+                } else {
+                    libm::pow((begun + part * rest).max(0.0), 1.0 / rest)
+                };
                 origin + hi * unit
             }
         };
@@ -60,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_mass_and_its_time_are_each_others_inverse() {
-        let power = |exponent| Law::Power { scale: 2.0, origin: 40.0, unit: 26.0, exponent };
+        let power = |exponent| Law::power(2.0, 40.0, 26.0, exponent, 66.0);
         for law in [Law::Linear(0.5, 0.5), Law::Linear(0.0, 3.0), Law::Linear(3.0, 0.0), power(0.383), power(1.0), power(2.5)] {
             let whole = Segment { from: 66.0, until: 900.0, law };
             let mut last = 0.0;
