@@ -43,6 +43,8 @@ pub enum Decision {
 const WIDTH: f64 = 2.6;
 /// Fewer batches decide nothing.
 const LEAST: usize = 5;
+/// Fewer do not show that a rate near the limit is held.
+const NEAR: usize = 16;
 
 /// The batches of one trial so far.
 #[derive(Clone, Debug)]
@@ -104,7 +106,9 @@ impl Trial {
         // nothing seen in n orders leaves 3/n possible (rule of three)
         let seen: u64 = steady.iter().map(|batch| batch.offered).sum();
         let unseen = 3.0 / seen.max(1) as f64;
-        let fine = late.at_most().max(unseen) < allowed && (errors == 0.0 && wrong.mean == 0.0 || wrong.at_most() <= errors);
+        // batches of a busy queue hang together, so near the limit a few of them look surer than they are
+        let near = late.at_most() > allowed / 4.0 && steady.len() < NEAR;
+        let fine = !near && late.at_most().max(unseen) < allowed && (errors == 0.0 && wrong.mean == 0.0 || wrong.at_most() <= errors);
         fine.then_some(Decision::Held)
     }
 

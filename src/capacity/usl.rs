@@ -25,6 +25,9 @@ pub struct Usl {
     pub beta: f64,
     pub alpha_in: Interval,
     pub beta_in: Interval,
+    /// under way where most was done, and at the last point
+    pub rises_to: f64,
+    pub reaches: f64,
 }
 
 impl Usl {
@@ -32,9 +35,11 @@ impl Usl {
     pub fn rate(&self, n: f64) -> f64 {
         self.gamma * n / (1.0 + self.alpha * (n - 1.0) + self.beta * n * (n - 1.0))
     }
-    /// Where more under way makes it slower: the knee. None where no such point can be told from the points.
+    /// Where more under way makes it slower: the knee. None where no such point can be told from the points, where they go on rising beyond it,
+    /// or where it lies further than twice as far as they reach.
     pub fn knee(&self) -> Option<f64> {
-        (self.beta_in.lo > 0.0).then(|| ((1.0 - self.alpha) / self.beta).max(1.0).sqrt())
+        let knee = ((1.0 - self.alpha) / self.beta).max(1.0).sqrt();
+        (self.beta_in.lo > 0.0 && knee > self.rises_to * 0.9 && knee <= self.reaches * 2.0).then_some(knee)
     }
     /// The most that any number under way can reach by waiting alone.
     pub fn limit(&self) -> Option<f64> {
@@ -53,6 +58,7 @@ pub fn fit(points: &[(f64, f64)], seed: Seed) -> Result<Usl, String> {
     if most / least < LEAST_SPAN {
         return Err(format!("not identifiable: from {least:.2} to {most:.2} orders under way is less than {LEAST_SPAN} times as many"));
     }
+    let rises_to = points.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(most, |(n, _)| *n);
     let (gamma, alpha, beta) = least_squares(&points).ok_or("not identifiable: the points lie on no curve")?;
     let mut resampled: Vec<(f64, f64)> = Vec::new();
     for round in 0..RESAMPLES {
@@ -66,7 +72,7 @@ pub fn fit(points: &[(f64, f64)], seed: Seed) -> Result<Usl, String> {
         let at = |q: f64| values.get((q * values.len() as f64) as usize).or(values.last()).copied().unwrap_or(0.0);
         Interval { lo: at(0.025), hi: at(0.975) }
     };
-    Ok(Usl { gamma, alpha, beta, alpha_in: interval(|it| it.0), beta_in: interval(|it| it.1) })
+    Ok(Usl { gamma, alpha, beta, alpha_in: interval(|it| it.0), beta_in: interval(|it| it.1), rises_to, reaches: most })
 }
 
 /// N/X is linear in 1, N-1 and N(N-1): least squares of relative errors, with no coefficient below nought.
@@ -134,7 +140,15 @@ fn solve(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
 mod tests {
     use super::*;
 
-    const TRUE: Usl = Usl { gamma: 100.0, alpha: 0.05, beta: 0.002, alpha_in: Interval { lo: 0.0, hi: 0.0 }, beta_in: Interval { lo: 0.0, hi: 0.0 } };
+    const TRUE: Usl = Usl {
+        gamma: 100.0,
+        alpha: 0.05,
+        beta: 0.002,
+        alpha_in: Interval { lo: 0.0, hi: 0.0 },
+        beta_in: Interval { lo: 0.0, hi: 0.0 },
+        rises_to: 0.0,
+        reaches: 0.0,
+    };
 
     fn measured(law: &Usl, noise: f64) -> Vec<(f64, f64)> {
         let wobble = |at: usize| 1.0 + noise * [0.7, -1.0, 0.2, 0.9, -0.6, -0.3, 1.0, -0.8][at % 8];
@@ -157,6 +171,14 @@ mod tests {
         assert_eq!(found.knee(), None, "{found:?}");
         let limit = found.limit().unwrap();
         assert!((limit / 2_000.0 - 1.0).abs() < 0.2, "{limit}");
+    }
+
+    #[test]
+    fn points_that_rise_beyond_a_knee_have_none() {
+        // as a queue behind ten workers has it: straight up to ten, then flat
+        let queue: Vec<(f64, f64)> = [1.0f64, 2.0, 4.0, 8.0, 9.6, 12.0, 20.0, 28.0].map(|n| (n, 100.0 * n.min(9.4 + n / 50.0))).to_vec();
+        let found = fit(&queue, Seed(1)).unwrap();
+        assert_eq!(found.knee(), None, "{found:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 pub(super) const ABOUT: Invariant = Invariant {
     name: "QUIET_AFTER_END",
     summary: "after an order was called cancelled or rejected nothing more is done for it",
-    definition: "Once `order.cancelled` or `order.rejected` was heard, there is no new fact of the order that a node took a release on, that a parcel left or was collected, or that money was captured; and no `inventory.reserved` of it has a higher `seq` than its end. Of an order that was settled and forgotten (its end is 40 days past) the same facts are still failures: two bits an order are kept for that.",
+    definition: "Once `order.cancelled` or `order.rejected` was heard, there is no new fact of the order that a node took a release on, that a parcel left or was collected, or that money was captured; and no `inventory.reserved` of it has a higher `seq` than its end. Of an order that was settled and forgotten (long after its end, or sooner where very many were called off) the same facts are still failures: a few bits an order are kept for that.",
     needs: "`order.cancelled` or `order.rejected`; release, parcel and capture facts",
     traps: "the end was published before it was heard, so a fact after the hearing is a fact after the end. Goods already on the belt are no excuse: whoever cannot call them back must not say `cancelled` before the node has agreed. A release or capture whose first attempt left before the end was heard, and that a fault held up, was decided before: excused and counted. A parcel that leaves although its node had confirmed to stop it is the node's. Reservations are compared by `seq`, not by arrival.",
     facts_only: false,

@@ -11,7 +11,7 @@ pub struct Client {
     /// attempts after the first; none: for ever
     pub retries: Option<u32>,
     pub backoff: Backoff,
-    /// retries may come to this share of first attempts, over all orders together
+    /// each first attempt, of any order, earns this share of a retry; what is earned is kept up to ten retries
     pub budget: Option<f64>,
 }
 
@@ -45,16 +45,16 @@ impl Backoff {
     }
 }
 
-/// First attempts and retries so far, of all orders.
+/// Retries that were earned and not spent, of all orders together: a token bucket, as retry budgets are kept (Finagle, gRPC).
 #[derive(Default)]
-pub(super) struct Tokens {
-    first: u64,
-    again: u64,
-}
+pub(super) struct Tokens(f64);
+
+/// More are not saved up for bad times.
+const MOST_TOKENS: f64 = 10.0;
 
 impl Client {
     pub(super) fn began(&self, tokens: &mut Tokens) {
-        tokens.first += 1;
+        tokens.0 = (tokens.0 + self.budget.unwrap_or(0.0)).min(MOST_TOKENS);
     }
 
     /// May it try once more, having tried again `tries` times?
@@ -62,11 +62,13 @@ impl Client {
         if self.retries.is_some_and(|most| tries >= most) {
             return false;
         }
-        if self.budget.is_some_and(|share| (tokens.again + 1) as f64 > share * tokens.first as f64) {
-            return false;
+        if self.budget.is_none() {
+            return true;
         }
-        tokens.again += 1;
-        true
+        // sums of shares such as a tenth fall short of one by a hair
+        let may = tokens.0 >= 1.0 - 1e-9;
+        tokens.0 -= f64::from(u8::from(may));
+        may
     }
 }
 
@@ -83,6 +85,8 @@ mod tests {
         assert!(!client.tries_again(2, &mut tokens), "each");
         let allowed = (0..20).filter(|_| client.tries_again(0, &mut tokens)).count();
         assert_eq!(allowed, 2, "a tenth of twenty");
+        (0..1_000).for_each(|_| client.began(&mut tokens));
+        assert_eq!((0..1_000).filter(|_| client.tries_again(0, &mut tokens)).count(), 10, "what is saved up has a bound");
         let careful = Client::default();
         assert!((0..1000).all(|tries| careful.tries_again(tries, &mut tokens)));
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says why and ends")]
 
 mod bad_input;
+mod capacity;
 mod contract;
 mod defects;
 mod determinism;

@@ -1,0 +1,149 @@
+//! Capacity and recovery of the embedded reference, beside what theory says of its service model.
+
+use crate::world::{Folder, text};
+use serde_json::Value;
+
+const MODEL: &str = "workers=10,law=exponential,lane=commands,network=0ms";
+
+fn result(folder: &Folder, file: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(folder.at(file)).expect("a file")).expect("JSON")
+}
+
+/// The share of orders that wait and are served for longer than `t` seconds, in a queue M/M/c with `mu` orders a second and server (Erlang; Gross
+/// and Harris, Fundamentals of Queueing Theory, ch. 2).
+fn later_than(t: f64, rate: f64, mu: f64, c: u32) -> f64 {
+    let a = rate / mu;
+    let mut term = 1.0;
+    let mut sum = 1.0;
+    for n in 1..c {
+        term *= a / f64::from(n);
+        sum += term;
+    }
+    let last = term * a / f64::from(c) / (1.0 - a / f64::from(c));
+    let waits = last / (sum + last);
+    let spare = f64::from(c) - 1.0 - a;
+    (-mu * t).exp() * (1.0 + waits * (1.0 - (-mu * t * spare).exp()) / spare)
+}
+
+#[test]
+fn the_largest_rate_is_the_one_of_queueing_theory() {
+    let (mut least, mut most) = (100.0, 999.0);
+    for _ in 0..60 {
+        let middle = (least + most) / 2.0;
+        if later_than(0.1, middle, 100.0, 10) < 0.01 { least = middle } else { most = middle }
+    }
+    let folder = Folder::new("capacity");
+    let service = format!("{MODEL},mean=10ms,queue=none");
+    let ended = folder.orderstorm(&[
+        "capacity",
+        "S01.last-units",
+        "--objective",
+        "p99<100ms",
+        "--service",
+        &service,
+        "--from",
+        "400",
+        "--most",
+        "1600",
+        "--out",
+        "out",
+    ]);
+    ended.exits(0).says(&["Held ", "confirm", "Beyond   collapse", "reproduce: orderstorm capacity S01.last-units"]);
+    let found = result(&folder, "out/capacity.json");
+    let held = found["held"].as_f64().expect("a rate");
+    assert!((held / least - 1.0).abs() < 0.02, "{held} held, {least:.1} by theory");
+    // nobody gets slower by more work here, so there is no knee to be found
+    assert!(found["law"]["knee"].is_null(), "{}", found["law"]);
+    for picture in ["capacity.svg", "beyond.svg"] {
+        assert!(std::fs::read_to_string(folder.at(&format!("out/{picture}")).contains("<svg"))).expect("a file");
+    }
+    // the same again, and another queue bears more than it can take
+    let again = folder.orderstorm(&[
+        "capacity",
+        "S01.last-units",
+        "--objective",
+        "p99<400ms",
+        "--service",
+        &format!("{MODEL},mean=10ms,queue=30"),
+        "--client",
+        "retries=none",
+        "--errors",
+        "0.2",
+        "--from",
+        "400",
+        "--most",
+        "900",
+        "--out",
+        "bounded",
+        "--format",
+        "json",
+    ]);
+    let bounded: Value = serde_json::from_str(&again.exits(0).out).expect("JSON");
+    assert_eq!((bounded["held"].as_f64(), bounded["lost"].is_null()), (Some(900.0), true));
+    assert_eq!(text(&bounded["grade"]["word"]), "graceful", "{}", bounded["grade"]);
+}
+
+/// Who comes back by itself, of rates of 45, 60 and 75 % of the capacity after ten seconds at a tenth of it.
+fn comes_back(folder: &Folder, name: &str, client: &str, queue: &str) -> Vec<bool> {
+    let service = format!("{MODEL},mean=100ms,{queue}");
+    folder.orderstorm(&[
+        "probe",
+        "S01.last-units",
+        "--rate",
+        "45,60,75",
+        "--trigger",
+        "brownout",
+        "--lasts",
+        "10s",
+        "--objective",
+        "p99<1s",
+        "--service",
+        &service,
+        "--client",
+        client,
+        "--out",
+        name,
+    ]);
+    let cells = result(folder, &format!("{name}/probe.json"));
+    cells["cells"].as_array().expect("cells").iter().map(|cell| !cell["recovered_after_s"].is_null()).collect()
+}
+
+/// As published for retries without cancellation: the hidden capacity is that of one attempt in 1 + R (workload of Huang et al., OSDI 2022).
+#[test]
+fn retries_keep_a_target_down_and_budgets_and_short_queues_do_not() {
+    let folder = Folder::new("metastable");
+    let retries = "timeout=1s,retries=3,backoff=none";
+    for (name, client, queue, expected) in [
+        ("none", "timeout=1s,retries=none", "queue=none", [true, true, true]),
+        ("one", "timeout=1s,retries=1,backoff=none", "queue=none", [true, false, false]),
+        ("three", retries, "queue=none", [false, false, false]),
+        ("jitter", "timeout=1s,retries=3,backoff=exponential,wait=100ms", "queue=none", [false, false, false]),
+        ("budget", "timeout=1s,retries=3,backoff=none,budget=0.1", "queue=none", [true, true, true]),
+        ("bounded", retries, "queue=50", [true, true, true]),
+        ("lifo", retries, "queue=none,next=lifo", [true, true, true]),
+        ("expired", retries, "queue=none,expires=1s", [true, false, false]),
+    ] {
+        assert_eq!(comes_back(&folder, name, client, queue), expected, "{name}");
+    }
+    let down = result(&folder, "three/probe.json");
+    assert!(down["cells"].as_array().expect("cells").iter().all(|cell| cell["cured_at_load"].is_number()), "{down}");
+    assert!(std::fs::read_to_string(folder.at("three/vulnerability.svg").contains("stayed down")).expect("a file"));
+}
+
+#[test]
+fn what_cannot_be_asked_is_said() {
+    let folder = Folder::new("capacity-bad");
+    let says = |arguments: &[&str], what: &str| {
+        folder.orderstorm(arguments).exits(2).says(&[what]);
+    };
+    says(&["capacity", "S01"], "has several variants");
+    says(&["capacity", "--objective", "fast"], "write it as p99<250ms");
+    says(&["capacity", "--service", "worker=3"], "did you mean `workers`?");
+    says(&["capacity", "--from", "0"], "rates from 0.01");
+    says(&["capacity", "--from", "100", "--most", "10"], "the first not above the second");
+    says(&["probe", "--lasts", "0s"], "not between 1s and 10m");
+    says(&["probe", "--rate", "NaN"], "no rate from 0.1");
+    says(&["probe", "--client", "retries=3,backoff=sometimes"], "not understood");
+    says(&["probe", "--trigger", "brownout", "--target", "reference"], "for the embedded target");
+    says(&["capacity", "--target", "reference", "--service", "workers=3"], "as fast as it is");
+}
