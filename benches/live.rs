@@ -180,10 +180,9 @@ fn main() {
         "load.toml",
         "name = \"LOAD\"\ntitle = \"Orders\"\nabout = \"Orders for goods that are sold out.\"\nstock = { \"A@DC1\" = 1 }\nmatrix = { channels = [\"web\"] }\n\n[order]\nlines = [{ sku = \"A\", qty = 1 }]\n".into(),
     );
-    let gap_ns = 1_000_000_000 / rate;
     let load = write(
         "rate.toml",
-        format!("name = \"rate\"\ntitle = \"{rate} a second\"\narrival = \"poisson\"\ngap = \"{gap_ns}ns\"\norders = {}\n", rate * seconds),
+        format!("name = \"rate\"\ntitle = \"{rate} a second\"\norders = {}\narrival = {{ process = \"poisson\", rate = {rate}.0 }}\n", rate * seconds),
     );
     let target = write(
         "stub.toml",
