@@ -182,7 +182,10 @@ fn main() {
     );
     let load = write(
         "rate.toml",
-        format!("name = \"rate\"\ntitle = \"{rate} a second\"\norders = {}\narrival = {{ process = \"poisson\", rate = {rate}.0 }}\n", rate * seconds),
+        format!(
+            "name = \"rate\"\ntitle = \"{rate} a second\"\norders = {}\narrival = {{ process = \"poisson\", rate = {rate}.0 }}\n",
+            rate * seconds
+        ),
     );
     let target = write(
         "stub.toml",

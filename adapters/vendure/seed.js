@@ -1,5 +1,5 @@
-// What every run needs and none changes: a country, a tax of nothing, a shipping method, two payment methods and a promotion.
-// Stock locations and products are the business of each case.
+// What every run needs and none changes: a country, a tax of nothing, a shipping method, two payment methods, a promotion, and a stock location
+// for each node of the estate: cases that begin together would each make one of the same name. Products are the business of each case.
 const { settings } = require('./config');
 
 const base = `http://127.0.0.1:${settings.port}/admin-api`;
@@ -48,6 +48,10 @@ exports.seed = async () => {
             outOfStockThreshold: 0,
         },
     });
+
+    for (const name of ['DC1', 'DC2', 'S1', 'S2', '3PL1', 'SUP']) {
+        await admin('mutation($input: CreateStockLocationInput!) { createStockLocation(input: $input) { id } }', { input: { name } });
+    }
 
     await admin('mutation($input: CreateShippingMethodInput!) { createShippingMethod(input: $input) { id } }', {
         input: {

@@ -43,6 +43,8 @@ pub enum Decision {
 const WIDTH: f64 = 2.6;
 /// Fewer batches decide nothing.
 const LEAST: usize = 5;
+/// Fewer do not show that a backlog grows.
+const GROWS: usize = 8;
 /// Fewer do not show that a rate near the limit is held.
 const NEAR: usize = 16;
 
@@ -166,9 +168,9 @@ fn backlog_grows(batches: &[Batch]) -> Option<f64> {
     let slope = points().map(|(x, y)| x * y).sum::<f64>() / spread;
     let residual: f64 = points().map(|(x, y)| (y - slope * x).powi(2)).sum::<f64>() / (n - 2.0).max(1.0);
     let error = (residual / spread).sqrt();
-    // a backlog that wavers by a few orders is none that grows
+    // a busy queue wavers, for a while in one direction: what grows by less than this is seen by its lateness
     let offered = batches.iter().map(|batch| batch.offered).sum::<u64>() as f64 / n;
-    (slope - WIDTH * error > 0.0 && slope > 0.002 * offered && slope * n > 10.0).then_some(slope)
+    (batches.len() >= GROWS && slope - WIDTH * error > 0.0 && slope > 0.005 * offered && slope * n > 10.0).then_some(slope)
 }
 
 #[cfg(test)]
