@@ -131,7 +131,7 @@ struct Ran {
 /// Runs a command to its end, and watches it.
 fn watch(mut command: Command, expected_s: f64) -> Ran {
     let began = Instant::now();
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it can be started");
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it can be started");
     let mut out = child.stdout.take().expect("its output");
     let said = std::thread::spawn(move || {
         let mut said = String::new();
@@ -198,10 +198,9 @@ fn main() {
                 lines.join(", ")
             ),
         );
-        let gap_ns = 1_000_000_000 / rate;
         let load = write(
             "rate.toml",
-            format!("name = \"rate\"\ntitle = \"{rate} a second\"\narrival = \"poisson\"\ngap = \"{gap_ns}ns\"\norders = {orders}\n"),
+            format!("name = \"rate\"\ntitle = \"{rate} a second\"\norders = {orders}\n[arrival]\nprocess = \"poisson\"\nrate = {rate}.0\n"),
         );
         let mut ours = Command::new(env!("CARGO_BIN_EXE_orderstorm"));
         ours.arg("run").arg(scenario).args(["--faults", "none", "--record", "failures"]).arg("--profile").arg(load).arg("--target").arg(&target);
@@ -210,6 +209,7 @@ fn main() {
         ours.arg("--out").arg(out);
         let ran = watch(ours, seconds as f64);
         let (orders, bytes) = read_count(address);
+        assert!(orders > 0, "orderstorm offered nothing: {}", ran.said);
         (ran, orders, bytes)
     };
     // a larger body is an order of more lines: two trials say how many come nearest to the size
