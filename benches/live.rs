@@ -207,9 +207,11 @@ fn main() {
         let out = dir.join("out");
         let _ = std::fs::remove_dir_all(&out);
         ours.arg("--out").arg(out);
+        let errors = dir.join("errors.txt");
+        ours.stderr(std::fs::File::create(&errors).expect("a file"));
         let ran = watch(ours, seconds as f64);
         let (orders, bytes) = read_count(address);
-        assert!(orders > 0, "orderstorm offered nothing: {}", ran.said);
+        assert!(orders > 0, "orderstorm offered nothing: {}", std::fs::read_to_string(&errors).unwrap_or_default());
         (ran, orders, bytes)
     };
     // a larger body is an order of more lines: two trials say how many come nearest to the size
@@ -261,12 +263,13 @@ fn main() {
 }
 
 /// A client beside ours, if it is there: `asked` is what to call, `get` how to install it.
-fn other(name: &str, asked: &str, get: &str, command: Command, address: &str, seconds: u64) {
+fn other(name: &str, asked: &str, get: &str, mut command: Command, address: &str, seconds: u64) {
     // only whether it starts: wrk answers the question for its version with an exit code of 1
     if Command::new(asked).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         println!("{name:<12} is not installed: {get}");
         return;
     }
+    command.stderr(Stdio::null());
     let ran = watch(command, seconds as f64);
     let (orders, bytes) = read_count(address);
     row(name, &ran, orders, bytes);
