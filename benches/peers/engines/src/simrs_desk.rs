@@ -24,6 +24,5 @@ pub fn run(shop: Shop) -> Tally {
     let desk = simulation.add_component(Desk(shop.clone()));
     simulation.schedule(Duration::ZERO, desk, FIRST);
     simulation.execute(Executor::unbound());
-    let tally = shop.borrow().tally;
-    tally
+    shop.borrow().tally
 }
