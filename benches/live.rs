@@ -1,6 +1,7 @@
 //! What the load path costs: orders offered to a stub that answers at once, beside `wrk` (Debian: `apt install wrk`) with equal requests.
 //!
-//! `cargo bench --bench live` offers 10,000 orders a second for 20 s; `cargo bench --bench live -- 10000 120` for two minutes. Ours plans, offers, hears,
+//! `cargo bench --bench live` offers 10,000 orders a second for 20 s; `cargo bench --bench live -- 10000 120` for two minutes, and with a third
+//! number in bodies of about that many bytes. With `OHA=PROGRAM` in the environment that client runs too (`benches/peers/run`). Ours plans, offers, hears,
 //! records, judges and measures; wrk sends as fast as it can. CPU is that of the client alone, microseconds a request. Loopback, one machine: the
 //! stub has its share of the same cores, so achieved rates say more about the machine than about the clients.
 
@@ -12,6 +13,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// What the lines of a larger order are for.
+const SKUS: [&str; 10] = ["A", "A2", "B", "C", "D", "E", "F", "G", "H", "K"];
+/// Different bodies that oha chooses from.
+const OHA_BODIES: usize = 50_000;
 
 #[derive(Default)]
 struct Count {
@@ -125,7 +131,7 @@ struct Ran {
 /// Runs a command to its end, and watches it.
 fn watch(mut command: Command, expected_s: f64) -> Ran {
     let began = Instant::now();
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it can be started");
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it can be started");
     let mut out = child.stdout.take().expect("its output");
     let said = std::thread::spawn(move || {
         let mut said = String::new();
@@ -164,6 +170,7 @@ fn main() {
         return stub();
     }
     let (rate, seconds) = (numbers.first().copied().unwrap_or(10_000), numbers.get(1).copied().unwrap_or(20));
+    let size = numbers.get(2).copied();
     let mut child = Command::new(std::env::current_exe().expect("this program"));
     let mut child = Stub(child.arg("stub").stdout(Stdio::piped()).spawn().expect("the stub starts"));
     let mut address = String::new();
@@ -176,51 +183,94 @@ fn main() {
         std::fs::write(&path, text).expect("a file");
         path
     };
-    let scenario = write(
-        "load.toml",
-        "name = \"LOAD\"\ntitle = \"Orders\"\nabout = \"Orders for goods that are sold out.\"\nstock = { \"A@DC1\" = 1 }\nmatrix = { channels = [\"web\"] }\n\n[order]\nlines = [{ sku = \"A\", qty = 1 }]\n".into(),
-    );
-    let load = write(
-        "rate.toml",
-        format!(
-            "name = \"rate\"\ntitle = \"{rate} a second\"\norders = {}\narrival = {{ process = \"poisson\", rate = {rate}.0 }}\n",
-            rate * seconds
-        ),
-    );
     let target = write(
         "stub.toml",
         format!(
             "name = \"stub\"\ntitle = \"a stub\"\n[http]\nbase_url = \"http://{address}\"\nmax_in_flight = 1024\n[clock]\nmode = \"skip\"\n[limits]\nsend_lag = \"2s\"\n"
         ),
     );
+    let offer = |lines: usize, orders: u64, seconds: u64| {
+        let lines: Vec<String> = SKUS.iter().take(lines).map(|sku| format!("{{ sku = \"{sku}\", qty = 1 }}")).collect();
+        let scenario = write(
+            "load.toml",
+            format!(
+                "name = \"LOAD\"\ntitle = \"Orders\"\nabout = \"Orders for goods that are sold out.\"\nstock = {{ \"A@DC1\" = 1 }}\nmatrix = {{ channels = [\"web\"] }}\n\n[order]\nlines = [{}]\n",
+                lines.join(", ")
+            ),
+        );
+        let load = write(
+            "rate.toml",
+            format!("name = \"rate\"\ntitle = \"{rate} a second\"\norders = {orders}\n[arrival]\nprocess = \"poisson\"\nrate = {rate}.0\n"),
+        );
+        let mut ours = Command::new(env!("CARGO_BIN_EXE_orderstorm"));
+        ours.arg("run").arg(scenario).args(["--faults", "none", "--record", "failures"]).arg("--profile").arg(load).arg("--target").arg(&target);
+        let out = dir.join("out");
+        let _ = std::fs::remove_dir_all(&out);
+        ours.arg("--out").arg(out);
+        let errors = dir.join("errors.txt");
+        ours.stderr(std::fs::File::create(&errors).expect("a file"));
+        let ran = watch(ours, seconds as f64);
+        let (orders, bytes) = read_count(address);
+        assert!(orders > 0, "orderstorm offered nothing: {}", std::fs::read_to_string(&errors).unwrap_or_default());
+        (ran, orders, bytes)
+    };
+    // a larger body is an order of more lines: two trials say how many come nearest to the size
+    let lines = match size {
+        Some(size) => {
+            let [one, two] = [1, 2].map(|lines| {
+                let (_, orders, bytes) = offer(lines, 200, 1);
+                bytes / orders.max(1)
+            });
+            let each = two.saturating_sub(one).max(1);
+            1 + (size.saturating_sub(one) + each / 2) / each
+        }
+        None => 1,
+    };
     println!("{rate} orders a second offered for {seconds} s to a stub that answers at once");
-    let mut ours = Command::new(env!("CARGO_BIN_EXE_orderstorm"));
-    ours.arg("run").arg(&scenario).args(["--faults", "none", "--record", "failures"]).arg("--profile").arg(&load).arg("--target").arg(&target);
-    ours.arg("--out").arg(dir.join("out"));
-    let ran = watch(ours, seconds as f64);
-    let (orders, bytes) = read_count(address);
+    let (ran, orders, bytes) = offer(lines as usize, rate * seconds, seconds);
     row("orderstorm", &ran, orders, bytes);
     println!("             resident memory by tenths of the run, MiB: {:?}", ran.resident);
     for line in ran.said.lines().filter(|line| ["ack", "send_lag", "PASS", "FAIL", "UNKNOWN"].iter().any(|word| line.trim_start().starts_with(word)))
     {
         println!("             {}", line.trim());
     }
+    let size = (bytes / orders.max(1)) as usize;
+    let url = format!("http://{address}/v1/load/orders");
     let lua = write(
         "orders.lua",
         format!(
             "local n = 0\nlocal pad = string.rep(\"x\", {})\nwrk.method = \"POST\"\nwrk.path = \"/v1/load/orders\"\nwrk.headers[\"content-type\"] = \"application/json\"\n\
              function request()\n  n = n + 1\n  return wrk.format(nil, nil, {{[\"idempotency-key\"] = \"k\" .. n}}, '{{\"order_id\":\"O' .. n .. '\",\"pad\":\"' .. pad .. '\"}}')\nend\n",
-            (bytes / orders.max(1)).saturating_sub(33)
+            size.saturating_sub(33)
         ),
     );
     let mut wrk = Command::new("wrk");
-    wrk.args(["-t", "1", "-c", "32", "-d", &format!("{seconds}s"), "-s"]).arg(&lua).arg(format!("http://{address}/v1/load/orders"));
-    if Command::new("wrk").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        println!("wrk          is not installed: apt install wrk");
+    wrk.args(["-t", "1", "-c", "32", "-d", &format!("{seconds}s"), "-s"]).arg(&lua).arg(&url);
+    other("wrk, Lua", "wrk", "apt install wrk", wrk, address, seconds);
+    if let Ok(program) = std::env::var("OHA") {
+        // its bodies are lines of a file, which it takes at random
+        let line = |n: usize| {
+            let start = format!("{{\"order_id\":\"O{n:06}\",\"pad\":\"");
+            format!("{start}{}\"}}\n", "x".repeat(size.saturating_sub(start.len() + 2)))
+        };
+        let bodies = write("bodies.txt", (0..OHA_BODIES).map(line).collect());
+        let mut oha = Command::new(&program);
+        oha.args(["--no-tui", "-z", &format!("{seconds}s"), "-c", "32", "-m", "POST", "-T", "application/json", "-H", "idempotency-key: k", "-Z"]);
+        oha.arg(bodies).arg(&url);
+        other("oha", &program, "cargo install oha", oha, address, seconds);
+    }
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+/// A client beside ours, if it is there: `asked` is what to call, `get` how to install it.
+fn other(name: &str, asked: &str, get: &str, mut command: Command, address: &str, seconds: u64) {
+    // only whether it starts: wrk answers the question for its version with an exit code of 1
+    if Command::new(asked).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        println!("{name:<12} is not installed: {get}");
         return;
     }
-    let ran = watch(wrk, seconds as f64);
+    command.stderr(Stdio::null());
+    let ran = watch(command, seconds as f64);
     let (orders, bytes) = read_count(address);
-    row("wrk, Lua", &ran, orders, bytes);
-    let _ = std::fs::remove_dir_all(&dir);
+    row(name, &ran, orders, bytes);
 }
