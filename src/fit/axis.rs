@@ -53,7 +53,7 @@ impl Axis {
         let exact = || history.orders.iter().map(|order| first_ns + order.placed_at.0);
         let fits = |unit: u64| exact().filter(|ns| ns % unit == 0).count() as f64 >= MOST_TIMES * orders as f64;
         let unit = UNITS.into_iter().find(|unit| fits(*unit)).unwrap_or(1);
-        let last = exact().last().unwrap_or(first_ns);
+        let last = exact().next_back().unwrap_or(first_ns);
         let days = (last / UNITS[0]) as usize + 2;
         let mut with_orders = 0;
         let mut before = None;
@@ -62,9 +62,9 @@ impl Axis {
             before = Some(day);
         }
         if with_orders < FEWEST_DAYS {
-            let what = if history.span.0 == 0 { "all orders have the same time".into() } else { format!("there are orders on {with_orders} days") };
+            let what = if history.span.0 == 0 { "all orders have the same time".into() } else { format!("days with orders: {with_orders}") };
             let help = "give a longer history; is `placed_at.format` of the columns map right?";
-            return Err(FitError::new(format!("{what}: at least {FEWEST_DAYS} are needed to know how days differ"), help));
+            return Err(FitError::new(format!("{what}: at least {FEWEST_DAYS} days are needed to know how they differ"), help));
         }
         if days > MOST_DAYS {
             let help = "give the last years of it";

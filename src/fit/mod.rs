@@ -36,6 +36,10 @@ use verify::{Counted, Pool};
 /// Days differ for certain where the variance is so many standard errors above that of chance.
 const SURE: f64 = 3.0;
 
+/// What a profile can hold.
+const MOST_SKUS: usize = 5_000_000;
+const MOST_ORDERS: usize = 100_000_000;
+
 /// Which model of the times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -197,6 +201,10 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>) -> Result<Fitted, FitError> {
     let clusters = modulation::clusters(&axis, &rate, factor);
     let counted = Counted::of(history, &|_| true);
     let popularity: Vec<u64> = counted.popularity.iter().copied().filter(|count| *count > 0).collect();
+    if popularity.len() > MOST_SKUS || axis.times.len() > MOST_ORDERS {
+        let message = format!("{} orders and {} SKUs are more than a profile can hold", axis.times.len(), popularity.len());
+        return Err(FitError::new(message, format!("the most are {MOST_ORDERS} and {MOST_SKUS}: give a part of the history")));
+    }
     let (ranks, lines, units) = (laws::ranks(&popularity), laws::numbers(&counted.lines), laws::numbers(&counted.units));
     let shoppers = Shoppers::of(history, wanted.told);
     let after = wanted.told.cancellations.then(|| Afterwards::of(history));
@@ -241,8 +249,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>) -> Result<Fitted, FitError> {
         Some(_) => 0,
         None => best(&trials, sure),
     };
-    let mut chosen = trials.remove(at);
-    chosen.report.accepted = chosen.failed() == 0;
+    let chosen = trials.remove(at);
 
     let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
     let (mut goods, mut pools) = verify::goods(history, &axis, &read(&profile)?, seed);
@@ -267,7 +274,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>) -> Result<Fitted, FitError> {
     };
     let accepted = chosen.report.accepted && goods.iter().all(|check| check.accepted);
     let model = chosen.report.model;
-    trials.insert(at, Trial { ..chosen });
+    trials.insert(at, chosen);
     let notes = text::notes(history, &axis, &counted, wanted, (factor, sure), clusters);
     let report = Report {
         source: wanted.source.into(),

@@ -32,7 +32,9 @@ impl Parts<'_> {
         let mut line = |text: String| {
             let _ = writeln!(out, "{text}");
         };
-        line(format!("name = {:?}\ntitle = {:?}\nabout = {:?}\norders = {}", self.name, self.title, self.about, self.axis.times.len()));
+        let quoted = |text: &str| toml::Value::String(text.into()).to_string();
+        line(format!("name = {}\ntitle = {}", quoted(self.name), quoted(&self.title)));
+        line(format!("about = {}\norders = {}", quoted(&self.about), self.axis.times.len()));
         self.arrival(&mut line);
         let popularity = list(self.popularity, 20);
         line(format!("\n[goods]\nskus = {}", self.popularity.len()));

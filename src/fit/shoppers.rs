@@ -8,6 +8,9 @@ use serde::Serialize;
 /// Up to here goods are taken back before they are sent: a cancellation. Later it is a return.
 const CANCELLED_WITHIN: Span = Span(86_400_000_000_000);
 
+/// Later returns count as if they came then: judges of a run know no order of which nothing was heard for forty days.
+const LATEST_RETURN: Span = Span(30 * CANCELLED_WITHIN.0);
+
 /// What the columns map lets a history tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Told {
@@ -49,7 +52,7 @@ impl Shoppers {
     }
 }
 
-/// Shares of the orders that are taken back, and how late: from the 10th to the 90th percentile.
+/// Shares of the orders that are taken back, and how late: from the 10th to the 90th percentile, and returns at most 30 days.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Afterwards {
     pub cancel: f64,
@@ -77,7 +80,7 @@ impl Afterwards {
             cancel: early.len() as f64 / orders,
             cancel_after: (at(early, 0.1), at(early, 0.9)),
             returns: late.len() as f64 / orders,
-            return_after: (at(late, 0.1), at(late, 0.9)),
+            return_after: (at(late, 0.1).min(LATEST_RETURN), at(late, 0.9).min(LATEST_RETURN)),
             lag_s: [0.25, 0.5, 0.75, 0.9].map(|part| at(&lags, part).as_secs_f64()),
             documents: history.cancellations.documents,
             matched: lags.len() as u64,

@@ -117,9 +117,11 @@ pub(super) fn notes(
     when(wanted.model == Some(Model::Cox) && factor.is_none(), "days differ no more than by chance, so the Cox model has no day factor".into());
     when(wanted.model.is_none() && factor.is_some() && !sure, "days may differ by chance alone, so no day factor was kept".into());
     when(clusters.count() && wanted.model.is_none(), "residual clusters were found; they are kept only where replicas with them come closer".into());
-    for (what, numbers) in [("orders had more lines", &counted.lines), ("lines had more units", &counted.units)] {
-        when(numbers.cut > 0, format!("{} {what} than a profile can hold, and count as {}", numbers.cut, super::laws::MOST));
+    for (what, numbers) in [("orders with more lines", &counted.lines), ("lines with more units", &counted.units)] {
+        when(numbers.cut > 0, format!("{what} than the {} that a profile can hold: {}, which count as that", super::laws::MOST, numbers.cut));
     }
+    let late = history.cancellations.orders.iter().filter(|(_, lag)| *lag > Span::from_days(30)).count();
+    when(late > 0, format!("orders that came back after more than 30 days: {late}; the profile lets nothing come back later than that"));
     when(!wanted.told.cancellations, "the columns map names no `order.cancellation_prefixes`: what is cancelled or returned was not fitted".into());
     when(!wanted.told.regions, "the columns map names no `region`: orders go to both regions alike".into());
     when(history.customers.is_empty(), "there are no customers in it: how many people order was not fitted".into());

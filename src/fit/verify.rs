@@ -156,6 +156,9 @@ impl Counted {
     }
 }
 
+/// Name, limit, and what is compared.
+type View<'a> = (&'static str, f64, &'a dyn Fn(&Counted) -> Vec<f64>);
+
 /// Bodies: popularity by rank, lines of an order, units of a line; with what the replicas have, all together.
 pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, seed: Seed) -> (Vec<Check>, [Vec<f64>; 2]) {
     let Some(goods) = &profile.goods else { return (Vec::new(), [Vec::new(), Vec::new()]) };
@@ -164,7 +167,7 @@ pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, seed: 
     let other = Counted::of(history, &|at| !even(axis.day_of(history, at)));
     let replica = |number| Counted::drawn(goods, history.orders.len() as u32, seed.derive(&format!("replica {number}")));
     let replicas: Vec<Counted> = (0..REPLICAS).map(replica).collect();
-    let views: [(&'static str, f64, &dyn Fn(&Counted) -> Vec<f64>); 3] = [
+    let views: [View<'_>; 3] = [
         ("popularity by rank", RANKS, &|counted| counted.popularity.iter().map(|count| *count as f64).collect()),
         ("lines of an order", BASKETS, &|counted| counted.lines.weights()),
         ("units of a line", BASKETS, &|counted| counted.units.weights()),
