@@ -10,6 +10,8 @@ const FEWEST_DAYS: usize = 10;
 /// A Hawkes process is kept only where it explains so much more (in log-likelihood), and sets off so many orders.
 const GAIN: f64 = 6.0;
 const BRANCHING: f64 = 0.05;
+/// Where one order seems to set off nearly all others, the rate changes in ways that slots and days do not hold: these are no clusters.
+const MOST_BRANCHING: f64 = 0.9;
 
 /// A gamma factor of mean 1 for each day.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
@@ -66,9 +68,9 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// It explains so much that chance is no explanation, and is not too weak to matter.
+    /// It explains so much that chance is no explanation, is not too weak to matter, and does not stand for a rate that was missed.
     pub fn count(&self) -> bool {
-        self.gain > GAIN && self.branching > BRANCHING
+        self.gain > GAIN && self.branching > BRANCHING && self.branching < MOST_BRANCHING
     }
 }
 

@@ -10,6 +10,8 @@ const TABLES: [(usize, usize); 8] = [(1, 1), (7, 1), (1, 24), (1, 48), (7, 24), 
 const BESIDE: usize = 14;
 /// Shorter histories have no trend that could be told from their days of the week.
 const TREND_DAYS: usize = 28;
+/// Shorter ones do not tell days of the week from single days: each day has its own level.
+pub(super) const WEEK_DAYS: usize = 3 * 7;
 /// A day without orders was closed if so many were expected: by chance that happens once in a thousand days.
 const CLOSED_AT: f64 = 7.0;
 
@@ -40,7 +42,7 @@ impl Rate {
         let grid = Grid::of(axis);
         let levels = grid.levels();
         let score = |table: (usize, usize)| grid.deviance(&levels, table);
-        let best = TABLES.into_iter().filter(|(days, _)| *days == 1 || axis.days > 3 * 7).map(|table| (score(table), table));
+        let best = TABLES.into_iter().filter(|(days, _)| *days == 1 || axis.days > WEEK_DAYS).map(|table| (score(table), table));
         let (_, (period, of_day)) = best.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, (1, 1)));
         Rate::new(levels.clone(), grid.table(&levels, (period, of_day), &|_| true), period)
     }
@@ -113,6 +115,7 @@ impl Grid {
         let mut open = vec![true; self.days];
         open[0] = false;
         let mut levels = vec![1.0; self.days];
+        let mean = days.iter().sum::<f64>() / (self.days - 1) as f64;
         for _ in 0..6 {
             let week = week(&days, &levels, &open);
             if self.days > TREND_DAYS {
@@ -122,9 +125,12 @@ impl Grid {
                     let came: f64 = around.filter(|other| open[*other]).map(|other| days[other]).sum();
                     *level = if expected > 0.0 { came / expected } else { 1.0 };
                 }
+            } else if self.days <= WEEK_DAYS {
+                levels.clone_from(&days);
             }
             for day in 1..self.days {
-                open[day] = days[day] > 0.0 || week[day % 7] * levels[day] <= CLOSED_AT;
+                let expected = if self.days > WEEK_DAYS { week[day % 7] * levels[day] } else { mean };
+                open[day] = days[day] > 0.0 || expected <= CLOSED_AT;
             }
         }
         // where nothing was expected and something came, the day must not be lost
@@ -159,7 +165,7 @@ impl Grid {
     /// How badly each half of the history (weeks in turn, or days of a short one) is foretold by the other: a Poisson deviance, but for a constant.
     fn deviance(&self, levels: &[f64], table: (usize, usize)) -> f64 {
         let (period, of_day) = table;
-        let half = |day: usize| if self.days > 3 * 7 { day / 7 % 2 } else { day % 2 };
+        let half = |day: usize| if self.days > WEEK_DAYS { day / 7 % 2 } else { day % 2 };
         let seconds = DAY_S / of_day as f64;
         let mean = self.counts.iter().map(|count| f64::from(*count)).sum::<f64>() / (levels.iter().sum::<f64>() * DAY_S);
         let mut sum = 0.0;
@@ -197,7 +203,7 @@ fn week(days: &[f64], levels: &[f64], open: &[bool]) -> [f64; 7] {
         if exposed > 0.0 { came / exposed } else { 0.0 }
     };
     let all = mean(&|_| true);
-    std::array::from_fn(|of_week| if days.len() > 3 * 7 { mean(&|day| day % 7 == of_week) } else { all })
+    std::array::from_fn(|of_week| if days.len() > WEEK_DAYS { mean(&|day| day % 7 == of_week) } else { all })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(super) fn text(report: &Report) -> String {
     row("rate", format!("a level a day (mean of 29 days) x {} slots of a {}", period * of_day, if period == 7 { "week" } else { "day" }));
     row(
         "days",
-        report.day_factor.map_or("differ no more than by chance".into(), |factor| {
+        report.day_factor.map_or("differ no more than by chance, or are too few to tell".into(), |factor| {
             format!("a gamma factor, cv {:.3}, correlation {:.2}; {:.1} standard errors above chance", factor.cv, factor.ar1, factor.z)
         }),
     );
@@ -47,7 +47,7 @@ pub(super) fn text(report: &Report) -> String {
     }
     out += &format!("\nGoods\n{}", table(&report.goods));
     out += "\n  Distances are of distributions (0: the same), ratios those of replicas to history (1: the same). The floor is the same between odd and\n";
-    out += "  even weeks of the history. Replicas: from the 5th to the 95th percentile; what is no further off than they are is accepted too.\n";
+    out += "  even weeks of the history. Replicas: from the 5th to the 95th percentile; what is no further off than they are is accepted up to twice the limit.\n";
     for note in &report.notes {
         out += &format!("\n  note: {note}");
     }
@@ -112,9 +112,13 @@ pub(super) fn notes(
     };
     let unit = Span(axis.unit);
     when(axis.unit >= 900_000_000_000, format!("times are to {unit}: how orders come within {unit} is not known, and taken as even"));
-    when(axis.days <= 29, "four weeks or less: there is no trend that could be told from days of the week, so all open days have one level".into());
-    when(axis.days <= 22, "three weeks or less: days of the week are not told apart".into());
-    when(wanted.model == Some(Model::Cox) && factor.is_none(), "days differ no more than by chance, so the Cox model has no day factor".into());
+    let few = axis.days <= super::rate::WEEK_DAYS;
+    when(few, "less than three weeks: each day has its own level, in the replicas too; how days differ by themselves was not fitted".into());
+    when(axis.days <= 28 && !few, "less than four weeks: no trend could be told from days of the week, so all open days have one level".into());
+    when(
+        wanted.model == Some(Model::Cox) && factor.is_none(),
+        "days differ no more than by chance, or are too few to tell: the Cox model has no day factor".into(),
+    );
     when(wanted.model.is_none() && factor.is_some() && !sure, "days may differ by chance alone, so no day factor was kept".into());
     when(clusters.count() && wanted.model.is_none(), "residual clusters were found; they are kept only where replicas with them come closer".into());
     for (what, numbers) in [("orders with more lines", &counted.lines), ("lines with more units", &counted.units)] {

@@ -35,21 +35,25 @@ pub struct Check {
     pub limit: (f64, f64),
     /// the same of single replicas, from the 5th to the 95th percentile: distances from all of them, ratios to the history
     pub spread: (f64, f64),
-    /// within the limit, or no further off than single replicas are
+    /// within the limit, or no further off than single replicas are; then up to twice the limit, for a model whose replicas are very different
+    /// from each other proves nothing
     pub accepted: bool,
 }
 
 impl Check {
     fn distance(statistic: &'static str, value: f64, floor: f64, most: f64, of_replicas: Vec<f64>) -> Check {
         let spread = percentiles(of_replicas);
-        Check { statistic, value, floor, limit: (0.0, most), spread, accepted: value < most || value <= spread.1 }
+        let accepted = value < most || value <= spread.1.min(2.0 * most);
+        Check { statistic, value, floor, limit: (0.0, most), spread, accepted }
     }
 
     fn ratio(statistic: &'static str, real: f64, floor: f64, limit: (f64, f64), of_replicas: &[f64]) -> Check {
         let over = |value: f64| if real > 0.0 { value / real } else { f64::from(value == 0.0) };
         let value = over(of_replicas.iter().sum::<f64>() / of_replicas.len().max(1) as f64);
         let spread = percentiles(of_replicas.iter().map(|replica| over(*replica)).collect());
-        let accepted = (limit.0..=limit.1).contains(&value) || (spread.0..=spread.1).contains(&1.0);
+        let within = |lo: f64, hi: f64| (lo..=hi).contains(&value);
+        let as_replicas = (spread.0..=spread.1).contains(&1.0) && within(limit.0 * limit.0, limit.1 * limit.1);
+        let accepted = within(limit.0, limit.1) || as_replicas;
         Check { statistic, value, floor, limit, spread, accepted }
     }
 }
@@ -66,7 +70,7 @@ fn quotient(a: f64, b: f64) -> f64 {
 
 /// Weeks in turn; of a short history, days in turn.
 fn even(days: usize) -> impl Fn(usize) -> bool {
-    move |day| if days > 3 * 7 { day.saturating_sub(1) / 7 % 2 == 0 } else { day % 2 == 0 }
+    move |day| if days > super::rate::WEEK_DAYS { day.saturating_sub(1) / 7 % 2 == 0 } else { day % 2 == 0 }
 }
 
 /// What replicas look like, all together.
