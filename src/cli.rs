@@ -55,6 +55,16 @@ pub enum Command {
 
 The same profile, seed and number of orders give the same bytes.")]
     Generate(GenerateArgs),
+    /// Make a load profile from a real order history, and see whether it makes what the history was
+    #[command(after_help = "Examples:
+  orderstorm fit orders.csv.gz --columns online-retail --out mine.toml --report fit
+  orderstorm plan --profile mine.toml --plot       what it is like
+  orderstorm run --profile mine.toml --orders 2000 --faults none
+  orderstorm fit orders.csv.gz --columns online-retail --model poisson     a model to compare with
+
+Draws 20 replicas from the fitted profile and compares each statistic with the history. Exit code 0: accepted; 1: not, and the report names
+what fails; 2: a history that says too little. docs/fit.md says how.")]
+    Fit(FitArgs),
     /// Prove the judges: every defect is found, every invariant finds one, and the correct reference is never accused
     #[command(after_help = "Examples:
   orderstorm prove --quick                         a few seeds, in seconds
@@ -302,6 +312,43 @@ pub struct GenerateArgs {
     /// Write over files that are there
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct FitArgs {
+    /// Order history: CSV or JSON Lines, plain or gzip
+    pub history: PathBuf,
+    /// Which column is what; `online-retail` is shipped
+    #[arg(long, value_name = "MAP.toml")]
+    pub columns: String,
+    /// File of the profile; none is written where absent
+    #[arg(long, value_name = "FILE.toml")]
+    pub out: Option<PathBuf>,
+    /// Folder for the report, as text and as JSON, and for pictures of history and replicas
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Model of the times; where absent all are compared and the best is taken
+    #[arg(long, value_enum, value_name = "MODEL")]
+    pub model: Option<FitModel>,
+    /// Seed of all that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Write over a profile that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum FitModel {
+    /// one rate at every moment
+    Poisson,
+    /// trend, days and slots
+    Nhpp,
+    /// the same with a drawn factor for each day
+    Cox,
 }
 
 /// What is put under load, and how it is judged.

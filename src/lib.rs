@@ -16,6 +16,7 @@ pub mod check;
 pub mod cli;
 pub mod engine;
 pub mod fault;
+pub mod fit;
 pub mod history;
 pub mod mapping;
 pub mod measure;

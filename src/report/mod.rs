@@ -1,6 +1,7 @@
 //! The report: cases, verdicts, findings, measures and how to reproduce them, as plain data, and the formats that draw it.
 
 mod capacity;
+mod compared;
 mod data;
 mod exercise;
 mod explain;
@@ -16,6 +17,7 @@ mod terminal;
 mod write;
 
 pub use capacity::{capacity_plots, frontier_plots};
+pub use compared::{Compared, compared_plots};
 pub use data::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
 pub use exercise::{checks_over, never_exercised};
 pub use explain::Lens;

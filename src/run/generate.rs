@@ -52,7 +52,7 @@ fn written(generate: &Generate<'_>, out: &mut dyn Write, feed: Option<&mut dyn W
 }
 
 /// A new file; one that is there is only written over where that is asked for.
-fn create(path: &Path, force: bool) -> Result<BufWriter<File>, Trouble> {
+pub(super) fn create(path: &Path, force: bool) -> Result<BufWriter<File>, Trouble> {
     let opened = if force { File::create(path) } else { File::create_new(path) };
     match opened {
         Ok(file) => Ok(BufWriter::new(file)),

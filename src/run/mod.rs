@@ -4,6 +4,7 @@ mod capacity;
 mod check_target;
 pub mod execute;
 mod export;
+mod fit;
 mod generate;
 mod listing;
 mod live;
@@ -97,6 +98,7 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::CheckTarget(args) => check_target::check_target(args, stop),
         Command::Capacity(args) => capacity::capacity(args, stop),
         Command::Probe(args) => capacity::probe(args, stop),
+        Command::Fit(args) => fit::fit(args),
         Command::Generate(args) => generate::generate(args),
         Command::Prove(args) => prove::prove(args, stop),
         Command::Check(args) => stored::check(args),

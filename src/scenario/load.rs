@@ -349,6 +349,11 @@ fn read_fault_set(source: &Source) -> Result<Arc<FaultSet>, Problems> {
     read_with(source, schema::fault_set(), |file: &FaultSetFile, check| FaultSet::resolve(file, &source.file, check)).map(Arc::new)
 }
 
+/// A load profile from its text; `name` is what messages call it. One that replays a file of times has none.
+pub fn parse_load_profile(name: &str, text: &str) -> Result<LoadProfile, Problems> {
+    read_load_profile(&Source::new(name, text))
+}
+
 fn read_load_profile(source: &Source) -> Result<LoadProfile, Problems> {
     read_with(source, schema::load_profile(), |file: &LoadProfileFile, check| LoadProfile::resolve(file, check))
 }

@@ -23,7 +23,7 @@ pub use fault_file::{Address, AfterFile, FaultAction, FaultRule, FaultRuleFile, 
 pub use file::*;
 pub use from_load::LOAD;
 pub use intake::COLUMN_MAPS;
-pub use load::{Library, shipped};
+pub use load::{Library, parse_load_profile, shipped};
 pub use matrix::{Case, Expansion, Selection, expand};
 pub use profile::*;
 pub use schema::{SCHEMAS, schema_text};

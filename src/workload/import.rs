@@ -3,6 +3,7 @@
 //! Histories are dirty: they hold cancellations, fees, gifts and typing errors beside orders. Every row has exactly one
 //! fate, which the account counts, so nothing is lost silently and nothing is counted twice.
 
+use super::cancelled::{Cancellations, Cancelled};
 use super::columns::{Columns, Field, Repeated};
 use super::rows::{self, Refused, Row};
 use crate::model::{Money, Region};
@@ -34,6 +35,7 @@ pub struct Import {
     pub skus: Vec<String>,
     /// names of customers, likewise
     pub customers: Vec<String>,
+    pub cancellations: Cancellations,
     pub account: Account,
     /// when the first order was placed, in UTC, such as `2010-12-01T08:26:00`
     pub started: String,
@@ -259,6 +261,7 @@ struct Builder<'a> {
     customers: Names,
     /// (order, SKU, price) to the line's place in its order
     lines: FxHashMap<(usize, u32, i64), usize>,
+    cancelled: Cancelled,
     /// neighbouring rows mostly have the same time
     last_time: (String, i64),
 }
@@ -272,6 +275,7 @@ impl<'a> Builder<'a> {
             skus: Names::default(),
             customers: Names::default(),
             lines: FxHashMap::default(),
+            cancelled: Cancelled::default(),
             last_time: (String::new(), 0),
         }
     }
@@ -285,6 +289,7 @@ impl<'a> Builder<'a> {
     fn parse<'r>(&mut self, row: &'r Row<'_>) -> Result<Parsed<'r>, Refused> {
         let order = required(row, Field::Order)?;
         if self.columns.is_cancellation(order) {
+            self.cancelled.note(row, order, self.columns);
             return Err((Reason::Cancellation, shown(order)));
         }
         let sku = self.columns.sku_name(required(row, Field::Sku)?);
@@ -377,7 +382,8 @@ impl<'a> Builder<'a> {
             })
             .collect();
         let span = orders.last().map_or(Span::ZERO, |last| last.placed_at.since(Timestamp::ZERO));
-        Import { orders, skus: self.skus.list, customers: self.customers.list, account, started: civil_text(first), span }
+        let cancellations = self.cancelled.matched(first, &orders, &self.customers.numbers, &self.skus.numbers);
+        Import { orders, skus: self.skus.list, customers: self.customers.list, cancellations, account, started: civil_text(first), span }
     }
 }
 
@@ -438,7 +444,7 @@ fn exact(text: &str, digits: u32) -> Result<i64, Inexact> {
 }
 
 /// Nanoseconds since 1970 in UTC.
-fn timestamp(text: &str, format: &str) -> Result<i64, String> {
+pub(super) fn timestamp(text: &str, format: &str) -> Result<i64, String> {
     let parsed = strtime::parse(format, text).map_err(|e| format!("{}: {e}", shown(text)))?;
     let civil = parsed.to_datetime().map_err(|e| format!("{}: {e}", shown(text)))?;
     if !YEARS.contains(&civil.year()) {

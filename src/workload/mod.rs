@@ -3,6 +3,7 @@
 //! Nothing here opens a file: whoever loads hands over a reader and the name to call it by.
 
 pub mod arrivals;
+mod cancelled;
 mod columns;
 mod generate;
 pub mod goods;
@@ -13,6 +14,7 @@ mod plan;
 mod rows;
 mod stock;
 
+pub use cancelled::Cancellations;
 pub use columns::{
     Columns, ColumnsError, ColumnsFile, CustomerFile, OrderIdFile, PlacedAtFile, PriceFile, QuantityFile, RegionFile, Repeated, SkuFile,
     parse_columns,

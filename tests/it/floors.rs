@@ -21,6 +21,7 @@ const ROOMS: &[Room] = &[
         &[
             "cli",
             "capacity",
+            "fit",
             "report",
             "shrink",
             "engine",
@@ -44,6 +45,7 @@ const ROOMS: &[Room] = &[
     // stands aside: argv -> Command
     room("cli", 8, &[]),
     room("capacity", 6, &["sim"]),
+    room("fit", 6, &["workload", "scenario", "model", "sim"]),
     room("report", 7, &["capacity", "check", "measure", "history", "scenario", "model", "sim"]),
     room("shrink", 7, &["check", "workload", "world", "scenario", "model", "sim"]),
     room("engine", 6, &["world", "fault", "target", "history", "model", "sim"]),

@@ -8,6 +8,7 @@ mod contract;
 mod defects;
 mod determinism;
 mod docs;
+mod fit;
 mod floors;
 mod foreign;
 mod live;

@@ -10,7 +10,7 @@ pub use arrival::{
 };
 pub use goods::{BasketFile, ChannelsFile, FeedFile, GoodsFile, LaterFile, ShoppersFile};
 pub use number::{NumberFile, NumberLaw, NumberName};
-pub use popularity::{Popularity, PopularityFile, PopularityName};
+pub use popularity::{Popularity, PopularityFile, PopularityName, rank_weights};
 
 use super::SpanRange;
 use super::resolve::Check;

@@ -65,6 +65,16 @@ impl NumberLaw {
         (1..).zip(&self.weights).map(|(n, weight): (u32, _)| f64::from(n) * weight).sum::<f64>() / total
     }
 
+    /// 1 plus a negative binomial number: failures before the `r`-th success of probability `p`; never more than `most`.
+    pub fn negative_binomial(r: f64, p: f64, most: usize) -> NumberLaw {
+        NumberLaw { weights: negative_binomial(r, p, most.max(1)), table: OnceLock::new() }
+    }
+
+    /// A lognormal number with these moments of its logarithm, rounded; never more than `most`.
+    pub fn lognormal(mu: f64, sigma: f64, most: usize) -> NumberLaw {
+        NumberLaw { weights: lognormal(mu, sigma, most.max(1)), table: OnceLock::new() }
+    }
+
     pub(super) fn resolve(file: &NumberFile, path: &str, check: &mut Check<'_>) -> NumberLaw {
         use NumberName as N;
         let name = match file.law {

@@ -94,13 +94,9 @@ pub struct Popularity {
 impl Popularity {
     /// Weights by rank, the most popular first, but for empirical ones.
     pub fn weights(&self) -> Vec<f64> {
-        let n = self.skus;
         match self.law {
-            PopularityName::Uniform => vec![1.0; n as usize],
-            PopularityName::Zipf | PopularityName::ZipfMandelbrot => (1..=n).map(|rank| libm::pow(f64::from(rank) + self.q, -self.s)).collect(),
-            // the quantiles of the law in the middles of n equal parts
-            PopularityName::Lognormal => (0..n).map(|at| libm::exp(-self.sigma * normal_quantile((f64::from(at) + 0.5) / f64::from(n)))).collect(),
             PopularityName::Empirical => self.weights.clone(),
+            law => rank_weights(law, self.skus, (self.s, self.q), self.sigma),
         }
     }
 
@@ -112,6 +108,16 @@ impl Popularity {
     /// It is about the whole catalogue, whose ranks may drift.
     pub fn drifts(&self, catalogue: u32) -> bool {
         self.first == 0 && self.skus == catalogue
+    }
+}
+
+/// Weights of ranks 1 to `skus` under a law with parameters; those of a list of weights are all alike here.
+pub fn rank_weights(law: PopularityName, skus: u32, (s, q): (f64, f64), sigma: f64) -> Vec<f64> {
+    match law {
+        PopularityName::Uniform | PopularityName::Empirical => vec![1.0; skus as usize],
+        PopularityName::Zipf | PopularityName::ZipfMandelbrot => (1..=skus).map(|rank| libm::pow(f64::from(rank) + q, -s)).collect(),
+        // the quantiles of the law in the middles of equal parts
+        PopularityName::Lognormal => (0..skus).map(|at| libm::exp(-sigma * normal_quantile((f64::from(at) + 0.5) / f64::from(skus)))).collect(),
     }
 }
 

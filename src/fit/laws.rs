@@ -1,0 +1,185 @@
+//! Laws of what orders are about: how SKUs share the lines, how many lines orders have, how many units lines have.
+
+use super::minimum::{least, least_of_two};
+use crate::scenario::{NumberLaw, PopularityName, rank_weights};
+use serde::Serialize;
+
+/// A law stands for the numbers themselves only where nobody would see the difference: so far may its distribution be off.
+const AS_GOOD: f64 = 0.02;
+/// A law of numbers holds so many.
+pub(super) const MOST: usize = 1_000;
+
+/// How many of 1, 2, 3, .. there were; more than `MOST` counts as `MOST`.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Numbers {
+    pub counts: Vec<u64>,
+    /// how many were larger than a law can hold
+    pub cut: u64,
+}
+
+impl Numbers {
+    pub fn of(numbers: impl Iterator<Item = u64>) -> Numbers {
+        let (mut counts, mut cut) = (Vec::new(), 0);
+        for number in numbers.filter(|number| *number > 0) {
+            cut += u64::from(number > MOST as u64);
+            let at = number.min(MOST as u64) as usize;
+            if counts.len() < at {
+                counts.resize(at, 0);
+            }
+            counts[at - 1] += 1;
+        }
+        Numbers { counts, cut }
+    }
+
+    fn known(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        (1u32..).zip(&self.counts).filter(|(_, count)| **count > 0).map(|(n, count)| (f64::from(n), *count as f64))
+    }
+
+    fn mean(&self, of: impl Fn(f64) -> f64) -> f64 {
+        let total: f64 = self.known().map(|(_, count)| count).sum();
+        self.known().map(|(n, count)| of(n) * count).sum::<f64>() / total.max(1.0)
+    }
+
+    pub fn weights(&self) -> Vec<f64> {
+        self.counts.iter().map(|count| *count as f64).collect()
+    }
+}
+
+/// A law of numbers with what it was fitted to.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[serde(tag = "law", rename_all = "snake_case")]
+pub enum Number {
+    NegativeBinomial { r: f64, p: f64 },
+    Lognormal { mu: f64, sigma: f64 },
+    Empirical,
+}
+
+/// A law that was tried, and how far its distribution is from the one of the history (Kolmogorov and Smirnov's distance).
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Tried<L> {
+    #[serde(flatten)]
+    pub law: L,
+    pub ks: f64,
+}
+
+/// Laws by maximum likelihood, the nearest first; then the numbers themselves.
+pub(super) fn numbers(numbers: &Numbers) -> Vec<Tried<Number>> {
+    let real = numbers.weights();
+    let most = real.len().max(1);
+    let surprise = |law: &NumberLaw| -numbers.known().map(|(n, count)| count * libm::log(law.weights[n as usize - 1].max(1e-300))).sum::<f64>();
+    let mean = numbers.mean(|n| n - 1.0);
+    let mut tried = Vec::new();
+    if mean > 0.0 {
+        let p = |r: f64| (r / (r + mean)).clamp(1e-6, 1.0 - 1e-6);
+        let r = libm::exp(least(-6.0, 6.0, |log_r| surprise(&NumberLaw::negative_binomial(libm::exp(log_r), p(libm::exp(log_r)), most))));
+        tried.push(Tried { law: Number::NegativeBinomial { r, p: p(r) }, ks: distance(&real, &NumberLaw::negative_binomial(r, p(r), most).weights) });
+        let mu = numbers.mean(libm::log);
+        let sigma = numbers.mean(|n| (libm::log(n) - mu).powi(2)).sqrt().max(0.05);
+        let [mu, log_sigma] = least_of_two([mu, libm::log(sigma)], [0.2, 0.2], |[mu, log_sigma]| {
+            surprise(&NumberLaw::lognormal(mu.clamp(-20.0, 20.0), libm::exp(log_sigma).min(10.0), most))
+        });
+        let (mu, sigma) = (mu.clamp(-20.0, 20.0), libm::exp(log_sigma).min(10.0));
+        tried.push(Tried { law: Number::Lognormal { mu, sigma }, ks: distance(&real, &NumberLaw::lognormal(mu, sigma, most).weights) });
+        tried.sort_by(|a, b| a.ks.total_cmp(&b.ks));
+    }
+    tried.push(Tried { law: Number::Empirical, ks: 0.0 });
+    tried
+}
+
+/// The nearest law where it is as good as the numbers themselves, else these.
+pub(super) fn chosen(tried: &[Tried<Number>]) -> Number {
+    tried.first().filter(|nearest| nearest.ks < AS_GOOD).map_or(Number::Empirical, |nearest| nearest.law)
+}
+
+/// A law of ranks with what it was fitted to.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[serde(tag = "law", rename_all = "snake_case")]
+pub enum Ranks {
+    Lognormal { sigma: f64 },
+    Zipf { s: f64 },
+    ZipfMandelbrot { s: f64, q: f64 },
+    Uniform,
+    Empirical,
+}
+
+/// Laws of the lines of each SKU by maximum likelihood, the nearest first. The distance is that of cumulative shares by rank.
+pub(super) fn ranks(lines: &[u64]) -> Vec<Tried<Ranks>> {
+    let mut sorted: Vec<f64> = lines.iter().map(|count| *count as f64).collect();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let n = sorted.len() as u32;
+    let surprise = |weights: &[f64]| {
+        let total: f64 = weights.iter().sum();
+        -sorted.iter().zip(weights).map(|(count, weight)| count * libm::log((weight / total).max(1e-300))).sum::<f64>()
+    };
+    let of = |law: Ranks| match law {
+        Ranks::Lognormal { sigma } => rank_weights(PopularityName::Lognormal, n, (0.0, 0.0), sigma),
+        Ranks::Zipf { s } => rank_weights(PopularityName::Zipf, n, (s, 0.0), 0.0),
+        Ranks::ZipfMandelbrot { s, q } => rank_weights(PopularityName::ZipfMandelbrot, n, (s, q), 0.0),
+        Ranks::Uniform => vec![1.0; n as usize],
+        Ranks::Empirical => sorted.clone(),
+    };
+    let quantiles = rank_weights(PopularityName::Lognormal, n, (0.0, 0.0), 1.0);
+    let logs: Vec<f64> = quantiles.iter().map(|weight| libm::log(*weight)).collect();
+    // powers of the same quantiles: no quantile is found twice
+    let sigma = least(0.0, 5.0, |sigma| surprise(&logs.iter().map(|log| libm::exp(sigma * log)).collect::<Vec<_>>()));
+    let s = least(0.0, 5.0, |s| surprise(&of(Ranks::Zipf { s })));
+    let bounded = |[s, log_q]: [f64; 2]| Ranks::ZipfMandelbrot { s: s.clamp(0.0, 10.0), q: libm::exp(log_q.min(13.0)) };
+    let both = least_of_two([s + 0.3, 2.0], [0.3, 1.0], |at| surprise(&of(bounded(at))));
+    let laws = [Ranks::Lognormal { sigma }, Ranks::Zipf { s }, bounded(both), Ranks::Uniform];
+    let mut tried: Vec<Tried<Ranks>> = laws.into_iter().map(|law| Tried { law, ks: distance(&sorted, &of(law)) }).collect();
+    tried.sort_by(|a, b| a.ks.total_cmp(&b.ks));
+    tried.push(Tried { law: Ranks::Empirical, ks: 0.0 });
+    tried
+}
+
+/// The largest difference of two cumulative distributions, each given by its weights.
+pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
+    let (of_a, of_b): (f64, f64) = (a.iter().sum(), b.iter().sum());
+    if of_a <= 0.0 || of_b <= 0.0 {
+        return if of_a <= 0.0 && of_b <= 0.0 { 0.0 } else { 1.0 };
+    }
+    let (mut up_to_a, mut up_to_b, mut most) = (0.0, 0.0, 0.0f64);
+    for n in 0..a.len().max(b.len()) {
+        up_to_a += a.get(n).copied().unwrap_or(0.0);
+        up_to_b += b.get(n).copied().unwrap_or(0.0);
+        most = most.max((up_to_a / of_a - up_to_b / of_b).abs());
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(weights: &[f64], total: f64) -> Vec<u64> {
+        let sum: f64 = weights.iter().sum();
+        weights.iter().map(|weight| (weight / sum * total).round() as u64).collect()
+    }
+
+    #[test]
+    fn a_law_of_numbers_is_found_again_and_one_that_is_none_is_kept_as_it_is() {
+        let law = NumberLaw::negative_binomial(1.7, 0.16, 100);
+        let tried = numbers(&Numbers { counts: counts(&law.weights, 50_000.0), cut: 0 });
+        let Number::NegativeBinomial { r, p } = chosen(&tried) else { panic!("{tried:?}") };
+        assert!((r - 1.7).abs() < 0.05 && (p - 0.16).abs() < 0.01, "{r} {p}");
+        let law = NumberLaw::lognormal(0.5, 0.82, 100);
+        let tried = numbers(&Numbers { counts: counts(&law.weights, 50_000.0), cut: 0 });
+        let Number::Lognormal { mu, sigma } = chosen(&tried) else { panic!("{tried:?}") };
+        assert!((mu - 0.5).abs() < 0.02 && (sigma - 0.82).abs() < 0.02, "{mu} {sigma}");
+        let dozens = Numbers::of((0..1_200).map(|n| if n % 3 == 0 { 12 } else { 1 + n % 2 }));
+        assert_eq!(chosen(&numbers(&dozens)), Number::Empirical);
+        assert_eq!(chosen(&numbers(&Numbers::of([1, 1, 1].into_iter()))), Number::Empirical);
+        assert_eq!(Numbers::of([5_000, 0, 2].into_iter()).cut, 1);
+    }
+
+    #[test]
+    fn laws_of_ranks_are_found_again() {
+        let of = |law, sq, sigma| ranks(&counts(&rank_weights(law, 500, sq, sigma), 200_000.0));
+        let lognormal = of(PopularityName::Lognormal, (0.0, 0.0), 1.2);
+        assert!(matches!(lognormal[0].law, Ranks::Lognormal { sigma } if (sigma - 1.2).abs() < 0.02), "{lognormal:?}");
+        let zipf = of(PopularityName::Zipf, (0.9, 0.0), 0.0);
+        let s = zipf.iter().find_map(|tried| if let Ranks::Zipf { s } = tried.law { Some(s) } else { None });
+        assert!((s.unwrap() - 0.9).abs() < 0.02, "{zipf:?}");
+        assert!(zipf.iter().find(|tried| matches!(tried.law, Ranks::Uniform)).unwrap().ks > 0.3);
+    }
+}

@@ -1,0 +1,317 @@
+//! From a real order history to a load profile, with the proof that the profile makes what the history was.
+//!
+//! A history is taken apart: times without their rounding, closed days and hours, a trend, a table of slots, days that are busier than planned,
+//! orders that set off others; popularity, baskets, what is taken back. What comes out is the text of a profile. That text is read as any
+//! profile is, replicas are drawn from it by the code of a run, and each statistic is compared with the history. Only counts leave a history:
+//! no name of a customer or of a SKU is in the profile.
+
+mod axis;
+mod laws;
+mod minimum;
+mod modulation;
+mod profile;
+mod rate;
+mod shoppers;
+mod stream;
+mod text;
+mod verify;
+
+pub use axis::{FEWEST_DAYS, FEWEST_ORDERS};
+pub use laws::{Number, Ranks, Tried};
+pub use modulation::{Clusters, DayFactor};
+pub use shoppers::{Afterwards, Shoppers, Told};
+pub use verify::Check;
+
+use crate::scenario::{LoadProfile, Problems, parse_load_profile};
+use crate::sim::{Seed, Span};
+use crate::workload::Import;
+use axis::Axis;
+use profile::Parts;
+use rate::Rate;
+use serde::Serialize;
+use std::fmt;
+use stream::Stream;
+use verify::{Counted, Pool};
+
+/// Days differ for certain where the variance is so many standard errors above that of chance.
+const SURE: f64 = 3.0;
+
+/// What a profile can hold.
+const MOST_SKUS: usize = 5_000_000;
+const MOST_ORDERS: usize = 100_000_000;
+
+/// Which model of the times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Model {
+    /// one rate at every moment
+    Poisson,
+    /// trend, days and slots
+    Nhpp,
+    /// the same with a drawn factor for each day
+    Cox,
+    /// the same with orders that set off others
+    Hawkes,
+}
+
+impl Model {
+    pub fn name(self) -> &'static str {
+        match self {
+            Model::Poisson => "poisson",
+            Model::Nhpp => "nhpp",
+            Model::Cox => "cox",
+            Model::Hawkes => "cox + hawkes",
+        }
+    }
+}
+
+/// What is wanted.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Wanted<'a> {
+    /// of the profile: letters, digits, `-` and `_`
+    pub name: &'a str,
+    /// what the history is called in the report and in the profile
+    pub source: &'a str,
+    pub seed: u64,
+    /// the best where absent
+    pub model: Option<Model>,
+    pub told: Told,
+}
+
+/// Why there is no profile.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FitError {
+    pub message: String,
+    pub help: String,
+}
+
+impl FitError {
+    fn new(message: impl Into<String>, help: impl Into<String>) -> FitError {
+        FitError { message: message.into(), help: help.into() }
+    }
+}
+
+impl fmt::Display for FitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}\n  = help: {}", self.message, self.help)
+    }
+}
+impl std::error::Error for FitError {}
+
+impl From<Problems> for FitError {
+    fn from(problems: Problems) -> FitError {
+        FitError::new(format!("the fitted profile cannot be read back: {}", problems.render(false)), "this is a mistake of the program")
+    }
+}
+
+/// What came out.
+pub struct Fitted {
+    /// the profile as a file
+    pub profile: String,
+    pub report: Report,
+    pub picture: Picture,
+}
+
+/// The acceptance report.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Report {
+    pub source: String,
+    pub seed: u64,
+    pub orders: usize,
+    pub lines: u64,
+    pub skus: usize,
+    /// first and last day with orders
+    pub first: String,
+    pub days: usize,
+    pub closed_days: usize,
+    /// unit of the recorded times
+    pub resolution: String,
+    /// days after which the table of slots begins anew, and slots of a day
+    pub slots: (usize, usize),
+    pub day_factor: Option<DayFactor>,
+    pub clusters: Clusters,
+    pub popularity: Vec<Tried<Ranks>>,
+    pub basket_lines: Vec<Tried<Number>>,
+    pub basket_units: Vec<Tried<Number>>,
+    pub chosen_lines: Number,
+    pub chosen_units: Number,
+    pub shoppers: Shoppers,
+    pub after: Option<Afterwards>,
+    pub replicas: usize,
+    pub models: Vec<ModelReport>,
+    pub chosen: Model,
+    pub goods: Vec<Check>,
+    pub accepted: bool,
+    /// what was not fitted, and what a reader must know
+    pub notes: Vec<String>,
+}
+
+/// One model of the times.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ModelReport {
+    pub model: Model,
+    pub accepted: bool,
+    pub checks: Vec<Check>,
+}
+
+/// Real against synthetic, to be drawn: the history first.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Picture {
+    /// orders in each hour of the week, from midnight of the weekday of day 0
+    pub week: [Vec<f64>; 2],
+    /// share of the lines by rank
+    pub ranks: [Vec<f64>; 2],
+    /// length in mean gaps, and share of the rescaled gaps that are longer
+    pub gaps: [Vec<(f64, f64)>; 2],
+    /// share of orders with 1, 2, 3, .. lines
+    pub lines: [Vec<f64>; 2],
+}
+
+impl Report {
+    /// The report for a terminal.
+    pub fn text(&self) -> String {
+        text::text(self)
+    }
+}
+
+/// A model of the times under test.
+struct Trial {
+    report: ModelReport,
+    pool: Pool,
+    rate: Rate,
+    factor: Option<DayFactor>,
+    clusters: Option<Clusters>,
+}
+
+impl Trial {
+    fn failed(&self) -> usize {
+        self.report.checks.iter().filter(|check| !check.accepted).count()
+    }
+    fn gaps(&self) -> f64 {
+        self.report.checks.first().map_or(1.0, |check| check.value)
+    }
+}
+
+/// Fits a history. The same history and seed give the same profile and report, byte for byte.
+pub fn fit(history: &Import, wanted: &Wanted<'_>) -> Result<Fitted, FitError> {
+    let seed = Seed(wanted.seed).derive("fit");
+    let axis = Axis::of(history, seed)?;
+    let (flat, rate) = (Rate::flat(&axis), Rate::fitted(&axis));
+    let factor = modulation::day_factor(&axis, &rate).filter(|factor| factor.cv > 0.0);
+    let clusters = modulation::clusters(&axis, &rate, factor);
+    let counted = Counted::of(history, &|_| true);
+    let popularity: Vec<u64> = counted.popularity.iter().copied().filter(|count| *count > 0).collect();
+    if popularity.len() > MOST_SKUS || axis.times.len() > MOST_ORDERS {
+        let message = format!("{} orders and {} SKUs are more than a profile can hold", axis.times.len(), popularity.len());
+        return Err(FitError::new(message, format!("the most are {MOST_ORDERS} and {MOST_SKUS}: give a part of the history")));
+    }
+    let (ranks, lines, units) = (laws::ranks(&popularity), laws::numbers(&counted.lines), laws::numbers(&counted.units));
+    let shoppers = Shoppers::of(history, wanted.told);
+    let after = wanted.told.cancellations.then(|| Afterwards::of(history));
+    let last = axis.first.checked_add(jiff::Span::new().days(axis.days as i64 - 2)).unwrap_or(axis.first);
+
+    let write = |rate: &Rate, factor: Option<DayFactor>, clusters: Option<Clusters>, numbers: (Number, Number)| {
+        let parts = Parts {
+            name: wanted.name,
+            title: format!("As {}: {} orders from {} to {last}", wanted.source, axis.times.len(), axis.first),
+            about: "Fitted by `orderstorm fit`; the report says how close it comes. The run begins on the day before the first order, on which nothing comes.".into(),
+            axis: &axis,
+            rate,
+            factor,
+            clusters,
+            popularity: &popularity,
+            lines: (numbers.0, &counted.lines),
+            units: (numbers.1, &counted.units),
+            shoppers: &shoppers,
+            after: after.as_ref(),
+        };
+        parts.text()
+    };
+    let mut numbers = (laws::chosen(&lines), laws::chosen(&units));
+    let read = |text: &str| -> Result<LoadProfile, FitError> { Ok(parse_load_profile("the fitted profile", text)?) };
+    let trial = |model: Model| -> Result<Trial, FitError> {
+        let rate = if model == Model::Poisson { &flat } else { &rate };
+        let factor = factor.filter(|_| matches!(model, Model::Cox | Model::Hawkes));
+        let clusters = (model == Model::Hawkes).then_some(clusters);
+        let profile = read(&write(rate, factor, clusters, numbers))?;
+        let (checks, pool) = verify::arrivals(&axis, rate, &profile, seed);
+        let report = ModelReport { model, accepted: checks.iter().all(|check| check.accepted), checks };
+        Ok(Trial { report, pool, rate: rate.clone(), factor, clusters })
+    };
+    let sure = factor.is_some_and(|factor| factor.z > SURE);
+    let models = match wanted.model {
+        Some(model) => vec![model],
+        None if clusters.count() => vec![Model::Poisson, Model::Nhpp, Model::Cox, Model::Hawkes],
+        None => vec![Model::Poisson, Model::Nhpp, Model::Cox],
+    };
+    let mut trials = models.into_iter().map(trial).collect::<Result<Vec<Trial>, FitError>>()?;
+    let at = match wanted.model {
+        Some(_) => 0,
+        None => best(&trials, sure),
+    };
+    let chosen = trials.remove(at);
+
+    let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
+    let (mut goods, mut pools) = verify::goods(history, &axis, &read(&profile)?, seed);
+    if goods.iter().any(|check| !check.accepted) && numbers != (Number::Empirical, Number::Empirical) {
+        // a law that does not hold makes room for the numbers themselves
+        numbers = (Number::Empirical, Number::Empirical);
+        profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
+        (goods, pools) = verify::goods(history, &axis, &read(&profile)?, seed);
+    }
+    let real = Stream::of(&axis.times, axis.days, &chosen.rate, &|_| true);
+    let shares = |weights: &[f64]| {
+        let total = weights.iter().sum::<f64>().max(1.0);
+        weights.iter().map(|weight| weight / total).collect::<Vec<_>>()
+    };
+    let [of_ranks, of_lines] = &pools;
+    let sold: Vec<f64> = popularity.iter().map(|count| *count as f64).collect();
+    let picture = Picture {
+        week: [shares(&real.week), shares(&chosen.pool.week)],
+        ranks: [shares(&sold), shares(of_ranks)],
+        gaps: [real.survival(), stream::survival(&chosen.pool.gaps)],
+        lines: [shares(&counted.lines.weights()), shares(of_lines)],
+    };
+    let accepted = chosen.report.accepted && goods.iter().all(|check| check.accepted);
+    let model = chosen.report.model;
+    trials.insert(at, chosen);
+    let notes = text::notes(history, &axis, &counted, wanted, (factor, sure), clusters);
+    let report = Report {
+        source: wanted.source.into(),
+        seed: wanted.seed,
+        orders: axis.times.len(),
+        lines: popularity.iter().sum(),
+        skus: popularity.len(),
+        first: format!("{} to {last}", axis.first),
+        days: axis.days - 1,
+        closed_days: rate.levels[1..].iter().filter(|level| **level == 0.0).count(),
+        resolution: Span(axis.unit).to_string(),
+        slots: (rate.period, rate.of_day()),
+        day_factor: factor,
+        clusters,
+        popularity: ranks,
+        basket_lines: lines,
+        basket_units: units,
+        chosen_lines: numbers.0,
+        chosen_units: numbers.1,
+        shoppers: shoppers.clone(),
+        after: after.clone(),
+        replicas: verify::REPLICAS,
+        models: trials.into_iter().map(|trial| trial.report).collect(),
+        chosen: model,
+        goods,
+        accepted,
+        notes,
+    };
+    Ok(Fitted { profile, report, picture })
+}
+
+/// Cox where days differ for certain, else without the drawn factor; self-excitation only where it comes closer.
+fn best(trials: &[Trial], sure: bool) -> usize {
+    let place = |model: Model| trials.iter().position(|trial| trial.report.model == model);
+    let plain = place(if sure { Model::Cox } else { Model::Nhpp }).unwrap_or(0);
+    match place(Model::Hawkes) {
+        Some(excited) if (trials[excited].failed(), trials[excited].gaps()) < (trials[plain].failed(), trials[plain].gaps()) => excited,
+        _ => plain,
+    }
+}

@@ -1,0 +1,148 @@
+//! What a rate leaves unexplained: days busier than planned, and orders that set off others.
+
+use super::axis::Axis;
+use super::minimum::least_of_two;
+use super::rate::Rate;
+
+/// Days on which fewer orders are expected say too little of a factor.
+const FEWEST_A_DAY: f64 = 5.0;
+const FEWEST_DAYS: usize = 10;
+/// A Hawkes process is kept only where it explains so much more (in log-likelihood), and sets off so many orders.
+const GAIN: f64 = 6.0;
+const BRANCHING: f64 = 0.05;
+/// Where one order seems to set off nearly all others, the rate changes in ways that slots and days do not hold: these are no clusters.
+const MOST_BRANCHING: f64 = 0.9;
+
+/// A gamma factor of mean 1 for each day.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
+pub struct DayFactor {
+    /// coefficient of variation
+    pub cv: f64,
+    /// correlation of a day with the next
+    pub ar1: f64,
+    /// squared coefficient of variation in standard errors of what a Poisson process alone would show
+    pub z: f64,
+}
+
+/// By moments: the variance of counts over expectations, less what a Poisson process has by itself. None of a history with few busy days.
+pub(super) fn day_factor(axis: &Axis, rate: &Rate) -> Option<DayFactor> {
+    let counts = by_day(axis);
+    let ratio = |day: usize| {
+        let fit = rate.of(day);
+        (fit >= FEWEST_A_DAY).then(|| (counts[day] / fit, 1.0 / fit))
+    };
+    let ratios: Vec<Option<(f64, f64)>> = (0..axis.days).map(ratio).collect();
+    let known: Vec<(f64, f64)> = ratios.iter().flatten().copied().collect();
+    if known.len() < FEWEST_DAYS {
+        return None;
+    }
+    let n = known.len() as f64;
+    let mean = known.iter().map(|(ratio, _)| ratio).sum::<f64>() / n;
+    let variance = known.iter().map(|(ratio, _)| (ratio - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let by_chance = known.iter().map(|(_, noise)| noise).sum::<f64>() / n;
+    let cv2 = variance - by_chance;
+    let pairs: Vec<f64> = ratios.windows(2).filter_map(|pair| Some((pair[0]?.0 - mean) * (pair[1]?.0 - mean))).collect();
+    let covariance = pairs.iter().sum::<f64>() / pairs.len().max(1) as f64;
+    let z = cv2 / (by_chance * (2.0 / n).sqrt());
+    let ar1 = if cv2 > 0.0 { (covariance / cv2).clamp(0.0, 0.95) } else { 0.0 };
+    Some(DayFactor { cv: cv2.max(0.0).sqrt().min(3.0), ar1, z })
+}
+
+fn by_day(axis: &Axis) -> Vec<f64> {
+    let mut counts = vec![0.0; axis.days];
+    for t in &axis.times {
+        counts[((t / super::axis::DAY_S) as usize).min(axis.days - 1)] += 1.0;
+    }
+    counts
+}
+
+/// A self-exciting process with an exponential kernel, in rescaled time, where one order comes in a unit.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
+pub struct Clusters {
+    /// orders that one sets off by itself, in the mean
+    pub branching: f64,
+    /// in mean gaps
+    pub half_life: f64,
+    /// log-likelihood above that of independent orders
+    pub gain: f64,
+}
+
+impl Clusters {
+    /// It explains so much that chance is no explanation, is not too weak to matter, and does not stand for a rate that was missed.
+    pub fn count(&self) -> bool {
+        self.gain > GAIN && self.branching > BRANCHING && self.branching < MOST_BRANCHING
+    }
+}
+
+/// By maximum likelihood, in one pass for each trial. A day's own factor is taken out first (its mean, given the orders of the day), or a
+/// busy day would pass for a cluster.
+pub(super) fn clusters(axis: &Axis, rate: &Rate, factor: Option<DayFactor>) -> Clusters {
+    let counts = by_day(axis);
+    let shape = factor.filter(|factor| factor.cv > 0.0).map(|factor| 1.0 / (factor.cv * factor.cv));
+    let factors: Vec<f64> = (0..axis.days).map(|day| shape.map_or(1.0, |shape| (shape + counts[day]) / (shape + rate.of(day)))).collect();
+    let mut passed = vec![0.0; axis.days + 1];
+    for day in 0..axis.days {
+        passed[day + 1] = passed[day] + factors[day] * rate.of(day);
+    }
+    let times: Vec<f64> = axis
+        .times
+        .iter()
+        .map(|t| {
+            let day = ((t / super::axis::DAY_S) as usize).min(axis.days - 1);
+            passed[day] + factors[day] * (rate.up_to(*t) - rate.up_to(day as f64 * super::axis::DAY_S))
+        })
+        .collect();
+    let end = passed[axis.days].max(times.last().copied().unwrap_or(0.0));
+    // one order a unit in the mean, whatever a rounding left
+    let unit = end / times.len().max(1) as f64;
+    let times: Vec<f64> = times.iter().map(|u| u / unit).collect();
+    of_unit_rate(&times)
+}
+
+fn of_unit_rate(times: &[f64]) -> Clusters {
+    let value = |[a, b]: [f64; 2]| -gain(times, logistic(a), libm::exp(b));
+    let starts = [[-2.5, 1.5], [-2.5, -1.5]];
+    let found = starts.map(|start| least_of_two(start, [0.7, 0.7], value));
+    let [a, b] = if value(found[0]) <= value(found[1]) { found[0] } else { found[1] };
+    Clusters { branching: logistic(a), half_life: std::f64::consts::LN_2 / libm::exp(b), gain: gain(times, logistic(a), libm::exp(b)).max(0.0) }
+}
+
+fn logistic(a: f64) -> f64 {
+    0.99 / (1.0 + libm::exp(-a))
+}
+
+/// Log-likelihood of a Hawkes process of rate 1 above that of a Poisson process of rate 1. With an exponential kernel the sum over all earlier
+/// orders follows from the last one's (Ozaki, Annals of the Institute of Statistical Mathematics 31, 1979).
+fn gain(times: &[f64], branching: f64, decay: f64) -> f64 {
+    let end = times.last().copied().unwrap_or(0.0);
+    let (mut sum, mut excited, mut before) = (0.0, 0.0, 0.0);
+    for t in times {
+        excited *= libm::exp(-decay * (t - before));
+        sum += libm::log(1.0 - branching + branching * decay * excited) + branching * libm::expm1(-decay * (end - t));
+        excited += 1.0;
+        before = *t;
+    }
+    sum + branching * end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Arrival, Process};
+    use crate::sim::{Seed, Span};
+    use crate::workload::arrivals::{Share, due};
+    use std::sync::Arc;
+
+    fn times(process: Process) -> Vec<f64> {
+        let arrival = Arc::new(Arrival { process, ..Arrival::poisson(Span::from_secs_f64(1.0)) });
+        due(&arrival, Seed(5), Seed(6), Share::whole(20_000)).map(|at| at.0 as f64 / 1e9).collect()
+    }
+
+    #[test]
+    fn clusters_are_found_where_there_are_some_and_only_there() {
+        let none = of_unit_rate(&times(Process::Poisson));
+        assert!(!none.count(), "{none:?}");
+        let some = of_unit_rate(&times(Process::Hawkes { branching: 0.3, half_life: Span::from_secs_f64(0.5) }));
+        assert!(some.count() && (some.branching - 0.3).abs() < 0.03 && (some.half_life - 0.5).abs() < 0.1, "{some:?}");
+    }
+}

@@ -1,0 +1,129 @@
+//! The profile as a file: what was fitted, written so that a person can read and change it.
+
+use super::axis::{Axis, BEGINS_S, DAY_S};
+use super::laws::{Number, Numbers};
+use super::modulation::{Clusters, DayFactor};
+use super::rate::Rate;
+use super::{Afterwards, Shoppers};
+use crate::sim::Span;
+use std::fmt::{Display, Write};
+
+/// What goes into the file.
+pub(super) struct Parts<'a> {
+    pub name: &'a str,
+    pub title: String,
+    pub about: String,
+    pub axis: &'a Axis,
+    pub rate: &'a Rate,
+    pub factor: Option<DayFactor>,
+    pub clusters: Option<Clusters>,
+    /// lines of each SKU, the most popular first
+    pub popularity: &'a [u64],
+    pub lines: (Number, &'a Numbers),
+    pub units: (Number, &'a Numbers),
+    pub shoppers: &'a Shoppers,
+    pub after: Option<&'a Afterwards>,
+}
+
+impl Parts<'_> {
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // writing to a text cannot fail
+        let mut line = |text: String| {
+            let _ = writeln!(out, "{text}");
+        };
+        let quoted = |text: &str| toml::Value::String(text.into()).to_string();
+        line(format!("name = {}\ntitle = {}", quoted(self.name), quoted(&self.title)));
+        line(format!("about = {}\norders = {}", quoted(&self.about), self.axis.times.len()));
+        self.arrival(&mut line);
+        let popularity = list(self.popularity, 20);
+        line(format!("\n[goods]\nskus = {}", self.popularity.len()));
+        if let Some((price, sigma)) = self.shoppers.price {
+            line(format!("price = {price}\nprice_sigma = {:?}", digits(sigma)));
+        }
+        line("# lines of each SKU, the most popular first".into());
+        line(format!("[[goods.popularity]]\nlaw = \"empirical\"\nweights = {popularity}"));
+        for (name, (law, numbers)) in [("lines", self.lines), ("qty", self.units)] {
+            line(format!("\n[basket.{name}]"));
+            let most = numbers.counts.len().max(1);
+            match law {
+                Number::NegativeBinomial { r, p } => {
+                    line(format!("law = \"negative_binomial\"\nr = {:?}\np = {:?}\nmost = {most}", digits(r), digits(p)))
+                }
+                Number::Lognormal { mu, sigma } => {
+                    line(format!("law = \"lognormal\"\nmu = {:?}\nsigma = {:?}\nmost = {most}", digits(mu), digits(sigma)))
+                }
+                Number::Empirical => line(format!("law = \"empirical\"\nweights = {}", list(&numbers.counts, 20))),
+            }
+        }
+        let Shoppers { people, west, .. } = self.shoppers;
+        if people.is_some() || west.is_some() {
+            line("\n[shoppers]".into());
+            people.iter().for_each(|people| line(format!("people = {people}")));
+            west.iter().for_each(|west| line(format!("west = {:?}", digits(*west))));
+        }
+        if let Some(after) = self.after {
+            line("\n[after]".into());
+            let range = |(lo, hi): (Span, Span)| format!("{}..{}", minutes(lo), minutes(hi));
+            if after.cancel > 0.0 {
+                line(format!("cancel = {:?}\ncancel_after = {:?}", digits(after.cancel), range(after.cancel_after)));
+            }
+            if after.returns > 0.0 {
+                line(format!("return = {:?}\nreturn_after = {:?}", digits(after.returns), range(after.return_after)));
+            }
+        }
+        out
+    }
+
+    fn arrival(&self, line: &mut dyn FnMut(String)) {
+        let Parts { axis, rate, .. } = self;
+        let duration = axis.days as f64 * DAY_S - BEGINS_S;
+        line("\n[arrival]".into());
+        match &self.clusters {
+            Some(clusters) => {
+                // the file counts in time at the mean rate
+                let half_life = clusters.half_life * duration / axis.times.len() as f64;
+                let ns = (half_life * 1e9).round().clamp(1.0, 1e18);
+                line(format!("process = \"hawkes\"\nbranching = {:?}\nhalf_life = \"{}\"", digits(clusters.branching), Span(ns as u64).exact()));
+            }
+            None => line("process = \"poisson\"".into()),
+        }
+        // slots of mean 1, so that the rate is that of a day of level 1
+        let mean = rate.slots.iter().sum::<f64>() / rate.slots.len() as f64;
+        line(format!("rate = {:?}", digits(mean.max(1e-9))));
+        line(format!("duration = \"{}h\"", (duration / 3_600.0).round() as u64));
+        if rate.slots.len() > 1 {
+            let slots: Vec<String> = rate.slots.iter().map(|slot| format!("{:?}", digits(slot / mean))).collect();
+            line(format!("period = \"{}d\"", rate.period));
+            line(format!("# from midnight of the day before {}, {} a day", axis.first, rate.of_day()));
+            line(format!("slots = {}", list(&slots, 12)));
+        }
+        let days: Vec<String> = rate.levels.iter().map(|level| format!("{:?}", digits(*level))).collect();
+        line(format!("# the first is the day before {}, on which the run begins and nothing comes", axis.first));
+        line(format!("days = {}", list(&days, 14)));
+        if let Some(factor) = self.factor {
+            line(format!("cox = {{ day_cv = {:?}, day_ar1 = {:?} }}", digits(factor.cv), digits(factor.ar1)));
+        }
+    }
+}
+
+/// Whole minutes, which is what shoppers are known by.
+fn minutes(span: Span) -> String {
+    format!("{}m", span.0 / 60_000_000_000)
+}
+
+/// Five significant digits.
+fn digits(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    let unit = libm::pow(10.0, 4.0 - libm::floor(libm::log10(value.abs())));
+    // the division brings the shortest form of the decimal number back
+    let rounded = (value * unit).round() / unit;
+    format!("{rounded:.12}").parse().unwrap_or(rounded)
+}
+
+fn list<T: Display>(values: &[T], a_line: usize) -> String {
+    let rows: Vec<String> = values.chunks(a_line).map(|row| row.iter().map(|value| value.to_string()).collect::<Vec<_>>().join(", ")).collect();
+    format!("[\n  {},\n]", rows.join(",\n  "))
+}

@@ -1,0 +1,230 @@
+//! The rate that a history had: a level for each day, times a table of slots.
+
+use super::axis::{Axis, DAY_S};
+
+/// The finest grid that is looked at: quarters of an hour.
+const FINEST: usize = 96;
+/// Tables of slots that are tried: days of the period, and slots of a day.
+const TABLES: [(usize, usize); 8] = [(1, 1), (7, 1), (1, 24), (1, 48), (7, 24), (7, 48), (1, FINEST), (7, FINEST)];
+/// Days to each side of the one whose level is a mean: 29 in all, which is four weeks and a day, so that days of the week weigh alike.
+const BESIDE: usize = 14;
+/// Shorter histories have no trend that could be told from their days of the week.
+const TREND_DAYS: usize = 28;
+/// Shorter ones do not tell days of the week from single days: each day has its own level.
+pub(super) const WEEK_DAYS: usize = 3 * 7;
+/// A day without orders was closed if so many were expected: by chance that happens once in a thousand days.
+const CLOSED_AT: f64 = 7.0;
+
+/// Orders a second: the level of the day times the rate of the slot.
+#[derive(Clone, Debug)]
+pub(super) struct Rate {
+    /// of each day from day 0 on; 0 is closed, the mean of the others 1
+    pub levels: Vec<f64>,
+    /// orders a second at level 1
+    pub slots: Vec<f64>,
+    /// days after which the slots begin anew
+    pub period: usize,
+    /// expected orders up to the begin of each slot of each day
+    before: Vec<f64>,
+}
+
+impl Rate {
+    /// The same at every moment of the history, open or closed.
+    pub fn flat(axis: &Axis) -> Rate {
+        let mut levels = vec![1.0; axis.days];
+        levels[0] = 0.0;
+        let rate = axis.times.len() as f64 / ((axis.days - 1) as f64 * DAY_S);
+        Rate::new(levels, vec![rate], 1)
+    }
+
+    /// Levels and the table of slots that foretells the other half of the history best.
+    pub fn fitted(axis: &Axis) -> Rate {
+        let grid = Grid::of(axis);
+        let levels = grid.levels();
+        let score = |table: (usize, usize)| grid.deviance(&levels, table);
+        let best = TABLES.into_iter().filter(|(days, _)| *days == 1 || axis.days > WEEK_DAYS).map(|table| (score(table), table));
+        let (_, (period, of_day)) = best.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, (1, 1)));
+        Rate::new(levels.clone(), grid.table(&levels, (period, of_day), &|_| true), period)
+    }
+
+    fn new(levels: Vec<f64>, slots: Vec<f64>, period: usize) -> Rate {
+        let mut rate = Rate { levels, slots, period, before: Vec::new() };
+        let (of_day, width) = (rate.of_day(), rate.width());
+        let mut sum = 0.0;
+        rate.before = Vec::with_capacity(rate.levels.len() * of_day + 1);
+        for n in 0..rate.levels.len() * of_day {
+            rate.before.push(sum);
+            sum += rate.at(n) * width;
+        }
+        rate.before.push(sum);
+        rate
+    }
+
+    /// Slots of a day.
+    pub fn of_day(&self) -> usize {
+        self.slots.len() / self.period
+    }
+
+    /// Seconds of a slot.
+    pub fn width(&self) -> f64 {
+        DAY_S / self.of_day() as f64
+    }
+
+    /// Orders a second in the n-th slot from the begin of day 0.
+    fn at(&self, n: usize) -> f64 {
+        let level = self.levels.get(n / self.of_day()).copied().unwrap_or(0.0);
+        level * self.slots[n % self.slots.len()]
+    }
+
+    /// Expected orders up to `t`, in seconds from the begin of day 0.
+    pub fn up_to(&self, t: f64) -> f64 {
+        let n = ((t / self.width()) as usize).min(self.before.len() - 1);
+        self.before[n] + (t - n as f64 * self.width()).max(0.0) * self.at(n)
+    }
+
+    /// Expected orders of a day.
+    pub fn of(&self, day: usize) -> f64 {
+        let k = self.of_day();
+        self.before[(day + 1) * k] - self.before[day * k]
+    }
+}
+
+/// Counts in quarters of an hour.
+struct Grid {
+    days: usize,
+    counts: Vec<u32>,
+}
+
+impl Grid {
+    fn of(axis: &Axis) -> Grid {
+        let mut counts = vec![0; axis.days * FINEST];
+        for t in &axis.times {
+            let at = ((t / DAY_S * FINEST as f64) as usize).min(counts.len() - 1);
+            counts[at] += 1;
+        }
+        Grid { days: axis.days, counts }
+    }
+
+    fn of_day(&self, day: usize) -> f64 {
+        self.counts[day * FINEST..(day + 1) * FINEST].iter().map(|count| f64::from(*count)).sum()
+    }
+
+    /// Trend and closed days. Trend and days of the week each see the other taken out, so they are found in turns.
+    fn levels(&self) -> Vec<f64> {
+        let days: Vec<f64> = (0..self.days).map(|day| self.of_day(day)).collect();
+        let mut open = vec![true; self.days];
+        open[0] = false;
+        let mut levels = vec![1.0; self.days];
+        let mean = days.iter().sum::<f64>() / (self.days - 1) as f64;
+        for _ in 0..6 {
+            let week = week(&days, &levels, &open);
+            if self.days > TREND_DAYS {
+                for (day, level) in levels.iter_mut().enumerate() {
+                    let around = day.saturating_sub(BESIDE)..(day + BESIDE + 1).min(self.days);
+                    let expected: f64 = around.clone().filter(|other| open[*other]).map(|other| week[other % 7]).sum();
+                    let came: f64 = around.filter(|other| open[*other]).map(|other| days[other]).sum();
+                    *level = if expected > 0.0 { came / expected } else { 1.0 };
+                }
+            } else if self.days <= WEEK_DAYS {
+                levels.clone_from(&days);
+            }
+            for day in 1..self.days {
+                let expected = if self.days > WEEK_DAYS { week[day % 7] * levels[day] } else { mean };
+                open[day] = days[day] > 0.0 || expected <= CLOSED_AT;
+            }
+        }
+        // where nothing was expected and something came, the day must not be lost
+        let least = levels.iter().copied().filter(|level| *level > 0.0).fold(f64::INFINITY, f64::min);
+        let mean =
+            (1..self.days).filter(|day| open[*day]).map(|day| levels[day]).sum::<f64>() / open.iter().filter(|open| **open).count().max(1) as f64;
+        (0..self.days)
+            .map(|day| match open[day] {
+                false => 0.0,
+                true if levels[day] > 0.0 => levels[day] / mean,
+                true if least.is_finite() => least / mean,
+                true => 1.0,
+            })
+            .collect()
+    }
+
+    /// Orders a second in each slot of a table at level 1, from the days for which `seen` holds.
+    fn table(&self, levels: &[f64], (period, of_day): (usize, usize), seen: &dyn Fn(usize) -> bool) -> Vec<f64> {
+        let wide = FINEST / of_day;
+        let mut came = vec![0.0; period * of_day];
+        let mut exposed = vec![0.0; period];
+        for day in (0..self.days).filter(|day| levels[*day] > 0.0 && seen(*day)) {
+            exposed[day % period] += levels[day];
+            for (slot, counts) in self.counts[day * FINEST..(day + 1) * FINEST].chunks(wide).enumerate() {
+                came[day % period * of_day + slot] += counts.iter().map(|count| f64::from(*count)).sum::<f64>();
+            }
+        }
+        let seconds = DAY_S / of_day as f64;
+        came.iter().enumerate().map(|(n, came)| if exposed[n / of_day] > 0.0 { came / (exposed[n / of_day] * seconds) } else { 0.0 }).collect()
+    }
+
+    /// How badly each half of the history (weeks in turn, or days of a short one) is foretold by the other: a Poisson deviance, but for a constant.
+    fn deviance(&self, levels: &[f64], table: (usize, usize)) -> f64 {
+        let (period, of_day) = table;
+        let half = |day: usize| if self.days > WEEK_DAYS { day / 7 % 2 } else { day % 2 };
+        let seconds = DAY_S / of_day as f64;
+        let mean = self.counts.iter().map(|count| f64::from(*count)).sum::<f64>() / (levels.iter().sum::<f64>() * DAY_S);
+        let mut sum = 0.0;
+        for part in 0..2 {
+            let rates = self.table(levels, table, &|day| half(day) != part);
+            let exposed = |slot: usize| {
+                let of = (0..self.days).filter(|day| half(*day) != part && day % period == slot / of_day).map(|day| levels[day]);
+                of.sum::<f64>()
+            };
+            let weights: Vec<f64> = (0..rates.len()).map(exposed).collect();
+            for day in (0..self.days).filter(|day| half(*day) == part && levels[*day] > 0.0) {
+                for (slot, counts) in self.counts[day * FINEST..(day + 1) * FINEST].chunks(FINEST / of_day).enumerate() {
+                    let n = day % period * of_day + slot;
+                    // a slot that was empty in one half need not be in the other: it counts as if a tenth of a mean day had been seen besides
+                    let rate = (rates[n] * weights[n] + 0.1 * mean) / (weights[n] + 0.1);
+                    let expected = rate * levels[day] * seconds;
+                    let came: f64 = counts.iter().map(|count| f64::from(*count)).sum();
+                    // in the units of the finest grid, so that tables of all widths compare
+                    sum += expected - if came > 0.0 { came * libm::log(expected / seconds) } else { 0.0 };
+                }
+            }
+        }
+        sum
+    }
+}
+
+/// Mean orders of each day of the week, by its place from day 0 on; a short history does not tell them apart.
+fn week(days: &[f64], levels: &[f64], open: &[bool]) -> [f64; 7] {
+    let mean = |which: &dyn Fn(usize) -> bool| {
+        let (mut came, mut exposed) = (0.0, 0.0);
+        for day in (0..days.len()).filter(|day| open[*day] && which(*day)) {
+            came += days[day];
+            exposed += levels[day];
+        }
+        if exposed > 0.0 { came / exposed } else { 0.0 }
+    };
+    let all = mean(&|_| true);
+    std::array::from_fn(|of_week| if days.len() > WEEK_DAYS { mean(&|day| day % 7 == of_week) } else { all })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    /// 20 an hour from eight to eighteen, nothing on the sixth day of a week and nothing on days 30 and 31.
+    #[test]
+    fn closed_hours_weekdays_and_days_are_found() {
+        let mut times = Vec::new();
+        for day in (1..71).filter(|day| day % 7 != 6 && *day != 30 && *day != 31) {
+            times.extend((0..200).map(|n| f64::from(day) * DAY_S + 8.0 * 3_600.0 + f64::from(n) * 180.0 + 1.0));
+        }
+        let axis = Axis { times, days: 71, first: date(2026, 1, 1), unit: 1, from: 0 };
+        let rate = Rate::fitted(&axis);
+        assert_eq!(rate.period, 7);
+        assert!([0, 30, 31].iter().all(|day| rate.levels[*day] == 0.0), "{:?}", rate.levels);
+        assert!((1..71).filter(|day| ![30, 31].contains(day)).all(|day| (rate.levels[day] - 1.0).abs() < 0.02), "{:?}", rate.levels);
+        assert!(rate.of(6) == 0.0 && (rate.of(7) - 200.0).abs() < 4.0, "{}", rate.of(7));
+        assert!(rate.up_to(7.0 * DAY_S + 7.9 * 3_600.0) - rate.up_to(7.0 * DAY_S) < 1e-9);
+        assert!((rate.up_to(71.0 * DAY_S) - axis.times.len() as f64).abs() < 1.0);
+    }
+}

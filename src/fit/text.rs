@@ -1,0 +1,134 @@
+//! The acceptance report as text, and its notes.
+
+use super::axis::Axis;
+use super::laws::{Number, Ranks};
+use super::modulation::{Clusters, DayFactor};
+use super::verify::{Check, Counted};
+use super::{Model, Report, Wanted};
+use crate::sim::Span;
+use crate::workload::Import;
+use std::fmt::Write;
+
+pub(super) fn text(report: &Report) -> String {
+    let mut out = format!("Fit of {}\n", report.source);
+    // writing to a text cannot fail
+    let mut row = |name: &str, text: String| {
+        let _ = writeln!(out, "  {name:<12} {text}");
+    };
+    row("orders", format!("{} on {} days, {}; {} lines, {} SKUs", report.orders, report.days, report.first, report.lines, report.skus));
+    row("times", format!("to {}, spread evenly within it; {} closed days", report.resolution, report.closed_days));
+    let (period, of_day) = report.slots;
+    row("rate", format!("a level a day (mean of 29 days) x {} slots of a {}", period * of_day, if period == 7 { "week" } else { "day" }));
+    row(
+        "days",
+        report.day_factor.map_or("differ no more than by chance, or are too few to tell".into(), |factor| {
+            format!("a gamma factor, cv {:.3}, correlation {:.2}; {:.1} standard errors above chance", factor.cv, factor.ar1, factor.z)
+        }),
+    );
+    let Clusters { branching, half_life, gain } = report.clusters;
+    let kept = if report.clusters.count() { "" } else { ": not kept" };
+    row("clusters", format!("one order sets off {branching:.3}, half-life {half_life:.2} mean gaps, log-likelihood +{gain:.0}{kept}"));
+    let tried: Vec<String> = report.popularity.iter().map(|tried| format!("{} {:.3}", ranks(tried.law), tried.ks)).collect();
+    row("popularity", format!("empirical taken; KS of others: {}", tried[..tried.len().saturating_sub(1)].join(", ")));
+    for (name, list, chosen) in [("lines", &report.basket_lines, report.chosen_lines), ("units", &report.basket_units, report.chosen_units)] {
+        let tried: Vec<String> = list.iter().map(|tried| format!("{} {:.3}", number(tried.law), tried.ks)).collect();
+        row(name, format!("{} taken; KS: {}", number(chosen), tried.join(", ")));
+    }
+    if let Some(after) = &report.after {
+        let days = after.lag_s.map(|lag| format!("{:.1}", lag / 86_400.0)).join("/");
+        let found = format!("{} of {} documents' orders found", after.matched, after.documents);
+        let shares = format!("{:.1} % cancelled within a day, {:.1} % returned", after.cancel * 100.0, after.returns * 100.0);
+        row("afterwards", format!("{shares}; lag p25/50/75/90 {days} d ({found})"));
+    }
+    for model in &report.models {
+        let verdict = if model.accepted { "accepted" } else { "REJECTED" };
+        let chosen = if model.model == report.chosen { ", written to the profile" } else { "" };
+        out += &format!("\nTimes, {}: {verdict}{chosen}\n{}", model.model.name(), table(&model.checks));
+    }
+    out += &format!("\nGoods\n{}", table(&report.goods));
+    out += "\n  Distances are of distributions (0: the same), ratios those of replicas to history (1: the same). The floor is the same between odd and\n";
+    out += "  even weeks of the history. Replicas: from the 5th to the 95th percentile; what is no further off than they are is accepted up to twice the limit.\n";
+    for note in &report.notes {
+        out += &format!("\n  note: {note}");
+    }
+    let failed: Vec<&str> = failing(report);
+    out += &match failed.is_empty() {
+        true => format!("\nAccepted: {} replicas of the profile are as the history is.\n", report.replicas),
+        false => format!("\nNOT ACCEPTED: {}.\n", failed.join(", ")),
+    };
+    out
+}
+
+fn failing(report: &Report) -> Vec<&'static str> {
+    let times = report.models.iter().filter(|model| model.model == report.chosen).flat_map(|model| &model.checks);
+    times.chain(&report.goods).filter(|check| !check.accepted).map(|check| check.statistic).collect()
+}
+
+fn table(checks: &[Check]) -> String {
+    let mut out = format!("  {:<22}{:>8}{:>9}{:>15}{:>17}\n", "", "value", "floor", "limit", "replicas");
+    for check in checks {
+        let (lo, hi) = check.limit;
+        let limit = if lo > 0.0 { format!("{lo:.2} .. {hi:.2}") } else { format!("below {hi:.3}") };
+        let spread = format!("{:.3} .. {:.3}", check.spread.0, check.spread.1);
+        let verdict = if check.accepted { "accepted" } else { "REJECTED" };
+        // writing to a text cannot fail
+        let _ = writeln!(out, "  {:<22}{:>8.3}{:>9.3}{limit:>15}{spread:>17}  {verdict}", check.statistic, check.value, check.floor);
+    }
+    out
+}
+
+fn ranks(law: Ranks) -> String {
+    match law {
+        Ranks::Lognormal { sigma } => format!("lognormal({sigma:.2})"),
+        Ranks::Zipf { s } => format!("zipf({s:.2})"),
+        Ranks::ZipfMandelbrot { s, q } => format!("zipf_mandelbrot({s:.2}, {q:.0})"),
+        Ranks::Uniform => "uniform".into(),
+        Ranks::Empirical => "empirical".into(),
+    }
+}
+
+fn number(law: Number) -> String {
+    match law {
+        Number::NegativeBinomial { r, p } => format!("1 + negative_binomial({r:.3}, {p:.3})"),
+        Number::Lognormal { mu, sigma } => format!("lognormal({mu:.3}, {sigma:.3})"),
+        Number::Empirical => "empirical".into(),
+    }
+}
+
+/// What was not fitted, and what a reader must know.
+pub(super) fn notes(
+    history: &Import,
+    axis: &Axis,
+    counted: &Counted,
+    wanted: &Wanted<'_>,
+    (factor, sure): (Option<DayFactor>, bool),
+    clusters: Clusters,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut when = |holds: bool, text: String| {
+        if holds {
+            notes.push(text);
+        }
+    };
+    let unit = Span(axis.unit);
+    when(axis.unit >= 900_000_000_000, format!("times are to {unit}: how orders come within {unit} is not known, and taken as even"));
+    let few = axis.days <= super::rate::WEEK_DAYS;
+    when(few, "less than three weeks: each day has its own level, in the replicas too; how days differ by themselves was not fitted".into());
+    when(axis.days <= 28 && !few, "less than four weeks: no trend could be told from days of the week, so all open days have one level".into());
+    when(
+        wanted.model == Some(Model::Cox) && factor.is_none(),
+        "days differ no more than by chance, or are too few to tell: the Cox model has no day factor".into(),
+    );
+    when(wanted.model.is_none() && factor.is_some() && !sure, "days may differ by chance alone, so no day factor was kept".into());
+    when(clusters.count() && wanted.model.is_none(), "residual clusters were found; they are kept only where replicas with them come closer".into());
+    for (what, numbers) in [("orders with more lines", &counted.lines), ("lines with more units", &counted.units)] {
+        when(numbers.cut > 0, format!("{what} than the {} that a profile can hold: {}, which count as that", super::laws::MOST, numbers.cut));
+    }
+    let late = history.cancellations.orders.iter().filter(|(_, lag)| *lag > Span::from_days(30)).count();
+    when(late > 0, format!("orders that came back after more than 30 days: {late}; the profile lets nothing come back later than that"));
+    when(!wanted.told.cancellations, "the columns map names no `order.cancellation_prefixes`: what is cancelled or returned was not fitted".into());
+    when(!wanted.told.regions, "the columns map names no `region`: orders go to both regions alike".into());
+    when(history.customers.is_empty(), "there are no customers in it: how many people order was not fitted".into());
+    notes.push("channels, pickup, promotions, drift of ranks, and how goods are bought together were not fitted".into());
+    notes
+}

@@ -1,0 +1,202 @@
+//! Whether a fitted profile makes what the history was: replicas drawn from the profile by the code of a run, each statistic against its limit.
+
+use super::axis::{Axis, BEGINS_S};
+use super::laws::{Numbers, distance};
+use super::rate::Rate;
+use super::stream::{Stream, WINDOWS, variation};
+use crate::scenario::{Goods, LoadProfile};
+use crate::sim::{Seed, Span};
+use crate::workload::Import;
+use crate::workload::arrivals::{Share, due};
+use crate::workload::goods::Bodies;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Replicas that are drawn of each model.
+pub(super) const REPLICAS: usize = 20;
+/// Limits of the differences and of the ratios (docs/fit.md says where they come from).
+const GAPS: f64 = 0.05;
+const WEEK: f64 = 0.04;
+const RANKS: f64 = 0.05;
+const BASKETS: f64 = 0.07;
+const DISPERSION: (f64, f64) = (0.8, 1.25);
+const PEAK: (f64, f64) = (0.9, 1.1);
+const NAMES: [&str; 4] = ["dispersion in 1 min", "dispersion in 10 min", "dispersion in 1 h", "dispersion in 1 d"];
+
+/// One statistic of a model, and whether it is accepted.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Check {
+    pub statistic: &'static str,
+    /// distance of history and replicas, or ratio of replicas to history
+    pub value: f64,
+    /// the same of the odd and the even weeks of the history: its own noise
+    pub floor: f64,
+    /// from, to
+    pub limit: (f64, f64),
+    /// the same of single replicas, from the 5th to the 95th percentile: distances from all of them, ratios to the history
+    pub spread: (f64, f64),
+    /// within the limit, or no further off than single replicas are; then up to twice the limit, for a model whose replicas are very different
+    /// from each other proves nothing
+    pub accepted: bool,
+}
+
+impl Check {
+    fn distance(statistic: &'static str, value: f64, floor: f64, most: f64, of_replicas: Vec<f64>) -> Check {
+        let spread = percentiles(of_replicas);
+        let accepted = value < most || value <= spread.1.min(2.0 * most);
+        Check { statistic, value, floor, limit: (0.0, most), spread, accepted }
+    }
+
+    fn ratio(statistic: &'static str, real: f64, floor: f64, limit: (f64, f64), of_replicas: &[f64]) -> Check {
+        let over = |value: f64| if real > 0.0 { value / real } else { f64::from(value == 0.0) };
+        let value = over(of_replicas.iter().sum::<f64>() / of_replicas.len().max(1) as f64);
+        let spread = percentiles(of_replicas.iter().map(|replica| over(*replica)).collect());
+        let within = |lo: f64, hi: f64| (lo..=hi).contains(&value);
+        let as_replicas = (spread.0..=spread.1).contains(&1.0) && within(limit.0 * limit.0, limit.1 * limit.1);
+        let accepted = within(limit.0, limit.1) || as_replicas;
+        Check { statistic, value, floor, limit, spread, accepted }
+    }
+}
+
+fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let at = |part: f64| values.get((part * values.len().saturating_sub(1) as f64).round() as usize).copied().unwrap_or(0.0);
+    (at(0.05), at(0.95))
+}
+
+fn quotient(a: f64, b: f64) -> f64 {
+    if b > 0.0 { a / b } else { 1.0 }
+}
+
+/// Weeks in turn; of a short history, days in turn.
+fn even(days: usize) -> impl Fn(usize) -> bool {
+    move |day| if days > super::rate::WEEK_DAYS { day.saturating_sub(1) / 7 % 2 == 0 } else { day % 2 == 0 }
+}
+
+/// What replicas look like, all together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pool {
+    pub week: Vec<f64>,
+    pub gaps: Vec<f64>,
+}
+
+/// Times: rescaled gaps, dispersion, the week and the peak hour.
+pub(super) fn arrivals(axis: &Axis, rate: &Rate, profile: &LoadProfile, seed: Seed) -> (Vec<Check>, Pool) {
+    let days = axis.days;
+    let even = even(days);
+    let all = Stream::of(&axis.times, days, rate, &|_| true);
+    let one = Stream::of(&axis.times, days, rate, &even);
+    let other = Stream::of(&axis.times, days, rate, &|day| !even(day));
+    let orders = axis.times.len();
+    let replica = |number: usize| {
+        let case = seed.derive(&format!("replica {number}"));
+        let due = due(&profile.arrival, case, case.derive("orders"), Share::whole(orders as u32));
+        let times: Vec<f64> = due.map(|at| BEGINS_S + at.0 as f64 / 1e9).collect();
+        Stream::of(&times, days, rate, &|_| true)
+    };
+    let replicas: Vec<Stream> = (0..REPLICAS).map(replica).collect();
+    let pool = Pool { week: sum(replicas.iter().map(|one| &one.week)), gaps: sum(replicas.iter().map(|one| &one.gaps)) };
+    let single = |distance: &dyn Fn(&Stream) -> f64| replicas.iter().map(distance).collect::<Vec<f64>>();
+
+    let most = (1.36 / (orders as f64).sqrt()).max(GAPS);
+    let of_gaps = single(&|one| distance(&one.gaps, &pool.gaps));
+    let mut checks = vec![Check::distance("gaps, rescaled", distance(&all.gaps, &pool.gaps), distance(&one.gaps, &other.gaps), most, of_gaps)];
+    for (n, name) in NAMES.into_iter().enumerate().take(WINDOWS.len()) {
+        let idc: Vec<f64> = replicas.iter().map(|one| one.idc[n]).collect();
+        checks.push(Check::ratio(name, all.idc[n], quotient(one.idc[n], other.idc[n]), DISPERSION, &idc));
+    }
+    let of_week = single(&|one| variation(&one.week, &pool.week));
+    checks.push(Check::distance("hours of the week", variation(&all.week, &pool.week), variation(&one.week, &other.week), WEEK, of_week));
+    let peaks: Vec<f64> = replicas.iter().map(|one| one.peak).collect();
+    checks.push(Check::ratio("peak hour", all.peak, quotient(one.peak, other.peak), PEAK, &peaks));
+    (checks, pool)
+}
+
+/// Counts of what orders are about.
+#[derive(Clone, Debug)]
+pub(super) struct Counted {
+    /// lines of each SKU, the most popular first
+    pub popularity: Vec<u64>,
+    pub lines: Numbers,
+    pub units: Numbers,
+}
+
+impl Counted {
+    /// Of the orders that are asked for, by their places in the history.
+    pub fn of(history: &Import, counted: &dyn Fn(usize) -> bool) -> Counted {
+        let mut popularity = vec![0u64; history.skus.len()];
+        let orders = || history.orders.iter().enumerate().filter(|(at, _)| counted(*at)).map(|(_, order)| order);
+        for line in orders().flat_map(|order| &order.lines) {
+            popularity[line.sku as usize] += 1;
+        }
+        popularity.sort_unstable_by(|a, b| b.cmp(a));
+        Counted {
+            popularity,
+            lines: Numbers::of(orders().map(|order| order.lines.len() as u64)),
+            units: Numbers::of(orders().flat_map(|order| &order.lines).map(|line| u64::from(line.qty))),
+        }
+    }
+
+    fn drawn(goods: &Arc<Goods>, orders: u32, case: Seed) -> Counted {
+        let mut bodies = Bodies::new(goods, case, case.derive("orders"));
+        let mut popularity = vec![0u64; goods.skus as usize];
+        let (mut lines, mut units) = (Vec::new(), Vec::new());
+        let count = |list: &mut Vec<u64>, n: usize| {
+            if list.len() < n {
+                list.resize(n, 0);
+            }
+            list[n - 1] += 1;
+        };
+        for number in 1..=orders {
+            let order = bodies.order(number, Span::ZERO);
+            count(&mut lines, order.lines.len().max(1));
+            for (sku, qty) in &order.lines {
+                popularity[*sku as usize] += 1;
+                count(&mut units, (*qty as usize).clamp(1, super::laws::MOST));
+            }
+        }
+        popularity.sort_unstable_by(|a, b| b.cmp(a));
+        Counted { popularity, lines: Numbers { counts: lines, cut: 0 }, units: Numbers { counts: units, cut: 0 } }
+    }
+}
+
+/// Name, limit, and what is compared.
+type View<'a> = (&'static str, f64, &'a dyn Fn(&Counted) -> Vec<f64>);
+
+/// Bodies: popularity by rank, lines of an order, units of a line; with what the replicas have, all together.
+pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, seed: Seed) -> (Vec<Check>, [Vec<f64>; 2]) {
+    let Some(goods) = &profile.goods else { return (Vec::new(), [Vec::new(), Vec::new()]) };
+    let even = even(axis.days);
+    let (all, one) = (Counted::of(history, &|_| true), Counted::of(history, &|at| even(axis.day_of(history, at))));
+    let other = Counted::of(history, &|at| !even(axis.day_of(history, at)));
+    let replica = |number| Counted::drawn(goods, history.orders.len() as u32, seed.derive(&format!("replica {number}")));
+    let replicas: Vec<Counted> = (0..REPLICAS).map(replica).collect();
+    let views: [View<'_>; 3] = [
+        ("popularity by rank", RANKS, &|counted| counted.popularity.iter().map(|count| *count as f64).collect()),
+        ("lines of an order", BASKETS, &|counted| counted.lines.weights()),
+        ("units of a line", BASKETS, &|counted| counted.units.weights()),
+    ];
+    let mut pools = Vec::new();
+    let checks = views.map(|(name, most, view)| {
+        let single: Vec<Vec<f64>> = replicas.iter().map(view).collect();
+        let pool = sum(single.iter());
+        let of_replicas = single.iter().map(|one| distance(one, &pool)).collect();
+        let check = Check::distance(name, distance(&view(&all), &pool), distance(&view(&one), &view(&other)), most, of_replicas);
+        pools.push(pool);
+        check
+    });
+    let mut pools = pools.into_iter();
+    (checks.into(), [pools.next().unwrap_or_default(), pools.next().unwrap_or_default()])
+}
+
+/// Place by place; a shorter list counts as 0 where it has nothing.
+fn sum<'a>(lists: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+    let mut sums: Vec<f64> = Vec::new();
+    for list in lists {
+        if sums.len() < list.len() {
+            sums.resize(list.len(), 0.0);
+        }
+        sums.iter_mut().zip(list).for_each(|(sum, value)| *sum += value);
+    }
+    sums
+}

@@ -1,0 +1,66 @@
+//! `fit`: from a real order history to a load profile, and whether the profile makes what the history was.
+
+use super::generate::create;
+use super::{Ended, Trouble, cannot_write, say};
+use crate::cli::{FitArgs, FitModel, Format};
+use crate::fit::{Fitted, Model, Told, Wanted, fit as fit_history};
+use crate::report::{Compared, compared_plots, write_plots};
+use crate::scenario::Library;
+use crate::workload::{import, parse_columns};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
+    let mut library = Library::shipped()?;
+    let (map, text) = library.column_map(&args.columns)?;
+    let columns = parse_columns(&text, &map).map_err(|error| Trouble::Usage(error.to_string()))?;
+    let shown = args.history.display().to_string();
+    let history = import(library.open_source(&args.history)?, &shown, &columns).map_err(|error| Trouble::Usage(error.to_string()))?;
+    let source = args.history.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
+    let told = Told {
+        regions: columns.file().region.is_some(),
+        cancellations: !columns.file().order.cancellation_prefixes.is_empty(),
+        minor_digits: columns.file().price.minor_digits,
+    };
+    let name = profile_name(args.out.as_deref().unwrap_or(&args.history));
+    let model = args.model.map(|model| match model {
+        FitModel::Poisson => Model::Poisson,
+        FitModel::Nhpp => Model::Nhpp,
+        FitModel::Cox => Model::Cox,
+    });
+    let wanted = Wanted { name: &name, source: &source, seed: args.seed, model, told };
+    let fitted = fit_history(&history, &wanted).map_err(|error| Trouble::Usage(error.to_string()))?;
+    let report = serde_json::to_string_pretty(&fitted.report).map_err(|error| Trouble::Environment(format!("error: {error}")))? + "\n";
+    let mut text = fitted.report.text();
+    if let Some(path) = &args.out {
+        let mut file = create(path, args.force)?;
+        file.write_all(fitted.profile.as_bytes()).and_then(|()| file.flush()).map_err(|error| cannot_write(path, &error))?;
+        text += &format!("Profile {name} in {}\n", path.display());
+    }
+    if let Some(dir) = &args.report {
+        drawn(dir, &fitted, &report).map_err(|error| cannot_write(dir, &error))?;
+        text += &format!("Report and pictures in {}\n", dir.display());
+    }
+    match args.format {
+        Format::Human => say(&format!("{text}\nRows: {}\n", history.account)),
+        Format::Json => say(&report),
+    }
+    Ok(if fitted.report.accepted { Ended::Good } else { Ended::Failed })
+}
+
+fn drawn(dir: &Path, fitted: &Fitted, report: &str) -> std::io::Result<()> {
+    let picture = &fitted.picture;
+    let compared = Compared { week: picture.week.clone(), ranks: picture.ranks.clone(), gaps: picture.gaps.clone(), lines: picture.lines.clone() };
+    write_plots(dir, "fit-", &compared_plots(&compared))?;
+    fs::write(dir.join("fit.json"), report)?;
+    fs::write(dir.join("fit.txt"), fitted.report.text())
+}
+
+/// A name that a case can have, from that of a file.
+fn profile_name(path: &Path) -> String {
+    let stem = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    let stem = stem.split('.').next().unwrap_or_default();
+    let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect();
+    if name.is_empty() { "fitted".into() } else { name }
+}
