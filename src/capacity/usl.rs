@@ -121,11 +121,10 @@ fn solve(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
         if rows[at][at].abs() <= 1e-12 * scale.max(f64::MIN_POSITIVE) {
             return None;
         }
-        for below in at + 1..size {
-            let factor = rows[below][at] / rows[at][at];
-            for column in at..=size {
-                rows[below][column] -= factor * rows[at][column];
-            }
+        let top = rows[at].clone();
+        for row in &mut rows[at + 1..] {
+            let factor = row[at] / top[at];
+            row.iter_mut().zip(&top).skip(at).for_each(|(value, above)| *value -= factor * above);
         }
     }
     let mut solved = vec![0.0; size];

@@ -433,10 +433,11 @@ impl Suite {
         if self.replaying {
             return self.call_all(Call::Observe(e), false, false);
         }
-        if e.msg.order.is_some() && self.ledger.turn_to(e.msg.order).is_none() {
-            if let Some(end) = self.settled.get(e.msg.order) {
-                return self.late(e, end);
-            }
+        if e.msg.order.is_some()
+            && self.ledger.turn_to(e.msg.order).is_none()
+            && let Some(end) = self.settled.get(e.msg.order)
+        {
+            return self.late(e, end);
         }
         let arrival = self.ledger.observe(e);
         if arrival != Arrival::New {

@@ -7,6 +7,7 @@ use crate::model::{Op, OrderNo, Outcome};
 use crate::sim::{Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry as Slot;
 
 /// A definite answer to an order: yes or no.
 fn is_answer(outcome: Outcome) -> bool {
@@ -121,14 +122,11 @@ impl Observer for Watch {
             return;
         }
         match e.kind {
-            Kind::Sent if e.due >= self.from => {
-                if !self.open.contains_key(&order) {
-                    let due = e.due;
-                    if let Some(batch) = self.batch(due) {
-                        batch.offered += 1;
-                    }
-                    self.open.insert(order, Open { due, failed: false });
+            Kind::Sent if e.due >= self.from && !self.open.contains_key(&order) => {
+                if let Some(batch) = self.batch(e.due) {
+                    batch.offered += 1;
                 }
+                self.open.insert(order, Open { due: e.due, failed: false });
             }
             Kind::Reply if is_answer(e.outcome) => {
                 let Some(open) = self.open.remove(&order) else { return };
@@ -212,12 +210,10 @@ impl Observer for Seconds {
         match e.kind {
             Kind::Sent => {
                 self.waiting += 1;
-                if !self.orders.contains_key(&order) {
-                    self.orders.insert(order, (e.due, false));
-                    let due = self.at(e.due);
-                    if let Some(second) = self.seconds.get_mut(due) {
-                        second.offered += 1;
-                    }
+                let due = self.at(e.due);
+                if let Slot::Vacant(first) = self.orders.entry(order) {
+                    first.insert((e.due, false));
+                    self.seconds.get_mut(due).into_iter().for_each(|second| second.offered += 1);
                 }
             }
             Kind::Reply => {
