@@ -103,6 +103,10 @@ impl Trial {
             return Some(Decision::Lost(format!("{} of the orders ended in an error, where {} may", percent(wrong.mean), percent(errors))));
         }
         if let Some(grows) = backlog_grows(steady) {
+            if steady.len() < GROWS {
+                // it may be a wave of a busy queue: a few batches more will tell
+                return None;
+            }
             return Some(Decision::Lost(format!("the backlog grows by {grows:.1} orders a batch")));
         }
         // nothing seen in n orders leaves 3/n possible (rule of three)
@@ -170,7 +174,7 @@ fn backlog_grows(batches: &[Batch]) -> Option<f64> {
     let error = (residual / spread).sqrt();
     // a busy queue wavers, for a while in one direction: what grows by less than this is seen by its lateness
     let offered = batches.iter().map(|batch| batch.offered).sum::<u64>() as f64 / n;
-    (batches.len() >= GROWS && slope - WIDTH * error > 0.0 && slope > 0.005 * offered && slope * n > 10.0).then_some(slope)
+    (slope - WIDTH * error > 0.0 && slope > 0.005 * offered && slope * n > 10.0).then_some(slope)
 }
 
 #[cfg(test)]

@@ -38,10 +38,10 @@ impl Axes {
     }
 }
 
-/// The next of 1, 2, 5 times a power of ten.
+/// The next round number.
 fn nice(value: f64) -> f64 {
     let unit = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|times| times * unit).find(|most| *most >= value).unwrap_or(value)
+    [1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].into_iter().map(|times| times * unit).find(|most| *most >= value).unwrap_or(value)
 }
 
 fn short(value: f64) -> String {
