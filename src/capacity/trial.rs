@@ -55,11 +55,18 @@ pub struct Trial {
     batches: Vec<Batch>,
     /// more are not waited for
     most: usize,
+    /// what the search held is tried once more: it need only not be seen to be lost
+    confirms: bool,
 }
 
 impl Trial {
     pub fn new(objective: Objective, most: usize) -> Trial {
-        Trial { objective, batches: Vec::new(), most: most.max(LEAST + 1) }
+        Trial { objective, batches: Vec::new(), most: most.max(LEAST + 1), confirms: false }
+    }
+
+    /// A trial of a rate that was held already: at its longest time the mean decides, however wide the interval about it.
+    pub fn confirming(self) -> Trial {
+        Trial { confirms: true, ..self }
     }
 
     /// One more batch; says how the trial ended, if it did.
@@ -73,6 +80,13 @@ impl Trial {
         }
         if self.batches.len() < self.most {
             return None;
+        }
+        let steady = self.steady();
+        let late = Mean::of(steady, slow).mean;
+        let wrong = Mean::of(steady, |batch| share(batch.errors, batch.offered)).mean;
+        let fine = steady.len() >= LEAST && late <= 1.0 - self.objective.quantile && wrong <= self.objective.errors;
+        if self.confirms && fine && backlog_grows(steady).is_none() {
+            return Some(Decision::Held);
         }
         Some(Decision::Lost(self.undecided()))
     }
@@ -208,6 +222,16 @@ mod tests {
         // 50 of 5,000 is just what may be late
         let (lost, after) = decided(|at| 44 + noise(at), 0, |_| 20);
         assert!(matches!(lost, Decision::Lost(why) if why.contains("undecided")) && after == 60);
+    }
+
+    #[test]
+    fn what_is_tried_once_more_is_decided_by_its_mean() {
+        let once_more = |slow: u64| {
+            let mut trial = Trial::new(OBJECTIVE, 24).confirming();
+            (0..).find_map(|at| trial.push(Batch { offered: 5_000, slow: slow + noise(at), ..Batch::default() }))
+        };
+        assert_eq!(once_more(38), Some(Decision::Held));
+        assert!(matches!(once_more(46), Some(Decision::Lost(_))));
     }
 
     #[test]

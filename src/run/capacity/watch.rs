@@ -42,9 +42,9 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub fn new(objective: Objective, from: Timestamp, length: Span, most: usize, user: &Stop) -> Watch {
+    pub fn new(trial: Trial, objective: Objective, from: Timestamp, length: Span, user: &Stop) -> Watch {
         Watch {
-            trial: Trial::new(objective, most),
+            trial,
             objective,
             from,
             length,
@@ -91,7 +91,8 @@ impl Watch {
         while now >= self.end_of(self.ends) {
             let (end, number) = (self.end_of(self.ends), self.ends);
             #[allow(clippy::iter_over_hash_type, reason = "a count has no order")]
-            let backlog = self.open.values().filter(|open| open.due < end).count() as u64;
+            // whoever was told to come again, or gave up, is not with the target
+            let backlog = self.open.values().filter(|open| open.due < end && !open.failed).count() as u64;
             if let Some(batch) = number.checked_sub(self.number).and_then(|at| self.batches.get_mut(at as usize)) {
                 batch.backlog = backlog;
             }
@@ -128,6 +129,7 @@ impl Observer for Watch {
                 }
                 self.open.insert(order, Open { due: e.due, failed: false });
             }
+            Kind::Sent => self.open.get_mut(&order).into_iter().for_each(|open| open.failed = false),
             Kind::Reply if is_answer(e.outcome) => {
                 let Some(open) = self.open.remove(&order) else { return };
                 let took = e.at.since(open.due);
