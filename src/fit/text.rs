@@ -47,7 +47,7 @@ pub(super) fn text(report: &Report) -> String {
     }
     out += &format!("\nGoods\n{}", table(&report.goods));
     out += "\n  Distances are of distributions (0: the same), ratios those of replicas to history (1: the same). The floor is the same between odd and\n";
-    out += "  even weeks of the history. Replicas: from the least to the greatest; what is no further off than they are is accepted up to twice the limit.\n";
+    out += "  even weeks of the history. Replicas: from the 5th to the 95th percentile; what is no further off than they are is accepted up to twice the limit.\n";
     for note in &report.notes {
         out += &format!("\n  note: {note}");
     }

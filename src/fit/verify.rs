@@ -33,7 +33,7 @@ pub struct Check {
     pub floor: f64,
     /// from, to
     pub limit: (f64, f64),
-    /// the same of single replicas, from the least to the greatest: distances from all of them, ratios to the history
+    /// the same of single replicas, from the 5th to the 95th percentile: distances from all of them, ratios to the history
     pub spread: (f64, f64),
     /// within the limit, or no further off than single replicas are; then up to twice the limit, for a model whose replicas are very different
     /// from each other proves nothing
@@ -42,7 +42,7 @@ pub struct Check {
 
 impl Check {
     fn distance(statistic: &'static str, value: f64, floor: f64, most: f64, of_replicas: Vec<f64>) -> Check {
-        let spread = range(of_replicas);
+        let spread = percentiles(of_replicas);
         let accepted = value < most || value <= spread.1.min(2.0 * most);
         Check { statistic, value, floor, limit: (0.0, most), spread, accepted }
     }
@@ -50,7 +50,7 @@ impl Check {
     fn ratio(statistic: &'static str, real: f64, floor: f64, limit: (f64, f64), of_replicas: &[f64]) -> Check {
         let over = |value: f64| if real > 0.0 { value / real } else { f64::from(value == 0.0) };
         let value = over(of_replicas.iter().sum::<f64>() / of_replicas.len().max(1) as f64);
-        let spread = range(of_replicas.iter().map(|replica| over(*replica)).collect());
+        let spread = percentiles(of_replicas.iter().map(|replica| over(*replica)).collect());
         let within = |lo: f64, hi: f64| (lo..=hi).contains(&value);
         let as_replicas = (spread.0..=spread.1).contains(&1.0) && within(limit.0 * limit.0, limit.1 * limit.1);
         let accepted = within(limit.0, limit.1) || as_replicas;
@@ -58,11 +58,10 @@ impl Check {
     }
 }
 
-/// The least and the greatest; nothing where there is none.
-fn range(values: Vec<f64>) -> (f64, f64) {
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if least <= most { (least, most) } else { (0.0, 0.0) }
+fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let at = |part: f64| values.get((part * values.len().saturating_sub(1) as f64).round() as usize).copied().unwrap_or(0.0);
+    (at(0.05), at(0.95))
 }
 
 fn quotient(a: f64, b: f64) -> f64 {

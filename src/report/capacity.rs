@@ -1,13 +1,11 @@
 //! Pictures of capacity: what is done a second by how much is under way, what comes out beyond it, and where a target stays down.
 
-use super::plots::{COMPLETED, Canvas, Ground, INK, PLACED, Plot, RIGHT, SHIPPED, WIDTH, canvas, finish};
+use super::axes::{HEIGHT, above, frame, key, level, tick, x_of, y_of};
+use super::plots::{COMPLETED, Canvas, Ground, INK, PLACED, Plot, SHIPPED, canvas, finish};
 use crate::capacity::{Step, Usl};
 use plotters::style::text_anchor::HPos;
 use plotters::style::{Color, RGBColor};
 
-const LEFT: i32 = 90;
-const TOP: i32 = 44;
-const BOTTOM: i32 = 300;
 const LOST: RGBColor = RGBColor(0xc0, 0x39, 0x2b);
 
 /// Linear axes from nought to `most`.
@@ -21,20 +19,13 @@ impl Axes {
         (most.0 > 0.0 && most.1 > 0.0 && most.0.is_finite() && most.1.is_finite()).then(|| Axes { most: (nice(most.0), nice(most.1)) })
     }
     fn at(&self, (x, y): (f64, f64)) -> (i32, i32) {
-        let wide = f64::from(WIDTH as i32 - LEFT - RIGHT);
-        (LEFT + ((x / self.most.0).clamp(0.0, 1.0) * wide) as i32, BOTTOM - ((y / self.most.1).clamp(0.0, 1.0) * f64::from(BOTTOM - TOP)) as i32)
+        (x_of(x / self.most.0), y_of(y / self.most.1))
     }
-    fn frame(&self, c: &Canvas<'_>, above: &str, below: &str) {
-        for n in 0..=5 {
-            let share = f64::from(n) / 5.0;
-            let (x, y) = self.at((self.most.0 * share, self.most.1 * share));
-            c.rule((LEFT, y), (WIDTH as i32 - RIGHT, y), if n == 0 { 0.6 } else { 0.15 });
-            c.text((LEFT - 10, y), &short(self.most.1 * share), HPos::Right, INK);
-            c.rule((x, BOTTOM), (x, BOTTOM + 5), 0.6);
-            c.text((x, BOTTOM + 26), &short(self.most.0 * share), HPos::Center, INK);
-        }
-        c.text((10, 16), above, HPos::Left, INK);
-        c.text(((LEFT + WIDTH as i32 - RIGHT) / 2, BOTTOM + 50), below, HPos::Center, INK);
+    fn frame(&self, c: &Canvas<'_>, upwards: &str, below: &str) {
+        let parts = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+        frame(c, &parts.map(|share| (share, short(self.most.1 * share))), below);
+        parts.iter().for_each(|share| tick(c, *share, &short(self.most.0 * share)));
+        above(c, upwards);
     }
 }
 
@@ -73,7 +64,7 @@ pub fn capacity_plots(points: &[(f64, f64)], law: Option<&Usl>, held: f64, steps
 
 fn curve(points: &[(f64, f64)], law: Option<&Usl>, held: f64) -> Option<String> {
     let axes = Axes::new(points.iter().copied().chain([(0.0, held)]))?;
-    canvas(BOTTOM as u32 + 70, |c| {
+    canvas(HEIGHT, |c| {
         axes.frame(c, "orders a second", "orders under way");
         if let Some(law) = law {
             let line = (1..=120).map(|n| axes.most.0 * f64::from(n) / 120.0).map(|n| axes.at((n, law.rate(n)))).collect();
@@ -82,23 +73,20 @@ fn curve(points: &[(f64, f64)], law: Option<&Usl>, held: f64) -> Option<String> 
         for point in points {
             c.dot(axes.at(*point), 5, PLACED);
         }
-        let y = axes.at((0.0, held)).1;
-        c.rule((LEFT, y), (WIDTH as i32 - RIGHT, y), 0.5);
-        c.text((WIDTH as i32 - RIGHT, y - 12), &format!("held: {}", short(held)), HPos::Right, INK);
+        level(c, held / axes.most.1, 0.5);
+        c.text((x_of(1.0), axes.at((0.0, held)).1 - 12), &format!("held: {}", short(held)), HPos::Right, INK);
     })
 }
 
 fn beyond(steps: &[Step]) -> Option<String> {
     let axes = Axes::new(steps.iter().map(|step| (step.offered, step.goodput.max(step.offered / 3.0))))?;
-    canvas(BOTTOM as u32 + 70, |c| {
+    canvas(HEIGHT, |c| {
         axes.frame(c, "in time, orders a second", "offered, orders a second");
         for (n, (name, color, down)) in [("on the way up", PLACED, false), ("on the way back", COMPLETED, true)].into_iter().enumerate() {
             let line: Vec<(i32, i32)> = steps.iter().filter(|step| step.down == down).map(|step| axes.at((step.offered, step.goodput))).collect();
             line.iter().for_each(|at| c.dot(*at, 5, color));
             c.line(line, color.stroke_width(2));
-            let at = WIDTH as i32 / 3 + n as i32 * 200;
-            c.line(vec![(at, 16), (at + 22, 16)], color.stroke_width(3));
-            c.text((at + 30, 16), name, HPos::Left, INK);
+            key(c, n, 200, name, color);
         }
     })
 }
@@ -107,7 +95,7 @@ fn beyond(steps: &[Step]) -> Option<String> {
 pub fn frontier_plots(cells: &[(f64, f64, bool)]) -> Vec<Plot> {
     let title = "Vulnerability";
     let svg = Axes::new(cells.iter().map(|(rate, lasts, _)| (*rate, *lasts))).and_then(|axes| {
-        canvas(BOTTOM as u32 + 70, |c| {
+        canvas(HEIGHT, |c| {
             axes.frame(c, "seconds of trigger", "orders a second");
             for (rate, lasts, back) in cells {
                 let at = axes.at((*rate, *lasts));

@@ -1,7 +1,7 @@
 //! A history beside what its fitted profile makes.
 
-use super::plots::{Canvas, Ground, INK, PLACED, Plot, RIGHT, SHIPPED, WIDTH, canvas, finish};
-use plotters::style::text_anchor::HPos;
+use super::axes::{HEIGHT, frame, key, tick, x_of, y_of};
+use super::plots::{Canvas, Ground, PLACED, Plot, SHIPPED, canvas, finish};
 use plotters::style::{Color, RGBColor};
 
 /// What there is to draw: always the history first, then the replicas.
@@ -17,9 +17,6 @@ pub struct Compared {
     pub lines: [Vec<f64>; 2],
 }
 
-const LEFT: i32 = 90;
-const TOP: i32 = 44;
-const BOTTOM: i32 = 300;
 const NAMES: [(&str, RGBColor); 2] = [("history", PLACED), ("replicas", SHIPPED)];
 /// Logarithmic axes go down so far.
 const DECADES: f64 = 6.0;
@@ -59,22 +56,9 @@ pub fn compared_plots(compared: &Compared) -> Vec<Plot> {
     list
 }
 
-fn x_of(share: f64) -> i32 {
-    LEFT + (share.clamp(0.0, 1.0) * f64::from(WIDTH as i32 - LEFT - RIGHT)) as i32
-}
-
-fn y_of(share: f64) -> i32 {
-    BOTTOM - (share.clamp(0.0, 1.0) * f64::from(BOTTOM - TOP)) as i32
-}
-
-fn legend(c: &Canvas<'_>, below: &str) {
-    c.rule((LEFT, BOTTOM), (WIDTH as i32 - RIGHT, BOTTOM), 0.6);
-    c.text((x_of(0.5), BOTTOM + 50), below, HPos::Center, INK);
-    for (n, (name, color)) in NAMES.into_iter().enumerate() {
-        let at = WIDTH as i32 / 3 + n as i32 * 130;
-        c.line(vec![(at, 16), (at + 22, 16)], color.stroke_width(3));
-        c.text((at + 30, 16), name, HPos::Left, INK);
-    }
+fn ground(c: &Canvas<'_>, ticks: &[(f64, String)], below: &str) {
+    frame(c, ticks, below);
+    NAMES.into_iter().enumerate().for_each(|(n, (name, color))| key(c, n, 130, name, color));
 }
 
 /// Points from 0 on, shares that begin at 0.
@@ -84,16 +68,12 @@ fn linear(series: &[Vec<(f64, f64)>; 2], below: &str, step: f64) -> Option<Strin
     if end <= 0.0 || top <= 0.0 {
         return None;
     }
-    canvas(BOTTOM as u32 + 70, |c| {
-        legend(c, below);
-        for n in 0..=4 {
-            let at = f64::from(n) / 4.0;
-            c.rule((LEFT, y_of(at)), (WIDTH as i32 - RIGHT, y_of(at)), 0.15);
-            c.text((LEFT - 10, y_of(at)), &format!("{:.2} %", at * top * 100.0), HPos::Right, INK);
-        }
+    canvas(HEIGHT, |c| {
+        let ticks: Vec<(f64, String)> = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, format!("{:.2} %", at * top * 100.0))).into();
+        ground(c, &ticks, below);
         for n in 0..=(end / step) as usize {
             let at = n as f64 * step;
-            c.text((x_of(at / end), BOTTOM + 20), &format!("{at:.0}"), HPos::Center, INK);
+            tick(c, at / end, &format!("{at:.0}"));
         }
         for (n, (_, color)) in NAMES.into_iter().enumerate() {
             c.line(series[n].iter().map(|(x, y)| (x_of(x / end), y_of(y / top))).collect(), color.stroke_width(2));
@@ -109,16 +89,12 @@ fn logarithmic(series: &[Vec<(f64, f64)>; 2], below: &str, both: bool) -> Option
     if end <= 0.0 || !low.is_finite() || top <= low {
         return None;
     }
-    canvas(BOTTOM as u32 + 70, |c| {
-        legend(c, below);
-        for decade in low as i32..=top as i32 {
-            let at = (f64::from(decade) - low) / (top - low);
-            c.rule((LEFT, y_of(at)), (WIDTH as i32 - RIGHT, y_of(at)), 0.15);
-            c.text((LEFT - 10, y_of(at)), &format!("{} %", 10f64.powi(decade + 2)), HPos::Right, INK);
-        }
+    canvas(HEIGHT, |c| {
+        let label = |decade: i32| ((f64::from(decade) - low) / (top - low), format!("{} %", 10f64.powi(decade + 2)));
+        ground(c, &(low as i32..=top as i32).map(label).collect::<Vec<_>>(), below);
         for n in 0..=end as i32 {
             let text = if both { format!("{}", 10f64.powi(n)) } else { n.to_string() };
-            c.text((x_of(f64::from(n) / end), BOTTOM + 20), &text, HPos::Center, INK);
+            tick(c, f64::from(n) / end, &text);
         }
         for (n, (_, color)) in NAMES.into_iter().enumerate() {
             // a point for each pixel is enough

@@ -1,5 +1,6 @@
 //! The report: cases, verdicts, findings, measures and how to reproduce them, as plain data, and the formats that draw it.
 
+mod axes;
 mod capacity;
 mod compared;
 mod data;

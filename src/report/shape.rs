@@ -1,7 +1,8 @@
 //! What a load profile is like, drawn before anybody spends a run on it.
 
+use super::axes::{BOTTOM, HEIGHT, above, frame, key, tick, x_of, y_of};
 use super::grid::{seconds, thousands};
-use super::plots::{COMPLETED, Canvas, Ground, INK, PLACED, Plot, RIGHT, SHIPPED, WIDTH, canvas, count_ticks, finish, time_ticks};
+use super::plots::{COMPLETED, Ground, INK, PLACED, Plot, SHIPPED, canvas, count_ticks, finish, time_ticks};
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
@@ -19,9 +20,6 @@ pub struct Shape {
     pub units: Vec<f64>,
 }
 
-const LEFT: i32 = 90;
-const TOP: i32 = 44;
-const BOTTOM: i32 = 300;
 const BARS: usize = 20;
 /// What is rarer is not drawn.
 const MOST_DECADES: i32 = 9;
@@ -40,22 +38,6 @@ pub fn shape_plots(shape: &Shape) -> Vec<Plot> {
     list
 }
 
-fn x_of(share: f64) -> i32 {
-    LEFT + (share.clamp(0.0, 1.0) * f64::from(WIDTH as i32 - LEFT - RIGHT)) as i32
-}
-fn y_of(share: f64) -> i32 {
-    BOTTOM - (share.clamp(0.0, 1.0) * f64::from(BOTTOM - TOP)) as i32
-}
-
-fn frame(c: &Canvas<'_>, ticks: &[(f64, String)], below: &str) {
-    c.rule((LEFT, BOTTOM), (WIDTH as i32 - RIGHT, BOTTOM), 0.6);
-    for (at, text) in ticks {
-        c.rule((LEFT, y_of(*at)), (WIDTH as i32 - RIGHT, y_of(*at)), 0.15);
-        c.text((LEFT - 10, y_of(*at)), text, HPos::Right, INK);
-    }
-    c.text((x_of(0.5), BOTTOM + 50), below, HPos::Center, INK);
-}
-
 fn rate(shape: &Shape) -> Option<String> {
     let most = shape.counted.iter().chain(&shape.expected).map(|(_, rate)| *rate).fold(0.0, f64::max);
     let end = shape.counted.last().map_or(0.0, |(t, _)| *t).max(shape.expected.last().map_or(0.0, |(t, _)| *t));
@@ -68,17 +50,14 @@ fn rate(shape: &Shape) -> Option<String> {
     let top = ticks.last().copied().unwrap_or(1).max(1) as f64 * unit;
     let label =
         |n: &u64| (*n as f64 * unit / top, if unit >= 1.0 { thousands((*n as f64 * unit) as u64) } else { format!("{:.3}", *n as f64 * unit) });
-    canvas(BOTTOM as u32 + 70, |c| {
+    canvas(HEIGHT, |c| {
         frame(c, &ticks.iter().map(label).collect::<Vec<_>>(), "time since the first moment");
-        for tick in time_ticks(end) {
-            c.rule((x_of(tick / end), BOTTOM), (x_of(tick / end), BOTTOM + 5), 0.6);
-            c.text((x_of(tick / end), BOTTOM + 26), &if tick == 0.0 { "0".into() } else { seconds(tick) }, HPos::Center, INK);
+        for time in time_ticks(end) {
+            tick(c, time / end, &if time == 0.0 { "0".into() } else { seconds(time) });
         }
-        c.text((10, 16), "orders a second", HPos::Left, INK);
+        above(c, "orders a second");
         for (n, (name, color, series)) in [("drawn", PLACED, &shape.counted), ("expected", SHIPPED, &shape.expected)].into_iter().enumerate() {
-            let at = WIDTH as i32 / 3 + n as i32 * 130;
-            c.line(vec![(at, 16), (at + 22, 16)], color.stroke_width(3));
-            c.text((at + 30, 16), name, HPos::Left, INK);
+            key(c, n, 130, name, color);
             c.line(series.iter().map(|(t, rate)| (x_of(t / end), y_of(rate / top))).collect(), color.stroke_width(2));
         }
     })
@@ -91,17 +70,15 @@ fn popularity(shares: &[f64]) -> Option<String> {
     let lo = (least.log10().floor() as i32).clamp(hi - MOST_DECADES, hi - 1);
     let decades = (shares.len() as f64).log10().max(1.0);
     let y = |share: f64| (share.log10() - f64::from(lo)) / f64::from(hi - lo);
-    canvas(BOTTOM as u32 + 70, |c| {
+    canvas(HEIGHT, |c| {
         // as many digits as a power of ten has
         let percent = |decade: i32| format!("{:.*} %", usize::try_from(-decade - 2).unwrap_or(0), 10f64.powi(decade + 2));
         let ticks: Vec<(f64, String)> = (lo..=hi).map(|decade| (y(10f64.powi(decade)), percent(decade))).collect();
         frame(c, &ticks, "rank of the SKU (logarithmic)");
         for decade in 0..=decades as i32 {
-            let at = x_of(f64::from(decade) / decades);
-            c.rule((at, BOTTOM), (at, BOTTOM + 5), 0.6);
-            c.text((at, BOTTOM + 26), &thousands(10u64.pow(decade as u32)), HPos::Center, INK);
+            tick(c, f64::from(decade) / decades, &thousands(10u64.pow(decade as u32)));
         }
-        c.text((10, 16), "share of the lines (logarithmic)", HPos::Left, INK);
+        above(c, "share of the lines (logarithmic)");
         // a point for each pixel is enough
         let mut points: Vec<(i32, i32)> = Vec::new();
         for (rank, share) in (1u32..).zip(shares).filter(|(_, share)| **share > 0.0) {
@@ -130,13 +107,11 @@ fn baskets(shape: &Shape) -> Option<String> {
         return None;
     }
     let top = (most * 10.0).ceil() / 10.0;
-    canvas(BOTTOM as u32 + 70, |c| {
+    canvas(HEIGHT, |c| {
         let ticks: Vec<(f64, String)> = (0..=(top * 10.0).round() as i32).map(|n| (f64::from(n) / 10.0 / top, format!("{} %", n * 10))).collect();
         frame(c, &ticks, "how many");
         for (n, (name, color, bars)) in [("lines of an order", PLACED, &lines), ("units of a line", COMPLETED, &units)].into_iter().enumerate() {
-            let at = WIDTH as i32 / 3 + n as i32 * 190;
-            c.line(vec![(at, 16), (at + 22, 16)], color.stroke_width(6));
-            c.text((at + 30, 16), name, HPos::Left, INK);
+            key(c, n, 190, name, color);
             for (k, share) in bars.iter().enumerate() {
                 let middle = x_of((k as f64 + 0.35 + 0.3 * n as f64) / many as f64);
                 c.line(vec![(middle, BOTTOM), (middle, y_of(share / top))], color.stroke_width(8));
