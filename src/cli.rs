@@ -102,7 +102,7 @@ seeds; 1: none was, or something was done wrong under load; 4: the harness was t
   orderstorm probe --rate 600 --client timeout=1s,retries=3,backoff=none
   orderstorm probe --rate 450 --trigger brownout --lasts 2s,10s,30s --client timeout=1s,retries=none
 
-Exit code 0: it recovered everywhere; 1: it stayed down somewhere. docs/capacity.md says how.")]
+Exit code 0: it recovered everywhere; 1: it stayed down somewhere, or something was done wrong; 4: the harness was the limit. docs/capacity.md says how.")]
     Probe(ProbeArgs),
     /// Judge a stored history again
     #[command(after_help = "Example:\n  orderstorm check results/latest/histories/S01.base.none.web.1.jsonl.gz")]

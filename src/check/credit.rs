@@ -7,14 +7,17 @@ use crate::sim::{Span, Timestamp};
 
 /// When the target was down, or stood still, because of us; and when it was last not to be reached without us.
 #[derive(Debug, Default)]
-pub struct Downtime(Vec<(Timestamp, Timestamp)>, Option<Timestamp>);
+pub struct Downtime {
+    ours: Vec<(Timestamp, Timestamp)>,
+    not_reached: Option<Timestamp>,
+}
 
 impl Downtime {
     pub(super) fn observe(&mut self, e: &Entry) {
         match (e.kind, e.msg.op) {
-            (Kind::Fault, Op::TargetCrashed | Op::TargetPaused) => self.0.push((e.at, Timestamp::NEVER)),
+            (Kind::Fault, Op::TargetCrashed | Op::TargetPaused) => self.ours.push((e.at, Timestamp::NEVER)),
             (Kind::Fault, Op::TargetRestarted | Op::TargetResumed) => {
-                if let Some((_, to)) = self.0.last_mut() {
+                if let Some((_, to)) = self.ours.last_mut() {
                     *to = e.at;
                 }
             }
@@ -23,13 +26,13 @@ impl Downtime {
     }
     /// Nobody took a connection, or one broke, and it was no fault of ours: it may have been down, who knows since when.
     pub(super) fn not_reached(&mut self, at: Timestamp) {
-        self.1 = self.1.max(Some(at));
+        self.not_reached = self.not_reached.max(Some(at));
     }
     pub(super) fn any_since(&self, from: Timestamp) -> bool {
-        self.0.iter().any(|(down, _)| *down >= from) || self.1.is_some_and(|at| at >= from)
+        self.ours.iter().any(|(down, _)| *down >= from) || self.not_reached.is_some_and(|at| at >= from)
     }
     fn within(&self, from: Timestamp, to: Timestamp) -> Span {
-        let each = self.0.iter().map(|(down, up)| (*up).min(to).since((*down).max(from)).0);
+        let each = self.ours.iter().map(|(down, up)| (*up).min(to).since((*down).max(from)).0);
         Span(each.sum())
     }
 }
@@ -68,7 +71,7 @@ mod tests {
     fn downtime_counts_as_far_as_it_overlaps_and_an_orders_own_fault_until_the_calm() {
         let h = Story::new();
         let header = Header { calm_ns: 1_000, ..h.header.clone() };
-        let downtime = Downtime(vec![(Timestamp(100), Timestamp(200)), (Timestamp(500), Timestamp::NEVER)], None);
+        let downtime = Downtime { ours: vec![(Timestamp(100), Timestamp(200)), (Timestamp(500), Timestamp::NEVER)], not_reached: None };
         let mut account = Account::default();
         let credit = Credit::of(&account, &downtime, &header);
         assert_eq!(credit.between(Timestamp(0), Timestamp(50)).0, 0);

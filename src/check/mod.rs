@@ -51,6 +51,7 @@ mod restock_exact;
 mod roster;
 mod routing;
 mod rules;
+mod settled;
 mod ship_once;
 mod state_agreement;
 mod stock_conserved;

@@ -165,6 +165,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_target_never_announces_is_not_compared_and_needs_no_excuse() {
+        let told = |claims: &[Op]| {
+            let mut h = Story::new();
+            h.place(1, &[(1, A, 1)]).accept(1).fact(1, Op::NodeRelease, |m| {
+                parcel(m, 1);
+                at_node(m, DC1, &[(1, A, 1)]);
+            });
+            let facts = [Op::NodeRelease, Op::CbNodeShipped, Op::CbNodeCollected, Op::NodeCancel];
+            h.header.tells = Some(crate::history::Tells { claims: claims.to_vec(), facts: facts.to_vec(), sampled_ns: 0 });
+            let judgement = h.judge();
+            let result = judgement.results.iter().find(|result| result.name == "PARTNER_AGREEMENT").cloned();
+            result.map(|result| (result.verdict, result.excused))
+        };
+        let shipments = [Op::OrderAccepted, Op::ShipmentShipped, Op::FulfillmentPickedUp];
+        assert_eq!(told(&shipments), Some((Verdict::Pass, 0)));
+        let releases = [&shipments[..], &[Op::FulfillmentReleased]].concat();
+        assert_eq!(told(&releases), Some((Verdict::Fail, 0)));
+    }
+
+    #[test]
     fn rejects_a_parcel_that_was_never_announced() {
         let mut h = shipped();
         h.fact(1, Op::CbNodeShipped, |m| {

@@ -1,13 +1,13 @@
 //! All checkers over one history, and the verdict.
 
-use super::account::{Account, Arrival, Happened};
+use super::account::{Arrival, Happened};
 use super::evidence::{self, Evidence};
+use super::settled::{End, Settled};
 use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, PublishLag, Verdict, quiet_after_end, reject_inert, roster};
 use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo, Outcome};
 use crate::scenario::Expect;
 use crate::sim::{Span, Timestamp};
-use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -88,51 +88,6 @@ impl Tally {
         } else {
             Verdict::Pass
         }
-    }
-}
-
-/// How an order that was settled and forgotten had ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum End {
-    Completed = 1,
-    Cancelled,
-    Rejected,
-    /// answered with a definite no, and never heard of
-    TurnedDown,
-}
-
-impl End {
-    fn of(account: &Account) -> End {
-        match account.ends.first() {
-            Some((Op::OrderCancelled, _)) => End::Cancelled,
-            Some((Op::OrderRejected, _)) => End::Rejected,
-            None if account.happened() == Happened::No => End::TurnedDown,
-            _ => End::Completed,
-        }
-    }
-    fn code(self) -> Code {
-        match self {
-            End::Completed => Code::StateCompleted,
-            End::Cancelled => Code::StateCancelled,
-            End::Rejected => Code::StateRejected,
-            End::TurnedDown => Code::UnknownOrder,
-        }
-    }
-}
-
-/// The ends of forgotten orders, four bits an order. Orders with names of another program are numbered from the top bit on, and so have a
-/// table of their own.
-#[derive(Default)]
-struct Settled(FxHashMap<u32, u64>);
-
-impl Settled {
-    fn get(&self, no: OrderNo) -> Option<End> {
-        let bits = self.0.get(&(no.0 / 16)).map_or(0, |word| word >> (no.0 % 16 * 4) & 15);
-        [None, Some(End::Completed), Some(End::Cancelled), Some(End::Rejected), Some(End::TurnedDown)].get(bits as usize).copied().flatten()
-    }
-    fn set(&mut self, no: OrderNo, end: End) {
-        let (word, shift) = (self.0.entry(no.0 / 16).or_default(), no.0 % 16 * 4);
-        *word = *word & !(15 << shift) | (end as u64) << shift;
     }
 }
 

@@ -64,6 +64,10 @@ pub trait Observer {
     fn observe(&mut self, entry: &Entry);
 }
 
+/// Nobody looks on.
+impl Observer for () {
+    fn observe(&mut self, _: &Entry) {}
+}
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn observe(&mut self, entry: &Entry) {
         self.0.observe(entry);

@@ -311,7 +311,7 @@ pub enum Broken {
 
 /// Runs, judges and measures one partition against the target; its history is kept in `file`.
 pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition, file: &Path, stop: &Stop) -> Result<Part, Broken> {
-    watched(session, setup, case, part, file, stop, None, &mut None::<Meter>)
+    watched(session, setup, case, part, file, stop, None, &mut ())
 }
 
 /// The same, with what a mapped target was sent and what came back, and with somebody who looks on.
@@ -402,7 +402,7 @@ pub fn watched(
     let (world, opening) = World::new(&part.plan);
     let engine = Engine {
         link: LINK,
-        world,
+        world: world.with_client(setup.conditions.client.clone()),
         opening,
         storm: execute::storm(case, part),
         target: opened.target(),

@@ -570,7 +570,23 @@ pub fn from_environment(text: &str, get: impl Fn(&str) -> Option<String>) -> Res
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Library, Selection, expand};
     use super::from_environment;
+
+    #[test]
+    fn a_step_that_waits_for_what_is_never_announced_is_not_applicable() {
+        let mut library = Library::shipped().unwrap();
+        let vendure = library.target_profile("vendure").unwrap();
+        let mut why = |scenario: &str| {
+            let scenarios = library.scenarios(&[scenario.into()]).unwrap();
+            let cases =
+                expand(&scenarios, &library.fault_sets(&["none".into()]).unwrap(), &Selection { orders: Some(2), ..Selection::default() }).cases;
+            vendure.not_applicable(&cases[0])
+        };
+        assert!(why("S06.released").is_some_and(|why| why.contains("waits for fulfillment.released")));
+        assert_eq!(why("S06.reserved"), None);
+    }
+
     #[test]
     fn the_environment_fills_in_what_is_set_and_what_is_not_has_its_otherwise() {
         let get = |name: &str| (name == "PORT").then(|| "80".to_string());

@@ -433,6 +433,9 @@ mod tests {
         let mut again = restart(&mut target, 600);
         again.extend(work(&mut target, 600, 20_000, None));
         assert_eq!(calls(&again), asked);
+        // whether the first attempts left it nobody knows, so no later one names them
+        let causes = again.iter().filter_map(|out| if let Outbound::Call(msg) = out { Some(msg.cause) } else { None });
+        assert!(causes.clone().count() > 0 && causes.into_iter().all(|cause| cause == place().id));
     }
 
     #[test]

@@ -149,6 +149,24 @@ pub fn attribute(span: &Value, key: &str) -> String {
     found.map(|attribute| text(&attribute["value"]["stringValue"]).to_string()).unwrap_or_default()
 }
 
+/// Stands before a service and passes on what it is sent, with the body as `change` makes it.
+fn before(runtime: &Runtime, url: &str, change: impl Fn(&Arrived) -> Vec<u8> + Send + Sync + 'static) -> String {
+    let client = Client::new(url, 64, Duration::from_secs(15)).expect("an address");
+    receiver(runtime, move |arrived| {
+        let names = ["content-type", "traceparent", "x-message-id", "idempotency-key", "x-correlation-id", "x-causation-id"];
+        let headers = names.into_iter().filter_map(|name| Some((name, arrived.header(name)?.to_string()))).collect();
+        let body = change(&arrived);
+        let request = Request { method: arrived.method.parse().expect("a method"), path: arrived.path, headers, body };
+        let client = client.clone();
+        async move {
+            match client.send(request).await {
+                Ok(answer) => Deed::Answer { status: answer.status, headers: Vec::new(), body: answer.body.to_vec(), how: How::AtOnce },
+                Err(_) => Deed::Cut,
+            }
+        }
+    })
+}
+
 fn said(body: Vec<u8>) -> Deed {
     Deed::Answer { status: 200, headers: Vec::new(), body, how: How::AtOnce }
 }
@@ -158,24 +176,14 @@ fn spans_have_the_ids_that_are_on_the_wire_and_the_target_goes_on_with_the_trace
     let (folder, runtime) = (Folder::new("wire-otlp"), runtime());
     let service = Service::start(&folder, &[]);
     let (collector, bodies) = collector(&runtime);
-    // stands before the service, and looks at what commands carry
-    let client = Client::new(&service.url, 64, Duration::from_secs(15)).expect("an address");
+    // looks at what commands carry
     let carried: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
     let seen = carried.clone();
-    let before = receiver(&runtime, move |arrived| {
+    let before = before(&runtime, &service.url, move |arrived| {
         if let (Some(id), Some(context)) = (arrived.header("x-message-id"), arrived.header("traceparent")) {
             seen.lock().expect("whole").insert(id.into(), context.into());
         }
-        let names = ["content-type", "traceparent", "x-message-id", "idempotency-key", "x-correlation-id", "x-causation-id"];
-        let headers = names.into_iter().filter_map(|name| Some((name, arrived.header(name)?.to_string()))).collect();
-        let request = Request { method: arrived.method.parse().expect("a method"), path: arrived.path, headers, body: arrived.body.to_vec() };
-        let client = client.clone();
-        async move {
-            match client.send(request).await {
-                Ok(answer) => Deed::Answer { status: answer.status, headers: Vec::new(), body: answer.body.to_vec(), how: How::AtOnce },
-                Err(_) => Deed::Cut,
-            }
-        }
+        arrived.body.to_vec()
     });
     folder.write("mine.toml", profile(&before, "").replace("[clock]", "[webhooks]\nsecret = \"x\"\n[clock]"));
     let run = folder.orderstorm(&[
@@ -236,20 +244,10 @@ fn spans_have_the_ids_that_are_on_the_wire_and_the_target_goes_on_with_the_trace
 fn a_target_that_signs_with_another_secret_is_not_waited_for() {
     let (folder, runtime) = (Folder::new("wire-secret"), runtime());
     let service = Service::start(&folder, &[]);
-    let client = Client::new(&service.url, 64, Duration::from_secs(15)).expect("an address");
-    // stands before the service, and gives it a secret that nobody else knows
-    let before = receiver(&runtime, move |arrived| {
-        let body = String::from_utf8_lossy(&arrived.body).replace("whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA==", "whsec_YW5vdGhlci1vbmUtYWx0b2dldGhlcg==");
-        let names = ["content-type", "traceparent", "x-message-id", "idempotency-key", "x-correlation-id", "x-causation-id"];
-        let headers = names.into_iter().filter_map(|name| Some((name, arrived.header(name)?.to_string()))).collect();
-        let request = Request { method: arrived.method.parse().expect("a method"), path: arrived.path, headers, body: body.into_bytes() };
-        let client = client.clone();
-        async move {
-            match client.send(request).await {
-                Ok(answer) => Deed::Answer { status: answer.status, headers: Vec::new(), body: answer.body.to_vec(), how: How::AtOnce },
-                Err(_) => Deed::Cut,
-            }
-        }
+    // gives it a secret that nobody else knows
+    let before = before(&runtime, &service.url, |arrived| {
+        let body = String::from_utf8_lossy(&arrived.body).into_owned();
+        body.replace("whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA==", "whsec_YW5vdGhlci1vbmUtYWx0b2dldGhlcg==").into_bytes()
     });
     let secret = "[webhooks]\nsecret = \"whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA==\"\n[clock]";
     folder.write("mine.toml", profile(&before, "").replace("[clock]", secret));

@@ -17,6 +17,7 @@ use crate::report;
 use crate::scenario::{Arrival, Base, Case, Library, LoadProfile, Selection, Stage, expand};
 use crate::sim::{Seed, Span, Timestamp, VirtualClock};
 use crate::workload::{self, OPENS};
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use watch::{Seconds, Watch};
@@ -42,11 +43,13 @@ struct Rig<'a> {
     setup: Setup,
     session: Option<Session>,
     dir: PathBuf,
+    /// trials so far, so that each has a record of its own
+    trials: Cell<u32>,
     stop: &'a Stop,
 }
 
 impl<'a> Rig<'a> {
-    fn new(args: &LoadedArgs, verb: &str, stop: &'a Stop) -> Result<Rig<'a>, Trouble> {
+    fn new(args: &LoadedArgs, stop: &'a Stop) -> Result<Rig<'a>, Trouble> {
         let mut library = Library::shipped()?;
         let scenarios = library.scenarios(std::slice::from_ref(&args.scenario))?;
         let [scenario] = scenarios.as_slice() else {
@@ -76,9 +79,11 @@ impl<'a> Rig<'a> {
             return Err(Trouble::Usage(format!("error: {} cannot be asked of this target: {why}", args.scenario)));
         }
         let dir = matrix::out_dir(args.out.as_deref())?;
-        let arguments = format!("{verb} {}", args.scenario);
+        // what a record of a trial can be begun again with: its case, though not at its rate
+        let target = if live { format!(" --target {}", matrix::quoted(&args.target)) } else { String::new() };
+        let arguments = format!("{} --faults none{target} --seed {}", matrix::quoted(&args.scenario), args.seed);
         let setup = Setup { seed: args.seed, target: args.target.clone(), defect: None, conditions, arguments };
-        Ok(Rig { case, setup, session, dir, stop })
+        Ok(Rig { case, setup, session, dir, trials: Cell::new(0), stop })
     }
 
     /// Offers orders as `arrival` says until `done` is set, or all are over.
@@ -91,7 +96,8 @@ impl<'a> Rig<'a> {
             let ran = execute::simulate(&self.setup, &case, &part, &mut VirtualClock::new(), done, (&mut suite, observer));
             return Ok(suite.finish(!ran.stopped));
         };
-        let file = self.dir.join("trial.jsonl.gz");
+        self.trials.set(self.trials.get() + 1);
+        let file = self.dir.join(format!("trial-{}.jsonl.gz", self.trials.get()));
         let result = live::watched(session, &self.setup, &case, &part, &file, done, None, observer);
         if result.as_ref().is_ok_and(|part| part.judgement.verdict != Verdict::Fail) {
             // a trial that went well is told by its numbers
@@ -117,13 +123,39 @@ impl<'a> Rig<'a> {
     }
 }
 
+/// What a run showed beside its numbers, where it showed anything.
+enum Flaw {
+    /// an invariant was broken: the first finding
+    Wrong(String),
+    /// the harness sent late, so nothing can be said of the target
+    Ours(String),
+}
+
+impl Flaw {
+    fn why(&self) -> &str {
+        let (Flaw::Wrong(why) | Flaw::Ours(why)) = self;
+        why
+    }
+}
+
+fn flaw(judgement: &Judgement) -> Option<Flaw> {
+    if judgement.verdict == Verdict::Fail {
+        let first = judgement.findings.first().map_or(String::new(), |finding| format!("{}: {}", finding.check, finding.what));
+        return Some(Flaw::Wrong(format!("something was done wrong: {first}")));
+    }
+    judgement.reason.starts_with("the harness").then(|| Flaw::Ours(judgement.reason.clone()))
+}
+
 /// A gap that makes a rate.
 fn at_rate(rate: f64) -> Arrival {
     Arrival { gap: 1e9 / rate, ..Arrival::poisson(Span::from_secs(1)) }
 }
 
+/// The steps beyond the capacity, and what was wrong with them.
+type Beyond = (Vec<Step>, Option<Flaw>);
+
 /// What one trial showed beside its decision.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 struct Seen {
     rate: f64,
     confirms: u32,
@@ -132,8 +164,7 @@ struct Seen {
     offered: u64,
     late: u64,
     backlog: u64,
-    wrong: bool,
-    ours: bool,
+    flaw: Option<Flaw>,
 }
 
 impl Rig<'_> {
@@ -156,17 +187,15 @@ impl Rig<'_> {
         let sum = |of: fn(&crate::capacity::Batch) -> u64| steady.iter().map(of).sum::<u64>();
         let backlog = steady.last().map_or(0, |batch| batch.backlog);
         let mut seen = Seen { rate, confirms, mean: watch.mean(), offered: sum(|b| b.offered), late: sum(|b| b.slow), backlog, ..Seen::default() };
-        if judgement.verdict == Verdict::Fail {
-            let first = judgement.findings.first().map_or(String::new(), |finding| format!("{}: {}", finding.check, finding.what));
-            (decision, seen.wrong) = (Decision::Lost(format!("something was done wrong: {first}")), true);
-        } else if judgement.reason.starts_with("the harness") {
-            (decision, seen.ours) = (Decision::Lost(judgement.reason.clone()), true);
+        seen.flaw = flaw(&judgement);
+        if let Some(flaw) = &seen.flaw {
+            decision = Decision::Lost(flaw.why().into());
         }
         Ok(Some((decision, seen)))
     }
 
-    /// Load up to three times the capacity, and back.
-    fn beyond(&self, capacity: f64, objective: Objective) -> Result<Option<Vec<Step>>, Trouble> {
+    /// Load up to three times the capacity, and back; what was done wrong under it, too. None where the user stopped.
+    fn beyond(&self, capacity: f64, objective: Objective) -> Result<Option<Beyond>, Trouble> {
         let (up, down) = (FACTORS.iter().map(|factor| (*factor, false)), FACTORS.iter().rev().skip(1).map(|factor| (*factor, true)));
         let factors: Vec<(f64, bool)> = up.chain(down).collect();
         let total: f64 = factors.iter().map(|(factor, _)| factor).sum();
@@ -176,7 +205,7 @@ impl Rig<'_> {
         let arrival = Arrival { base: Base::Stages(stages), ..at_rate(capacity) };
         let mut seconds = Seconds::new(Timestamp::ZERO + OPENS, (step as usize) * factors.len(), objective.within, self.stop);
         let done = seconds.done().clone();
-        self.offer(arrival, capacity * total * step * 1.02 + 1_000.0, self.seed("beyond"), &done, &mut seconds)?;
+        let judgement = self.offer(arrival, capacity * total * step * 1.02 + 1_000.0, self.seed("beyond"), &done, &mut seconds)?;
         if self.stop.is_set() {
             return Ok(None);
         }
@@ -190,7 +219,7 @@ impl Rig<'_> {
             shed: of(n, &|at| seconds.shed[at]),
             wasted: of(n, &|at| seconds.late[at]),
         });
-        Ok(Some(steps.collect()))
+        Ok(Some((steps.collect(), flaw(&judgement))))
     }
 }
 
@@ -200,7 +229,7 @@ pub fn capacity(args: &CapacityArgs, stop: &Stop) -> Result<Ended, Trouble> {
     if !sound(args.from) || !sound(args.most) || args.from > args.most {
         return Err(Trouble::Usage("error: --from and --most are rates from 0.01 to 1000000 orders a second, the first not above the second".into()));
     }
-    let rig = Rig::new(&args.loaded, "capacity", stop)?;
+    let rig = Rig::new(&args.loaded, stop)?;
     let human = args.loaded.format == Format::Human;
     let told = |text: String| {
         if human {
@@ -245,26 +274,31 @@ pub fn capacity(args: &CapacityArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let points: Vec<(f64, f64)> =
         all.iter().filter(|(_, decision)| *decision == Decision::Held).map(|(seen, _)| (seen.rate * seen.mean, seen.rate)).collect();
     let usl = fit(&points, rig.seed("usl"));
-    let beyond = if found.held > 0.0 { rig.beyond(found.held, objective)? } else { Some(Vec::new()) };
-    let steps = beyond.unwrap_or_default();
+    let beyond = if found.held > 0.0 { rig.beyond(found.held, objective)? } else { None };
+    let (steps, beyond) = beyond.unwrap_or_default();
     let plots = report::capacity_plots(&points, usl.as_ref().ok(), found.held, &steps);
     for plot in &plots {
         rig.write(&format!("{}.svg", plot.name), &plot.svg)?;
     }
-    let summary = summary(args, &found, &all, &usl, &steps);
+    let summary = summary(args, &found, &all, &usl, (&steps, &beyond));
     rig.write("capacity.json", &format!("{summary:#}\n"))?;
     told(conclusion(&found, &usl, &steps));
-    told(format!("\nreproduce: {}\n\nResults  {}\n", command(args), rig.dir.display()));
+    if let Some(flaw) = &beyond {
+        told(format!("\nBeyond the capacity {}\n", flaw.why()));
+    }
+    told(format!("\nreproduce: {}\n\nResults  {}\n", capacity_command(args), rig.dir.display()));
     if !human {
         say(&format!("{summary:#}\n"));
     }
-    let decisive = all.iter().filter(|(seen, _)| found.lost == Some(seen.rate));
-    let (mut ours, mut wrong) = (false, false);
-    decisive.for_each(|(seen, _)| (ours, wrong) = (ours || seen.ours, wrong || seen.wrong));
+    // what was done wrong at any rate is wrong; who was the limit matters where the search ended
+    let flaws = || all.iter().map(|(seen, _)| &seen.flaw).chain([&beyond]);
+    let decisive = |seen: &Seen| found.lost == Some(seen.rate);
+    let ours = all.iter().any(|(seen, _)| decisive(seen) && matches!(seen.flaw, Some(Flaw::Ours(_)))) || matches!(beyond, Some(Flaw::Ours(_)));
     Ok(match () {
         () if stop.is_set() => Ended::Stopped,
+        () if flaws().any(|flaw| matches!(flaw, Some(Flaw::Wrong(_)))) => Ended::Failed,
         () if ours => Ended::Undecided,
-        () if wrong || !found.confirmed => Ended::Failed,
+        () if !found.confirmed => Ended::Failed,
         () => Ended::Good,
     })
 }
@@ -332,23 +366,32 @@ fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step]) -> Strin
     out
 }
 
-/// The command that finds the same again.
-fn command(args: &CapacityArgs) -> String {
-    let usual = |flag: &str, value: &str, usual: &str| if value == usual { String::new() } else { format!(" {flag} {}", matrix::quoted(value)) };
-    let LoadedArgs { scenario, target, objective, service, client, seed, .. } = &args.loaded;
-    format!(
-        "orderstorm capacity {scenario}{}{}{}{}{}{}{} --seed {seed}",
-        usual("--target", target, "embedded"),
-        usual("--objective", objective, "p99<250ms"),
-        usual("--errors", &args.errors.to_string(), "0.001"),
-        usual("--service", service, ""),
-        usual("--client", client, ""),
-        usual("--from", &args.from.to_string(), "10"),
-        usual("--most", &args.most.to_string(), "20000"),
-    )
+/// The command that finds the same again: what both verbs share, with `more` flags of one; each with its usual value, which need not be said.
+fn command(verb: &str, loaded: &LoadedArgs, more: &[(&str, String, &str)]) -> String {
+    let LoadedArgs { scenario, target, allow_host, objective, service, client, seed, .. } = loaded;
+    let shared = [("--target", target, "embedded"), ("--objective", objective, "p99<250ms"), ("--service", service, ""), ("--client", client, "")];
+    let hosts = allow_host.iter().map(|host| ("--allow-host", host.clone(), ""));
+    let mut out = format!("orderstorm {verb} {}", matrix::quoted(scenario));
+    for (flag, value, usual) in shared.map(|(flag, value, usual)| (flag, value.clone(), usual)).into_iter().chain(hosts).chain(more.iter().cloned()) {
+        if value != usual {
+            out += &format!(" {flag} {}", matrix::quoted(&value));
+        }
+    }
+    out + &format!(" --seed {seed}")
 }
 
-fn summary(args: &CapacityArgs, found: &Found, all: &[(Seen, Decision)], usl: &Result<Usl, String>, steps: &[Step]) -> serde_json::Value {
+fn capacity_command(args: &CapacityArgs) -> String {
+    let rates = [("--errors", args.errors.to_string(), "0.001"), ("--from", args.from.to_string(), "10"), ("--most", args.most.to_string(), "20000")];
+    command("capacity", &args.loaded, &rates)
+}
+
+fn summary(
+    args: &CapacityArgs,
+    found: &Found,
+    all: &[(Seen, Decision)],
+    usl: &Result<Usl, String>,
+    beyond: (&[Step], &Option<Flaw>),
+) -> serde_json::Value {
     use serde_json::json;
     let trials: Vec<serde_json::Value> = all
         .iter()
@@ -363,11 +406,13 @@ fn summary(args: &CapacityArgs, found: &Found, all: &[(Seen, Decision)], usl: &R
             "beta_95": [law.beta_in.lo, law.beta_in.hi], "knee": law.knee(), "limit": law.limit()}),
         Err(why) => json!({"not_identifiable": why}),
     };
+    let (steps, flaw) = beyond;
+    let why = flaw.as_ref().map_or("", Flaw::why);
     let beyond: Vec<serde_json::Value> = steps
         .iter()
         .map(|step| json!({"factor": step.factor, "down": step.down, "offered": step.offered, "goodput": step.goodput, "shed": step.shed, "late": step.wasted}))
         .collect();
     let grade = grade(steps).map(|grade| json!({"word": grade.word(), "at_double": grade.at_double, "hysteresis": grade.hysteresis}));
-    json!({"command": command(args), "scenario": args.loaded.scenario, "target": args.loaded.target, "objective": args.loaded.objective,
-        "errors": args.errors, "held": found.held, "lost": found.lost, "confirmed": found.confirmed, "trials": trials, "law": law, "beyond": beyond, "grade": grade})
+    json!({"command": capacity_command(args), "scenario": args.loaded.scenario, "target": args.loaded.target, "objective": args.loaded.objective,
+        "errors": args.errors, "held": found.held, "lost": found.lost, "confirmed": found.confirmed, "trials": trials, "law": law, "beyond": beyond, "beyond_flaw": why, "grade": grade})
 }

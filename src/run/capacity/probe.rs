@@ -5,7 +5,7 @@
 
 use super::super::{Ended, Stop, Trouble, say};
 use super::watch::Seconds;
-use super::{Rig, at_rate, spec};
+use super::{Flaw, Rig, at_rate, command, flaw, spec};
 use crate::capacity::recovered;
 use crate::cli::{Format, ProbeArgs, Trigger};
 use crate::report;
@@ -37,6 +37,7 @@ struct Cell {
     cured_at: Option<f64>,
     /// orders answered in time of those that were due while it was watched
     good: f64,
+    flaw: Option<Flaw>,
 }
 
 pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
@@ -57,7 +58,7 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     if args.trigger == Trigger::Brownout && args.loaded.target != "embedded" {
         return Err(bad("--trigger brownout is for the embedded target: nobody here can slow a live one down\n  = help: --trigger spike".into()));
     }
-    let mut rig = Rig::new(&args.loaded, "probe", stop)?;
+    let mut rig = Rig::new(&args.loaded, stop)?;
     let human = args.loaded.format == Format::Human;
     let (name, id) = (rig.setup.target.clone(), rig.named());
     let what = match args.trigger {
@@ -84,11 +85,11 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         .iter()
         .map(|cell| {
             json!({"rate": cell.rate, "trigger_s": cell.lasts, "recovered_after_s": cell.recovered, "ideal_s": cell.ideal,
-                "cured_at_load": cell.cured_at, "in_time": cell.good})
+                "cured_at_load": cell.cured_at, "in_time": cell.good, "flaw": cell.flaw.as_ref().map(Flaw::why)})
         })
         .collect();
     let trigger = if args.trigger == Trigger::Spike { "spike" } else { "brownout" };
-    let command = command(args, trigger);
+    let command = probe_command(args, trigger);
     let summary = json!({"command": command, "scenario": args.loaded.scenario, "target": name, "trigger": trigger, "client": args.loaded.client,
         "service": args.loaded.service, "cells": list});
     rig.write("probe.json", &format!("{summary:#}\n"))?;
@@ -106,26 +107,18 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     }
     Ok(match () {
         () if stop.is_set() => Ended::Stopped,
+        () if cells.iter().any(|cell| matches!(cell.flaw, Some(Flaw::Wrong(_)))) => Ended::Failed,
+        // who stayed down because we were late is not known to have
+        () if cells.iter().any(|cell| matches!(cell.flaw, Some(Flaw::Ours(_)))) => Ended::Undecided,
         () if cells.iter().any(|cell| cell.recovered.is_none()) => Ended::Failed,
         () => Ended::Good,
     })
 }
 
-fn command(args: &ProbeArgs, trigger: &str) -> String {
+fn probe_command(args: &ProbeArgs, trigger: &str) -> String {
     let rates: Vec<String> = args.rate.iter().map(f64::to_string).collect();
-    let loaded = &args.loaded;
-    let mut out = format!("orderstorm probe {} --rate {} --trigger {trigger} --lasts {}", loaded.scenario, rates.join(","), args.lasts.join(","));
-    for (flag, value, usual) in [
-        ("--target", &loaded.target, "embedded"),
-        ("--objective", &loaded.objective, "p99<250ms"),
-        ("--service", &loaded.service, ""),
-        ("--client", &loaded.client, ""),
-    ] {
-        if value != usual {
-            out += &format!(" {flag} {}", super::super::matrix::quoted(value));
-        }
-    }
-    out + &format!(" --seed {}", loaded.seed)
+    let more = [("--rate", rates.join(","), "100"), ("--trigger", trigger.into(), "spike"), ("--lasts", args.lasts.join(","), "2s,10s,30s")];
+    command("probe", &args.loaded, &more)
 }
 
 /// Orders a second that the model can take, where one order is one piece of work.
@@ -153,7 +146,7 @@ fn one(rig: &mut Rig<'_>, trigger: Trigger, rate: f64, lasts: u64, within: Span)
     let arrival = Arrival { base: Base::Stages(stages), ..at_rate(rate) };
     let mut seconds = Seconds::new(from, (until + CURE_S * CURES.len() as u64) as usize, within, rig.stop);
     let done = seconds.done().clone();
-    rig.offer(arrival, orders + 10.0 * rate + 100.0, rig.seed(&format!("probe {rate} {lasts}")), &done, &mut seconds)?;
+    let judgement = rig.offer(arrival, orders + 10.0 * rate + 100.0, rig.seed(&format!("probe {rate} {lasts}")), &done, &mut seconds)?;
     if rig.stop.is_set() {
         return Ok(None);
     }
@@ -171,7 +164,7 @@ fn one(rig: &mut Rig<'_>, trigger: Trigger, rate: f64, lasts: u64, within: Span)
         if load >= 1.0 { f64::INFINITY } else { (lasts as f64 * (offered - left) / (1.0 - load)).max(0.0) }
     });
     let (offered, good) = all[ends..until].iter().fold((0, 0), |(offered, good), second| (offered + second.offered, good + second.good));
-    Ok(Some(Cell { rate, lasts, recovered: itself, ideal, cured_at, good: good as f64 / f64::max(offered as f64, 1.0) }))
+    Ok(Some(Cell { rate, lasts, recovered: itself, ideal, cured_at, good: good as f64 / f64::max(offered as f64, 1.0), flaw: flaw(&judgement) }))
 }
 
 fn row(cell: &Cell) -> String {
@@ -184,5 +177,6 @@ fn row(cell: &Cell) -> String {
         (None, None) => format!("none within {CURE_S} s without load"),
     };
     let good = format!("{:.1} %", cell.good * 100.0);
-    format!("{:>10.1} {:>6} s {after:>18} {ideal:>10} {good:>10}  {cure}\n", cell.rate, cell.lasts)
+    let flaw = cell.flaw.as_ref().map_or(String::new(), |flaw| format!("{:>12}{}\n", "", flaw.why()));
+    format!("{:>10.1} {:>6} s {after:>18} {ideal:>10} {good:>10}  {cure}\n{flaw}", cell.rate, cell.lasts)
 }
