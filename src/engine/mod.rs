@@ -198,7 +198,9 @@ struct Loop<'a, O: Observer> {
     /// what is to be sent once more at the end, and by which rule; kept only where there is such a rule
     log: Vec<(u32, Span, Send)>,
     replaying: bool,
+    /// emptied and kept, so that saying or doing something takes no memory
     out: Vec<Outbound>,
+    actions: Actions,
 }
 
 impl<'a> Engine<'a> {
@@ -230,6 +232,7 @@ impl<'a> Engine<'a> {
             log: Vec::new(),
             replaying: false,
             out: Vec::new(),
+            actions: Actions::default(),
         };
         l.act(opening, false);
         let mut orders: Vec<OrderNo> = Vec::new();
@@ -409,7 +412,7 @@ impl<O: Observer> Loop<'_, O> {
                     None if heard && !self.down => self.target.acknowledged(self.now, event.id),
                     _ => {}
                 }
-                let mut actions = Actions::default();
+                let mut actions = std::mem::take(&mut self.actions);
                 self.world.on_event(self.now, &event, &mut actions);
                 self.write(Kind::Event, Outcome::None, self.now, event);
                 self.act(actions, true);
@@ -446,7 +449,7 @@ impl<O: Observer> Loop<'_, O> {
                 self.heard(out);
             }
             Flight::World(what) => {
-                let mut actions = Actions::default();
+                let mut actions = std::mem::take(&mut self.actions);
                 self.world.on_due(self.now, what, &mut actions);
                 self.act(actions, true);
             }
@@ -485,11 +488,9 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     /// Does what the world wants done: facts are written first, so that what follows from them follows in the record too.
-    fn act(&mut self, actions: Actions, faults: bool) {
-        for fact in actions.facts {
-            self.write(Kind::Fact, Outcome::None, self.now, fact);
-        }
-        for send in actions.sends {
+    fn act(&mut self, mut actions: Actions, faults: bool) {
+        self.state(&mut actions.facts);
+        for send in actions.sends.drain(..) {
             if send.after > Span::ZERO {
                 let (after, order, id) = (send.after, send.msg.order, send.msg.id);
                 self.later_msg(after, 1, order, id, Flight::Send(send));
@@ -497,11 +498,18 @@ impl<O: Observer> Loop<'_, O> {
                 self.dispatch(send, faults);
             }
         }
-        for (node, sku, after) in actions.asks {
+        for (node, sku, after) in actions.asks.drain(..) {
             self.read_stock(node, sku, after);
         }
-        for (after, what) in actions.later {
+        for (after, what) in actions.later.drain(..) {
             self.later(after, 2, what.entity(), what.kind(), Flight::World(what));
+        }
+        self.actions = actions;
+    }
+
+    fn state(&mut self, facts: &mut Vec<Message>) {
+        for fact in facts.drain(..) {
+            self.write(Kind::Fact, Outcome::None, self.now, fact);
         }
     }
 

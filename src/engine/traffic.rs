@@ -148,7 +148,7 @@ impl<O: Observer> Loop<'_, O> {
             let (order, id) = (msg.order, msg.id);
             self.later_msg(wait, 1, order, id, Flight::Conflict(Send { msg, due: self.now + wait, ..send.clone() }, rule));
         }
-        let mut actions = Actions::default();
+        let mut actions = std::mem::take(&mut self.actions);
         self.world.on_reply(self.now, &send, outcome, code, retry_after, &mut actions);
         self.act(actions, true);
     }
@@ -199,11 +199,10 @@ impl<O: Observer> Loop<'_, O> {
 
     pub(super) fn call_arrives(&mut self, call: Message, lost: bool, drift: bool, harm: Option<Harm>) {
         self.write(Kind::Call, Outcome::None, self.now, call.clone());
-        let mut actions = Actions::default();
+        let mut actions = std::mem::take(&mut self.actions);
         let (outcome, mut answer, takes) = self.world.on_call(self.now, &call, &mut actions);
         answer.drift = drift;
-        let (facts, rest) = (std::mem::take(&mut actions.facts), actions);
-        self.act(Actions { facts, ..Actions::default() }, true);
+        self.state(&mut actions.facts);
         self.write(Kind::Answer, outcome, self.now, answer.clone());
         if !lost {
             let link = self.link_time(&answer, 3);
@@ -211,7 +210,7 @@ impl<O: Observer> Loop<'_, O> {
             let (more, harm) = self.trickles(harm);
             self.later_msg(takes + link + more, 7, order, id, Flight::AnswerArrives { msg: answer, outcome, harm });
         }
-        self.act(rest, true);
+        self.act(actions, true);
     }
 
     /// What trickles in is there when it is whole: in the simulation that is a delay, and on a wire it is done.

@@ -5,11 +5,13 @@
 //! docs/history.md is all that they need.
 
 mod entry;
+mod fingerprint;
 mod header;
 mod ocel;
 mod store;
 
 pub use entry::{Entry, Kind, Observer};
+pub use fingerprint::{Fingerprint, combined_fingerprint};
 pub use header::{HISTORY_VERSION, Header, Tells};
 pub use ocel::{ExportError, Exported, OCEL_EPOCH, export_ocel};
-pub use store::{Digest, End, HistoryReader, HistoryWriter, Item, ReadError, Recorded, combined_digest, combined_hex, history_schema, read_history};
+pub use store::{End, HistoryReader, HistoryWriter, Item, ReadError, Recorded, history_schema, read_history};

@@ -15,7 +15,7 @@ mod writer;
 pub use problem::ReadError;
 pub use reader::{End, HistoryReader, Item, Recorded, read_history};
 pub use schema::history_schema;
-pub use writer::{Digest, HistoryWriter, combined_digest, combined_hex};
+pub use writer::HistoryWriter;
 
 #[cfg(test)]
 mod tests;

@@ -83,7 +83,7 @@ pub struct CaseReport {
     pub virtual_s: f64,
     /// history files, relative to the run's folder
     pub histories: Vec<String>,
-    /// SHA-256 over the uncompressed histories, in partition order; also there when none was kept
+    /// fingerprint of the case's histories, in partition order: equal where they are; also there when none was kept
     pub digest: String,
     pub measures: Measures,
     /// the command that runs this case alone

@@ -5,7 +5,7 @@ use super::stop::Stop;
 use crate::check::{Finding, Judgement, Suite};
 use crate::engine::{Engine, LINK, Ran};
 use crate::fault::Storm;
-use crate::history::{Digest, Entry, HISTORY_VERSION, Header, HistoryWriter, Observer};
+use crate::history::{Entry, Fingerprint, HISTORY_VERSION, Header, HistoryWriter, Observer};
 use crate::measure::{Meter, MeterTotals};
 use crate::model::{Class, OrderNo};
 use crate::reference::{Defect, Settings};
@@ -50,7 +50,8 @@ impl Default for Conditions {
 pub struct Part {
     pub judgement: Judgement,
     pub totals: MeterTotals,
-    pub digest: Digest,
+    /// the fingerprint of its history
+    pub digest: String,
     pub ran: Ran,
     /// findings with the story that proves them
     pub stories: Vec<FindingReport>,
@@ -134,18 +135,19 @@ pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Pat
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
     let mut meter = Meter::new();
     let mut clock = VirtualClock::new();
-    let (ran, digest) = if let Some(path) = file {
+    let mut fingerprint = Fingerprint::new(&header);
+    let always = (&mut suite, (&mut meter, &mut fingerprint));
+    let ran = if let Some(path) = file {
         let mut writer = HistoryWriter::create(path, &header)?;
-        let ran = simulate(setup, case, part, &mut clock, stop, (&mut suite, (&mut meter, &mut writer)));
-        (ran, writer.finish()?)
+        let ran = simulate(setup, case, part, &mut clock, stop, (always, &mut writer));
+        writer.finish()?;
+        ran
     } else {
-        let mut writer = HistoryWriter::<io::Sink>::digesting(&header);
-        let ran = simulate(setup, case, part, &mut clock, stop, (&mut suite, (&mut meter, &mut writer)));
-        (ran, writer.finish()?)
+        simulate(setup, case, part, &mut clock, stop, always)
     };
     let judgement = suite.finish(!ran.stopped);
     let stories = if judgement.findings.is_empty() { Vec::new() } else { tell(setup, case, part, &header, &judgement) };
-    Ok(Part { judgement, totals: meter.totals(), digest, ran, stories })
+    Ok(Part { judgement, totals: meter.totals(), digest: fingerprint.hex(), ran, stories })
 }
 
 /// Runs and judges a case, and keeps nothing else. `probes`: with the probe orders that every run has.

@@ -4,7 +4,7 @@ use super::execute::{self, Part, Setup};
 use super::{Stop, Trouble};
 use crate::check::{Suite, Verdict};
 use crate::engine::{Engine, LINK};
-use crate::history::{Header, HistoryWriter, Observer, Tells, read_history};
+use crate::history::{Fingerprint, Header, HistoryWriter, Observer, Tells, read_history};
 use crate::mapping::{StatesSeen, value_of};
 use crate::measure::Meter;
 use crate::model::{Policies, SharedNames};
@@ -398,6 +398,7 @@ pub fn watched(
     clock.begin();
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
     let mut meter = Meter::new();
+    let mut fingerprint = Fingerprint::new(&header);
     let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?.naming(opened.names());
     let (world, opening) = World::new(&part.plan);
     let engine = Engine {
@@ -413,8 +414,8 @@ pub fn watched(
         horizon: part.horizon,
         stop: stop.flag(),
     };
-    let mut ran = engine.run(((&mut suite, also), (&mut meter, &mut writer)));
-    let digest = writer.finish().map_err(Broken::Disk)?;
+    let mut ran = engine.run(((&mut suite, also), (&mut meter, (&mut fingerprint, &mut writer))));
+    writer.finish().map_err(Broken::Disk)?;
     let mut judgement = suite.finish(!ran.stopped);
     let mut unknown = |reason: String| {
         judgement.verdict = judgement.verdict.merge(Verdict::Unknown);
@@ -450,5 +451,5 @@ pub fn watched(
             &execute::reproduce(setup, &case.name),
         );
     }
-    Ok(Part { judgement, totals: meter.totals(), digest, ran, stories })
+    Ok(Part { judgement, totals: meter.totals(), digest: fingerprint.hex(), ran, stories })
 }

@@ -6,7 +6,7 @@ use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
 use crate::check::{CheckResult, PublishLag, Verdict};
 use crate::cli::{Format, MatrixArgs, Record, RunArgs};
-use crate::history::{combined_digest, combined_hex};
+use crate::history::combined_fingerprint;
 use crate::measure::{Measures, MeterTotals};
 use crate::reference::{DEFECTS, Defect};
 use crate::report::{self, CaseReport, LagReport, Manifest, RunReport, View};
@@ -324,7 +324,7 @@ impl Rows {
                 for (outcome, times) in case.outcomes {
                     *row.outcomes.entry(outcome).or_default() += times;
                 }
-                row.digest = combined_hex(&row.digest, &case.digest);
+                row.digest = combined_fingerprint([row.digest.as_str(), &case.digest]);
             }
             _ => {
                 if folds {
@@ -402,7 +402,6 @@ fn case_report(
             reason = "nothing was judged".into();
         }
     }
-    let digests: Vec<_> = parts.iter().map(|(_, part)| part.digest.clone()).collect();
     let kept = |part: &execute::Part| record == Record::All || (record == Record::Failures && part.judgement.verdict == Verdict::Fail);
     CaseReport {
         name: case.name.clone(),
@@ -425,7 +424,7 @@ fn case_report(
         entries,
         virtual_s: ended,
         histories: parts.iter().filter(|(_, part)| kept(part)).map(|(n, _)| format!("histories/{}", history_name(case, *n, of))).collect(),
-        digest: if digests.is_empty() { String::new() } else { combined_digest(&digests) },
+        digest: combined_fingerprint(parts.iter().map(|(_, part)| part.digest.as_str())),
         // courses over time are for the whole run: for every case they would be most of the summary
         measures: Measures { series: Vec::new(), ..measured.measures() },
         reproduce: execute::reproduce(setup, &case.name),

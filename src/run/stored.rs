@@ -4,7 +4,7 @@ use super::execute;
 use super::{Ended, Trouble, cannot_write, say, shown, width};
 use crate::check::{Coverage, Judgement, Suite, Verdict};
 use crate::cli::{CheckArgs, ExplainArgs, Format, ReportArgs};
-use crate::history::{End, Entry, Header, Kind, Observer, Recorded, read_history};
+use crate::history::{End, Entry, Fingerprint, Header, Kind, Observer, Recorded, read_history};
 use crate::model::{Op, OrderNo};
 use crate::report::{self, CaseReport, FindingReport, Lens, RunReport, View};
 use std::path::{Path, PathBuf};
@@ -81,6 +81,9 @@ fn judged(
         let sums = (of(Kind::Sent), of(Kind::Fact), of(Kind::Event), of(Kind::State));
         out += &format!("\n{} orders; {} messages sent, {} facts, {} events, {} answers at rest", judgement.orders, sums.0, sums.1, sums.2, sums.3);
         out += if end.digested { "" } else { "; without a digest, a change of the file would not be noticed" };
+    }
+    if !header.is_foreign() && end.complete {
+        out += &format!("\ndigest {}", Fingerprint::of(header, entries));
     }
     out += &format!("\n{} entries: {}\n", judgement.entries, verdict.name());
     if !header.command.is_empty() {

@@ -182,7 +182,8 @@ impl Embedded {
 
     fn publish(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
         let late = self.stores_late();
-        for effect in std::mem::take(&mut self.effects) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             let early = match effect {
                 Effect::Event(_) => self.defect == Some(Defect::EventBeforeCommit),
                 Effect::Reply { .. } => self.defect == Some(Defect::AcknowledgedBeforeStored),
@@ -194,6 +195,7 @@ impl Embedded {
                 self.let_out(now, effect, out);
             }
         }
+        self.effects = effects;
     }
 
     fn let_out(&mut self, now: Timestamp, effect: Effect, out: &mut Vec<Outbound>) {

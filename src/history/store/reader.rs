@@ -3,7 +3,7 @@
 use super::needs::lacks;
 use super::problem::{Fault, ReadError};
 use super::row::{Footer, Lexicon, Row};
-use super::writer::hex;
+use crate::history::fingerprint::hex;
 use crate::history::{Entry, HISTORY_VERSION, Header};
 use crate::model::ForeignNames;
 use flate2::bufread::MultiGzDecoder;

@@ -1,6 +1,7 @@
-//! Entries to bytes. This runs once for every entry of every run, so it formats by hand into one reused buffer.
+//! Entries to bytes. This runs once for every entry of every run that keeps its history, so it formats by hand into one reused buffer.
 
 use super::people::push_person;
+use crate::history::fingerprint::hex;
 use crate::history::{Entry, Header, Observer};
 use crate::model::{
     Code, Fid, Fixture, ForeignNames, Fulfil, Id, LineNo, Lines, NodeId, Op, Order, OrderLine, OrderNo, Outcome, Region, SharedNames, SkuId,
@@ -15,40 +16,6 @@ use std::sync::PoisonError;
 
 /// Bytes are digested and handed on in blocks of this size.
 const BLOCK: usize = 64 * 1024;
-
-/// What a history amounts to, whether or not it was kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Digest {
-    /// SHA-256 of the uncompressed header and entries, as it stands in the footer
-    pub hex: String,
-    pub entries: u64,
-    /// uncompressed, with the footer
-    pub bytes: u64,
-}
-
-/// One digest over two, in order.
-pub fn combined_hex(first: &str, second: &str) -> String {
-    let mut sha = Sha256::new();
-    sha.update(first.as_bytes());
-    sha.update(b"\n");
-    sha.update(second.as_bytes());
-    hex(&sha.finalize())
-}
-
-/// The digest of a case: that of its only partition, or one over those of all partitions in order.
-pub fn combined_digest(partitions: &[Digest]) -> String {
-    match partitions {
-        [only] => only.hex.clone(),
-        many => {
-            let mut sha = Sha256::new();
-            for digest in many {
-                sha.update(digest.hex.as_bytes());
-                sha.update(b"\n");
-            }
-            hex(&sha.finalize())
-        }
-    }
-}
 
 enum Sink<W: Write> {
     Plain(W),
@@ -77,20 +44,12 @@ pub struct HistoryWriter<W: Write> {
     buf: Vec<u8>,
     sha: Sha256,
     entries: u64,
-    bytes: u64,
     /// names as JSON strings, by id - 1
     nodes: Vec<Vec<u8>>,
     skus: Vec<Vec<u8>>,
     /// texts of a live target that some ids stand for
     names: Option<SharedNames>,
     error: Option<io::Error>,
-}
-
-impl HistoryWriter<io::Sink> {
-    /// Keeps nothing, so that a run without kept histories still has its digest.
-    pub fn digesting(header: &Header) -> HistoryWriter<io::Sink> {
-        HistoryWriter::plain(io::sink(), header)
-    }
 }
 
 impl HistoryWriter<BufWriter<File>> {
@@ -114,17 +73,8 @@ impl<W: Write> HistoryWriter<W> {
 
     fn new(sink: Sink<W>, header: &Header) -> HistoryWriter<W> {
         let (nodes, skus) = quoted_names(&header.fixture);
-        let mut writer = HistoryWriter {
-            sink,
-            buf: Vec::with_capacity(BLOCK + 4096),
-            sha: Sha256::new(),
-            entries: 0,
-            bytes: 0,
-            nodes,
-            skus,
-            names: None,
-            error: None,
-        };
+        let mut writer =
+            HistoryWriter { sink, buf: Vec::with_capacity(BLOCK + 4096), sha: Sha256::new(), entries: 0, nodes, skus, names: None, error: None };
         if let Err(error) = serde_json::to_writer(&mut writer.buf, header) {
             writer.error = Some(error.into());
         }
@@ -143,7 +93,6 @@ impl<W: Write> HistoryWriter<W> {
     }
 
     fn hand_on(&mut self) {
-        self.bytes += self.buf.len() as u64;
         if self.error.is_none()
             && let Err(error) = self.sink.write_all(&self.buf)
         {
@@ -153,7 +102,7 @@ impl<W: Write> HistoryWriter<W> {
     }
 
     /// Writes the footer and closes the file. Whatever went wrong since the beginning is said here.
-    pub fn finish(mut self) -> io::Result<Digest> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.flush_block();
         let hex = hex(&std::mem::take(&mut self.sha).finalize());
         self.buf.extend_from_slice(b"{\"end\":{\"entries\":");
@@ -164,10 +113,7 @@ impl<W: Write> HistoryWriter<W> {
         self.hand_on();
         match self.error {
             Some(error) => Err(error),
-            None => {
-                self.sink.finish()?;
-                Ok(Digest { hex, entries: self.entries, bytes: self.bytes })
-            }
+            None => self.sink.finish(),
         }
     }
 
@@ -229,16 +175,6 @@ impl<W: Write> Observer for HistoryWriter<W> {
     fn observe(&mut self, entry: &Entry) {
         self.write_entry(entry);
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
-        }
-    }
-    text
 }
 
 /// Names as they are written. An empty name, or one that looks like the `#3` that stands for an id without a name, would
