@@ -156,8 +156,9 @@ pub struct MatrixArgs {
     /// first so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub orders: Option<u32>,
-    /// Fault sets by name or path, separated by commas; or `none`, or `all`
-    #[arg(long, value_name = "NAME,..", value_delimiter = ',', default_value = "all")]
+    /// Fault sets by name or path, separated by commas; or `none`, or `all`. Where absent: what a load profile that is run by itself says, else
+    /// all
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub faults: Vec<String>,
     /// Seed of all that is drawn; the same seed and files give the same histories, byte for byte
     #[arg(long, value_name = "N", default_value_t = 1)]

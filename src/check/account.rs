@@ -392,7 +392,12 @@ impl Account {
     }
     /// The first number that is missing among the events heard, with the entry that follows it.
     pub fn hole(&self) -> Option<(u32, u64)> {
-        let mut seqs: Vec<(u32, u64)> = self.heard.iter().filter(|h| h.seq != 0).map(|h| (h.seq, h.n)).collect();
+        let heard = self.heard.iter().filter(|h| h.seq != 0).map(|h| (h.seq, h.n));
+        if heard.clone().zip(1..).all(|((seq, _), want)| seq == want) {
+            // heard in their order, as nearly always
+            return None;
+        }
+        let mut seqs: Vec<(u32, u64)> = heard.collect();
         seqs.sort_unstable();
         let mut want = 1;
         for (seq, n) in seqs {

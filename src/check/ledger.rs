@@ -8,7 +8,7 @@ use super::rules::Rules;
 use super::supply::{MEMORY, Shelf, Told};
 use crate::history::{Entry, Header, Kind};
 use crate::model::{Class, Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
-use crate::sim::Timestamp;
+use crate::sim::{Paged, Timestamp};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ type Movements = SmallVec<[(SkuId, u32, Told); 2]>;
 #[derive(Default)]
 pub struct Ledger {
     /// accounts of open orders, each at its place; a place that was left is free for the next, with what its account had allocated
-    accounts: Vec<Account>,
+    accounts: Paged<Account>,
     free: Vec<u32>,
     places: FxHashMap<OrderNo, u32>,
     /// the order that the entry at hand is about

@@ -137,13 +137,8 @@ pub struct Context<'a> {
     pub suspended: bool,
     /// it is about a probe order: judged like any other, but no proof that the case exercised anything
     pub probe: bool,
-    /// how often this checker had something to judge; 0 at the end is `not exercised`
-    pub activations: &'a mut u64,
-    /// checks that could not be decided
-    pub unknowns: &'a mut u64,
-    /// checks that passed only thanks to an excuse: they would have failed without a fault that stood in the way
-    pub excused: &'a mut u64,
-    pub findings: &'a mut Vec<Finding>,
+    /// what this checker has come to so far
+    tally: &'a mut suite::Tally,
     /// where the books keep the order that this is about, if it is about one
     pub place: Option<Place>,
     /// outcomes that the scenario allows, with how many orders each came true for
@@ -156,7 +151,7 @@ impl Context<'_> {
         self.judged_so_often(1);
     }
     fn judged_so_often(&mut self, times: u64) {
-        *self.activations += if self.probe { 0 } else { times };
+        self.tally.activations += if self.probe { 0 } else { times };
     }
     /// How long after its cause was answered a claim may be heard, and what the target acknowledged may still be on its way through it:
     /// twice the worst publish lag of the probe orders heard so far, at least 0.5 s and at most 10 s; 2 s where there are none.
@@ -165,17 +160,17 @@ impl Context<'_> {
     }
     /// Counts one check that the record cannot decide.
     fn unknown(&mut self) {
-        *self.unknowns += 1;
+        self.tally.unknowns += 1;
     }
     /// Counts one check that passes only thanks to an excuse.
     fn excuse(&mut self) {
-        *self.excused += 1;
+        self.tally.excused += 1;
     }
     fn fail(&mut self, order: OrderNo, what: String, expected: impl Into<String>, mut evidence: Vec<u64>) {
         evidence.retain(|n| *n != 0);
         evidence.sort_unstable();
         evidence.dedup();
         let order = order.is_some().then_some(order);
-        self.findings.push(Finding { check: self.about.name.into(), order, what, expected: expected.into(), evidence });
+        self.tally.findings.push(Finding { check: self.about.name.into(), order, what, expected: expected.into(), evidence });
     }
 }

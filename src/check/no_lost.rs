@@ -46,9 +46,10 @@ impl Checker for NoLost {
             }
             return;
         }
-        let stands = account.where_it_stands(&ctx.header.fault_rules);
+        let stands = |ctx: &Context<'_>| account.where_it_stands(&ctx.header.fault_rules);
         let evidence = |more: u64| vec![account.placed.n, account.last_claim.map_or(0, |(_, n)| n), account.last.n, more];
         if let Some((what, expected, more)) = end_of(account, ctx) {
+            let stands = stands(ctx);
             ctx.fail(order, format!("{order} {what}; {stands}"), expected, evidence(more));
             return;
         }
@@ -75,6 +76,7 @@ impl Checker for NoLost {
                 continue;
             }
             let kind = if ret.exchange { "exchange" } else { "return" };
+            let stands = stands(ctx);
             let what = format!("{kind} {} of {order} never completed, though its goods came back and were inspected; {stands}", ret.id);
             ctx.fail(order, what, "an accepted return completes once the goods are back", evidence(ret.inspected.n));
         }

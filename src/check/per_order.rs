@@ -1,6 +1,7 @@
 //! What is remembered of each open order, by the order's place in the books: an index in place of a hash for every checker and entry.
 
 use crate::model::OrderNo;
+use crate::sim::Paged;
 
 /// Where the books keep an order that is open. Places are used again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,11 +11,11 @@ pub struct Place {
 }
 
 /// One `T` for each order that a checker has something to remember of. They lie side by side: looking one up is one miss of the cache.
-pub(super) struct PerOrder<T>(Vec<(OrderNo, T)>);
+pub(super) struct PerOrder<T>(Paged<(OrderNo, T)>);
 
 impl<T> Default for PerOrder<T> {
     fn default() -> PerOrder<T> {
-        PerOrder(Vec::new())
+        PerOrder(Paged::default())
     }
 }
 
@@ -22,8 +23,8 @@ impl<T: Default> PerOrder<T> {
     /// What is remembered of the order; nothing yet is the default.
     pub fn entry(&mut self, place: Place) -> &mut T {
         let at = place.at as usize;
-        if at >= self.0.len() {
-            self.0.resize_with(at + 1, || (OrderNo::NONE, T::default()));
+        while at >= self.0.len() {
+            self.0.push((OrderNo::NONE, T::default()));
         }
         let kept = &mut self.0[at];
         // what an order that had this place before left behind is nobody's, unless it was left for the next

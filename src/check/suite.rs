@@ -3,7 +3,7 @@
 use super::account::{Arrival, Happened};
 use super::evidence::{self, Evidence};
 use super::settled::{End, Settled};
-use super::{CheckResult, Checker, Context, Coverage, Finding, Ledger, PublishLag, Verdict, quiet_after_end, reject_inert, roster};
+use super::{CheckResult, Checker, Context, Coverage, Finding, Invariant, Ledger, PublishLag, Verdict, quiet_after_end, reject_inert, roster};
 use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo, Outcome};
 use crate::scenario::Expect;
@@ -59,24 +59,33 @@ impl Judgement {
     }
 }
 
+/// What one checker has come to.
 #[derive(Default)]
-struct Tally {
-    activations: u64,
-    unknowns: u64,
-    excused: u64,
+pub(super) struct Tally {
+    /// how often it had something to judge; 0 at the end is `not exercised`
+    pub activations: u64,
+    /// checks that could not be decided
+    pub unknowns: u64,
+    /// checks that passed only thanks to an excuse: they would have failed without a fault that stood in the way
+    pub excused: u64,
     failures: u64,
-    findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
     panicked: bool,
+}
+
+/// A checker at work.
+struct Slot {
+    checker: Box<dyn Checker>,
+    /// what it says of itself, at hand
+    about: &'static Invariant,
+    tally: Tally,
 }
 
 impl Tally {
     /// Counts new findings and keeps the first few.
     fn count(&mut self, before: usize) {
-        let new = self.findings.len() - before;
-        if new > 0 {
-            self.failures += new as u64;
-            self.findings.truncate(FINDINGS_KEPT);
-        }
+        self.failures += (self.findings.len() - before) as u64;
+        self.findings.truncate(FINDINGS_KEPT);
     }
     fn verdict(&self) -> Verdict {
         if self.failures > 0 {
@@ -97,7 +106,7 @@ pub struct Suite {
     coverage: Coverage,
     ledger: Ledger,
     evidence: Evidence,
-    slots: Vec<(Box<dyn Checker>, Tally)>,
+    slots: Vec<Slot>,
     /// which slots see an entry, by its kind and operation
     routes: Vec<Vec<usize>>,
     /// slots that see an event delivered again
@@ -178,7 +187,7 @@ impl Suite {
             routes,
             again,
             all,
-            slots: checkers.into_iter().map(|checker| (checker, Tally::default())).collect(),
+            slots: checkers.into_iter().map(|checker| Slot { about: checker.about(), checker, tally: Tally::default() }).collect(),
             working: 0,
             broken: false,
             outcomes: Vec::new(),
@@ -223,7 +232,7 @@ impl Suite {
         self.working = 0;
         while self.working < route.len() {
             if catch_unwind(AssertUnwindSafe(|| self.call_from_here(&route, call, at_rest, suspended))).is_err() {
-                self.slots[route[self.working]].1.panicked = true;
+                self.slots[route[self.working]].tally.panicked = true;
                 self.working += 1;
             }
         }
@@ -238,21 +247,20 @@ impl Suite {
         let order = call.order();
         let (probe, place) = (order.is_some_and(OrderNo::is_probe), order.and_then(|order| self.ledger.place(order)));
         while let Some(slot) = route.get(self.working) {
-            let (checker, tally) = &mut self.slots[*slot];
+            let Slot { checker, about, tally } = &mut self.slots[*slot];
             if !tally.panicked {
                 let before = tally.findings.len();
-                let about = checker.about();
-                let Tally { activations, unknowns, excused, findings, .. } = tally;
                 let (header, ledger, covers, outcomes) = (&self.header, &self.ledger, &self.coverage, &mut self.outcomes);
-                let mut ctx =
-                    Context { about, header, ledger, covers, at_rest, suspended, probe, activations, unknowns, excused, findings, place, outcomes };
+                let mut ctx = Context { about, header, ledger, covers, at_rest, suspended, probe, tally, place, outcomes };
                 match call {
                     Call::Observe(entry) => checker.observe(entry, &mut ctx),
                     Call::Again(entry, arrival) => checker.again(entry, arrival, &mut ctx),
                     Call::SettleOrder(order) => checker.settle_order(order, &mut ctx),
                     Call::Settle => checker.settle(&mut ctx),
                 }
-                tally.count(before);
+                if tally.findings.len() > before {
+                    tally.count(before);
+                }
             }
             self.working += 1;
         }
@@ -274,7 +282,7 @@ impl Suite {
         for order in self.ledger.orders() {
             self.settle_order(order, at_rest);
         }
-        let replay: Vec<usize> = (0..self.slots.len()).filter(|i| self.slots[*i].0.hears_replay()).collect();
+        let replay: Vec<usize> = (0..self.slots.len()).filter(|i| self.slots[*i].checker.hears_replay()).collect();
         self.all.retain(|i| !replay.contains(i));
         self.call_all(Call::Settle, at_rest, false);
         self.routes.iter_mut().chain([&mut self.again]).for_each(|route| route.retain(|i| replay.contains(i)));
@@ -366,7 +374,7 @@ impl Suite {
 
     /// What an entry about an order that was settled before shows by itself.
     fn late_finding(&mut self, check: &'static str, what: String, expected: &str, e: &Entry) {
-        if let Some((_, tally)) = self.slots.iter_mut().find(|(checker, _)| checker.about().name == check) {
+        if let Some(Slot { tally, .. }) = self.slots.iter_mut().find(|slot| slot.about.name == check) {
             let before = tally.findings.len();
             let (order, expected, evidence) = (Some(e.msg.order), expected.to_string(), vec![e.n]);
             tally.findings.push(Finding { check: check.into(), order, what, expected, evidence });
@@ -418,7 +426,7 @@ impl Suite {
     fn judgement(self, at_rest: bool) -> Judgement {
         let damage = self.evidence.damage().map(|text| format!("the record is damaged: {text}"));
         let record = Tally { activations: self.entries, unknowns: self.evidence.unknowns, ..Tally::default() };
-        let tallies = std::iter::once((&evidence::ABOUT, record)).chain(self.slots.into_iter().map(|(checker, tally)| (checker.about(), tally)));
+        let tallies = std::iter::once((&evidence::ABOUT, record)).chain(self.slots.into_iter().map(|slot| (slot.about, slot.tally)));
         let (mut results, mut findings) = (Vec::new(), Vec::new());
         for (about, tally) in tallies {
             // what a damaged record shows may be an effect of the damage
@@ -477,7 +485,6 @@ impl Observer for Suite {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Invariant;
     use crate::check::testing::*;
     use crate::model::Outcome;
 

@@ -11,7 +11,7 @@ mod wait;
 use crate::fault::{Acted, Crash, Link, Moment, Storm};
 use crate::history::{Entry, Kind, Observer};
 use crate::model::{Code, Harm, Id, LineQty, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
-use crate::sim::{Calendar, Clock, Law, Purpose, Seed, Span, Timestamp};
+use crate::sim::{Calendar, Clock, Law, Paged, Purpose, Sampler, Seed, Span, Timestamp};
 use crate::target::{Inbound, Outbound, Target};
 use crate::world::{Actions, Later, Send, World};
 use rustc_hash::FxHashMap;
@@ -174,9 +174,9 @@ struct Loop<'a, O: Observer> {
     target: &'a mut dyn Target,
     observer: O,
     seed: Seed,
-    link: Law,
+    link: Sampler,
     calendar: Calendar<Item>,
-    slots: Vec<Option<Flight>>,
+    slots: Paged<Option<Flight>>,
     free: Vec<u32>,
     pending: FxHashMap<Id, Waiting>,
     /// by key: the rule that sends another message under it once there is an answer, and how long after that
@@ -214,9 +214,9 @@ impl<'a> Engine<'a> {
             target,
             observer,
             seed,
-            link,
+            link: Sampler::new(link),
             calendar: Calendar::new(),
-            slots: Vec::new(),
+            slots: Paged::default(),
             free: Vec::new(),
             pending: FxHashMap::default(),
             conflicts: FxHashMap::default(),

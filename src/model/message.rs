@@ -20,7 +20,7 @@ pub type Lines = SmallVec<[LineQty; 2]>;
 /// One message in either direction; what a field means depends on `op`, and an unused field is zero.
 ///
 /// A resend of the same request carries a new `id` and the same `key`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Message {
     /// identity of this very message (an event keeps its id when it is delivered again)
     pub id: Id,
@@ -52,6 +52,13 @@ pub struct Message {
     pub lines: Lines,
     /// PlaceOrder: the order. RequestExchange: the new lines.
     pub body: Option<Arc<Order>>,
+}
+
+/// By hand, for the lines: they are copied as they lie, and not one by one. Messages are cloned more often than anything else.
+impl Clone for Message {
+    fn clone(&self) -> Message {
+        Message { lines: Lines::from_slice(&self.lines), body: self.body.clone(), ..*self }
+    }
 }
 
 impl Message {

@@ -6,6 +6,7 @@ use crate::model::{Code, Fixture, Fulfil, LineNo, Message, NodeId, NodeKind, Op,
 use crate::sim::Span;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 /// Backordered lines by SKU, longest waiting first.
 #[derive(Default)]
@@ -56,6 +57,20 @@ impl Rules {
     fn enabled(&self, node: NodeId) -> bool {
         self.nodes.get(usize::from(node.0).wrapping_sub(1)).is_some_and(|(_, enabled)| *enabled)
     }
+}
+
+/// More nodes than these are not weighed against each other: twelve are 4,095 sets, enough for an estate of the reference, and never slow.
+const MOST_NODES: usize = 12;
+
+/// All sets of `n` nodes but the empty one, as bits, in the order in which they are to be tried: fewer nodes first, and of two sets of one size
+/// the one with the better first node, for nodes are best first.
+fn sets_of(n: usize) -> &'static [u32] {
+    static SETS: [OnceLock<Vec<u32>>; MOST_NODES + 1] = [const { OnceLock::new() }; MOST_NODES + 1];
+    SETS[n].get_or_init(|| {
+        let mut sets: Vec<u32> = (1..1u32 << n).collect();
+        sets.sort_by_key(|set| (set.count_ones(), !set.reverse_bits()));
+        sets
+    })
 }
 
 /// Units wanted of one line.
@@ -215,13 +230,9 @@ impl Reference {
                 None => demand.push((want.sku, i64::from(want.qty))),
             }
         }
-        // twelve nodes are 4,095 sets: enough for an estate of the reference, and never slow
-        let n = nodes.len().min(12);
-        let mut sets: Vec<u32> = (1..1u32 << n).collect();
-        // nodes are best first: of two sets of one size the one with the better first node comes first
-        sets.sort_by_key(|set| (set.count_ones(), !set.reverse_bits()));
+        let n = nodes.len().min(MOST_NODES);
         let members = |set: u32| nodes.iter().take(n).enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, node)| *node);
-        for set in sets {
+        for set in sets_of(n).iter().copied() {
             if demand.iter().all(|(sku, qty)| members(set).map(|node| free(node, *sku)).sum::<i64>() >= *qty) {
                 return members(set).collect();
             }

@@ -49,8 +49,8 @@ impl Chosen {
 
 pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble> {
     let mut library = Library::shipped()?;
-    let faults = library.fault_sets(&args.faults)?;
     let profile = args.profile.as_deref().map(|name| library.load_profile(name)).transpose()?;
+    let all = ["all".to_string()];
     let mut cases = Vec::new();
     if let Some(glob) = &args.case {
         cases.push(glob::Pattern::new(glob).map_err(|error| {
@@ -71,6 +71,9 @@ pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble
             None => (library.scenarios(&args.scenarios)?, None),
         },
     };
+    let own = profile.as_ref().filter(|profile| args.scenarios.is_empty() && profile.goods.is_some()).map_or(&[][..], |profile| &profile.faults);
+    let asked = if args.faults.is_empty() { own } else { &args.faults };
+    let faults = library.fault_sets(if asked.is_empty() { &all } else { asked })?;
     let selection =
         Selection { profile: profile.clone(), orders: args.orders, seed: Seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
     let expansion = match args.sweep {
@@ -127,7 +130,7 @@ fn arguments(args: &RunArgs) -> String {
     let mut add = |flag: &str, value: Option<String>| words.extend(value.map(|value| format!("{flag} {}", quoted(&value))));
     add("--profile", m.profile.clone());
     add("--orders", m.orders.map(|n| n.to_string()));
-    add("--faults", (m.faults != ["all"]).then(|| m.faults.join(",")));
+    add("--faults", (!m.faults.is_empty()).then(|| m.faults.join(",")));
     add("--sweep", m.sweep.map(|sweep| sweep.name().into()));
     add("--source", m.source.as_ref().map(|path| path.display().to_string()));
     add("--columns", m.columns.clone());

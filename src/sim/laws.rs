@@ -48,10 +48,15 @@ impl Law {
                 let gap: f64 = Exp1.sample(draw);
                 scaled(mean, gap.min(EXP_MOST))
             }
-            Law::LogNormal { p50, p95 } => {
-                let z: f64 = StandardNormal.sample(draw);
-                scaled(p50, libm::exp(sigma(p50, p95, Z95) * z.clamp(-Z_MOST, Z_MOST)))
-            }
+            Law::LogNormal { .. } => self.at_normal(StandardNormal.sample(draw)),
+        }
+    }
+
+    /// Of a log-normal law: the value that lies `z` standard deviations of its logarithm from the median.
+    pub(super) fn at_normal(&self, z: f64) -> Span {
+        match *self {
+            Law::LogNormal { p50, p95 } => scaled(p50, libm::exp(sigma(p50, p95, Z95) * z.clamp(-Z_MOST, Z_MOST))),
+            _ => self.mean(),
         }
     }
 }

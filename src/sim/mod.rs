@@ -8,6 +8,8 @@ mod calendar;
 mod clock;
 mod draws;
 mod laws;
+mod paged;
+mod sampler;
 mod time;
 mod variates;
 
@@ -16,5 +18,7 @@ pub use calendar::Calendar;
 pub use clock::{Clock, Inbox, Mailbox, NoInbox, Stopwatch, VirtualClock, Wake, WallClock, time_of_day_ns};
 pub use draws::{Draw, Purpose, Seed};
 pub use laws::Law;
+pub use paged::Paged;
+pub use sampler::Sampler;
 pub use time::{Span, Timestamp};
 pub use variates::{normal_cdf, normal_quantile};

@@ -6,7 +6,7 @@ use super::service_model::{Discipline, Lane, ServiceModel};
 use super::{Inbound, Outbound, Target};
 use crate::model::{Class, Code, Fixture, Id, Message, Money, NodeId, OrderNo, Outcome, SkuId};
 use crate::reference::{Defect, Effect, Input, Reference, Settings};
-use crate::sim::{Calendar, Purpose, Seed, Span, Timestamp};
+use crate::sim::{Calendar, Purpose, Sampler, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -61,6 +61,7 @@ pub struct Embedded {
     make: Box<dyn Fn() -> Reference + Send>,
     core: Reference,
     model: ServiceModel,
+    service: Sampler,
     defect: Option<Defect>,
     seed: Seed,
     arrived: u64,
@@ -85,6 +86,7 @@ impl Embedded {
         Embedded {
             core: make(),
             make: Box::new(make),
+            service: Sampler::new(model.service),
             model,
             defect,
             seed,
@@ -118,7 +120,7 @@ impl Embedded {
 
     fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
         self.busy += 1;
-        let takes = self.model.service.sample(&mut self.seed.draw(SERVICE, number, 0));
+        let takes = self.service.sample(&mut self.seed.draw(SERVICE, number, 0));
         self.at_work.insert(number, inbound);
         self.due.push(now + self.model.lasts(now, takes), Due::Done(number));
     }

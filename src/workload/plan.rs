@@ -47,6 +47,7 @@ pub fn partitions(case: &Case) -> u32 {
         // explicit orders belong together, and one pool that all draw on cannot be cut
         _ if !case.scenario.places.is_empty() => 1,
         StockScope::Fixed => 1,
+        _ if case.goods.as_ref().is_some_and(|goods| goods.one_stock) => 1,
         StockScope::Scaled | StockScope::PerOrder => case.orders.div_ceil(PARTITION_ORDERS).max(1),
     }
 }

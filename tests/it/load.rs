@@ -4,8 +4,18 @@ use crate::source::{read, root};
 use crate::world::{Folder, items, text};
 use std::process::{Command, Stdio};
 
-const PROFILES: [&str; 9] =
-    ["steady", "diurnal", "flash-sale", "holiday-peak", "promo-email", "retry-storm", "bot-drop", "marketplace-batch", "inventory-feed"];
+const PROFILES: [&str; 10] = [
+    "steady",
+    "diurnal",
+    "flash-sale",
+    "holiday-peak",
+    "promo-email",
+    "retry-storm",
+    "bot-drop",
+    "hot-sku",
+    "marketplace-batch",
+    "inventory-feed",
+];
 
 #[test]
 fn every_shipped_profile_is_run_and_found_right() {
@@ -19,6 +29,21 @@ fn every_shipped_profile_is_run_and_found_right() {
         assert!(cases.iter().all(|case| text(&case["scenario"]) == "LOAD" && text(&case["variant"]) == profile));
         assert!(text(&cases[0]["reproduce"]).contains(&format!("--profile {profile} ")), "{}", cases[0]["reproduce"]);
     }
+}
+
+#[test]
+fn a_profile_names_its_own_fault_sets_and_its_orders_may_share_one_stock() {
+    let folder = Folder::new("load-own");
+    let summary = folder.run("hot", &["--profile", "hot-sku", "--orders", "5000", "--record", "all"], 0);
+    let cases = summary.cases();
+    assert_eq!(cases.iter().map(|case| text(&case["fault"])).collect::<Vec<_>>(), ["everyday"]);
+    assert!(cases[0]["faults_fired"].as_object().is_some_and(|fired| fired.len() == 9), "every rule acts: {}", cases[0]["faults_fired"]);
+    assert_eq!(items(&cases[0]["histories"]).len(), 1, "one stock cannot be cut");
+    let cut = folder.run("cut", &["--profile", "steady", "--orders", "5000", "--record", "all", "--faults", "none"], 0);
+    assert_eq!(items(&cut.cases()[0]["histories"]).len(), 3);
+    // a scenario that only borrows the times of a profile keeps the whole matrix
+    let plan = folder.orderstorm(&["plan", "S01.base", "--profile", "hot-sku", "--format", "json"]).exits(0);
+    assert!(plan.out.matches("S01.base.").count() > 30, "{}", plan.out);
 }
 
 /// Partitions have seeds of their own and a modulation in common, so neither their number nor the threads show.

@@ -41,6 +41,9 @@ pub struct LoadProfileFile {
     #[serde(default = "orders")]
     #[schemars(range(min = 1, max = 100000000))]
     pub orders: u32,
+    /// fault sets that it is run under by itself, where `--faults` does not say; all where empty
+    #[serde(default)]
+    pub faults: Vec<String>,
     pub arrival: ArrivalFile,
     /// where there are goods, the profile makes whole orders, and is run by itself
     pub goods: Option<GoodsFile>,
@@ -67,6 +70,7 @@ pub struct LoadProfile {
     pub about: String,
     pub assumed: Vec<String>,
     pub orders: u32,
+    pub faults: Vec<String>,
     pub arrival: Arc<Arrival>,
     pub goods: Option<Arc<Goods>>,
     /// a file of times, as the profile names it; whoever loads the profile reads it
@@ -79,6 +83,7 @@ pub struct Goods {
     pub skus: u32,
     pub popularity: Vec<Popularity>,
     pub drift: f64,
+    pub one_stock: bool,
     pub price: i64,
     pub price_sigma: f64,
     pub lines: NumberLaw,
@@ -115,6 +120,7 @@ impl LoadProfile {
             about: file.about.clone(),
             assumed: file.assumed.clone(),
             orders: file.orders,
+            faults: file.faults.clone(),
             arrival,
             goods,
             times: file.arrival.times.clone(),
@@ -130,6 +136,7 @@ impl LoadProfile {
             about: String::new(),
             assumed: Vec::new(),
             orders,
+            faults: Vec::new(),
             arrival: Arc::new(Arrival::poisson(gap)),
             goods: None,
             times: None,
@@ -175,6 +182,7 @@ impl Goods {
             skus: goods.skus,
             popularity: popularity::resolve(&goods.popularity, goods.skus, goods.cover, check),
             drift: goods.drift,
+            one_stock: goods.one_stock,
             price: goods.price,
             price_sigma: goods.price_sigma,
             lines: NumberLaw::resolve(&file.basket.lines, "basket.lines", check),

@@ -1,0 +1,72 @@
+//! A list that grows by pages: what is in it never moves, and growing neither copies nor takes twice the memory for a moment.
+
+/// Items on a page.
+const PAGE: usize = 256;
+
+/// A growing list of large items.
+#[derive(Debug)]
+pub struct Paged<T>(Vec<Vec<T>>);
+
+impl<T> Default for Paged<T> {
+    fn default() -> Paged<T> {
+        Paged(Vec::new())
+    }
+}
+
+impl<T> Paged<T> {
+    pub fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * PAGE + last.len())
+    }
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    pub fn push(&mut self, item: T) {
+        match self.0.last_mut() {
+            Some(page) if page.len() < PAGE => page.push(item),
+            _ => {
+                // the first page is small: most cases are
+                let mut page = Vec::with_capacity(if self.0.is_empty() { 4 } else { PAGE });
+                page.push(item);
+                self.0.push(page);
+            }
+        }
+    }
+    pub fn get(&self, at: usize) -> Option<&T> {
+        self.0.get(at / PAGE)?.get(at % PAGE)
+    }
+    pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+        self.0.get_mut(at / PAGE)?.get_mut(at % PAGE)
+    }
+}
+
+impl<T> std::ops::Index<usize> for Paged<T> {
+    type Output = T;
+    fn index(&self, at: usize) -> &T {
+        &self.0[at / PAGE][at % PAGE]
+    }
+}
+
+impl<T> std::ops::IndexMut<usize> for Paged<T> {
+    fn index_mut(&mut self, at: usize) -> &mut T {
+        &mut self.0[at / PAGE][at % PAGE]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_list() {
+        let mut paged: Paged<usize> = Paged::default();
+        assert!(paged.is_empty() && paged.get(0).is_none());
+        for i in 0..3 * PAGE + 7 {
+            assert_eq!(paged.len(), i);
+            paged.push(i);
+        }
+        assert!((0..paged.len()).all(|i| paged[i] == i && paged.get(i) == Some(&i)));
+        paged[PAGE] += 1;
+        *paged.get_mut(PAGE + 1).expect("it is there") += 1;
+        assert_eq!((paged[PAGE], paged[PAGE + 1], paged.get(paged.len())), (PAGE + 1, PAGE + 2, None));
+    }
+}
