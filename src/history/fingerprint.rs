@@ -39,14 +39,12 @@ impl Fingerprint {
         hex(&self.sha.finalize())
     }
 
-    /// The high and the low half of a product depend on every bit of both factors (wyhash mixes so). Two lanes with salts of their own.
+    /// Both halves of a product depend on every bit of both factors (wyhash mixes so); what was there before is kept beside them, so that a
+    /// factor of zero forgets nothing.
     fn mix(&mut self, first: u64, second: u64) {
-        let fold = |a: u64, b: u64| {
-            let product = u128::from(a) * u128::from(b);
-            product as u64 ^ (product >> 64) as u64
-        };
         let [left, right] = self.lanes;
-        self.lanes = [fold(left ^ first ^ SALT[2], second ^ SALT[0]), fold(right ^ second ^ SALT[3], first ^ SALT[1]) ^ left];
+        let product = u128::from(left ^ first ^ SALT[2]) * u128::from(right ^ second ^ SALT[3]);
+        self.lanes = [product as u64 ^ right.rotate_left(29), (product >> 64) as u64 ^ left.rotate_left(17)];
     }
 
     fn line(&mut self, line: &LineQty) {
