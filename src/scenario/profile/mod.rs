@@ -3,6 +3,7 @@
 mod arrival;
 mod goods;
 mod number;
+mod phases;
 mod popularity;
 
 pub use arrival::{
@@ -10,13 +11,16 @@ pub use arrival::{
 };
 pub use goods::{BasketFile, ChannelsFile, FeedFile, GoodsFile, LaterFile, ShoppersFile};
 pub use number::{NumberFile, NumberLaw, NumberName};
+pub(super) use phases::thresholds;
 pub use popularity::{Popularity, PopularityFile, PopularityName, rank_weights};
 
 use super::SpanRange;
 use super::resolve::Check;
+use crate::model::{Threshold, Window};
 use crate::sim::{Alias, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Orders of a case where neither the profile nor anybody else says how many.
@@ -41,6 +45,13 @@ pub struct LoadProfileFile {
     #[serde(default = "orders")]
     #[schemars(range(min = 1, max = 100000000))]
     pub orders: u32,
+    /// what every run with this profile must hold, such as `["latency.ack.p99 < 250ms", "peak: requests.failed.share < 1%"]` (docs/thresholds.md)
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub thresholds: Vec<String>,
+    /// parts of the run that thresholds name, counted from the first moment, such as `peak = "1h..2h"`; stages with a name are such parts too
+    #[serde(default)]
+    pub phases: BTreeMap<String, String>,
     pub arrival: ArrivalFile,
     /// where there are goods, the profile makes whole orders, and is run by itself
     pub goods: Option<GoodsFile>,
@@ -68,6 +79,9 @@ pub struct LoadProfile {
     pub assumed: Vec<String>,
     pub orders: u32,
     pub arrival: Arc<Arrival>,
+    /// parts of the run by name
+    pub phases: Vec<(String, Window)>,
+    pub thresholds: Vec<Threshold>,
     pub goods: Option<Arc<Goods>>,
     /// a file of times, as the profile names it; whoever loads the profile reads it
     pub(super) times: Option<String>,
@@ -109,6 +123,8 @@ impl LoadProfile {
             }
         }
         let goods = file.goods.as_ref().map(|goods| Arc::new(Goods::resolve(file, goods, check)));
+        let phases = phases::phases(file, &arrival, check);
+        let thresholds = thresholds(&file.thresholds, &phases, &format!("load profile {}", file.name), check);
         let profile = LoadProfile {
             name: file.name.clone(),
             title: file.title.clone(),
@@ -116,6 +132,8 @@ impl LoadProfile {
             assumed: file.assumed.clone(),
             orders: file.orders,
             arrival,
+            phases,
+            thresholds,
             goods,
             times: file.arrival.times.clone(),
         };
@@ -131,6 +149,8 @@ impl LoadProfile {
             assumed: Vec::new(),
             orders,
             arrival: Arc::new(Arrival::poisson(gap)),
+            phases: Vec::new(),
+            thresholds: Vec::new(),
             goods: None,
             times: None,
         }
