@@ -37,6 +37,8 @@ pub enum Command {
   orderstorm run --case 'S06.*.delay.*'            cases by name
   orderstorm run S02 --orders 500 --faults none    one scenario, 500 orders
   orderstorm run --profile flash-sale              whole orders, as a load profile makes them
+  orderstorm run --profile steady --rate 200 --duration 10m        200 orders a second in the mean, for ten minutes
+  orderstorm run --profile steady --threshold 'latency.ack.p99 < 250ms' --threshold 'orders.failed == 0'   exit code 1 where one fails
   orderstorm run S01.base --sweep single-fault     every single fault at every call site, once each
   orderstorm run --seeds 20 --record failures      twenty seeds, keep histories of failing cases only
   orderstorm run --source orders.csv.gz --columns map.toml   replay a real order history")]
@@ -156,6 +158,13 @@ pub struct MatrixArgs {
     /// first so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub orders: Option<u32>,
+    /// Mean rate of --profile, in orders a second (200) or with a unit (12000/min): with a duration it says how many orders there are
+    #[arg(long, value_name = "RATE", requires = "profile")]
+    pub rate: Option<String>,
+    /// No order of --profile comes later than this after the first moment, such as 10m; its rate stays what it is where --rate and --orders say
+    /// nothing
+    #[arg(long, value_name = "DURATION", requires = "profile")]
+    pub duration: Option<String>,
     /// Fault sets by name or path, separated by commas; or `none`, or `all`. Where absent: what a load profile that is run by itself says, else
     /// all
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
@@ -185,6 +194,10 @@ pub struct MatrixArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub matrix: MatrixArgs,
+    /// What every case must hold, such as 'latency.ack.p99 < 250ms', 'orders.failed == 0' or 'peak: requests.failed.share < 1% abort after 30s'
+    /// (see `orderstorm list metrics`); may be given again. A case that does not hold it fails, and one that cannot tell is unknown
+    #[arg(long, value_name = "THRESHOLD")]
+    pub threshold: Vec<String>,
     /// What to run against: `embedded` is the reference orchestrator in virtual time; else the name or the file of a target profile
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub target: String,
@@ -299,6 +312,13 @@ pub struct GenerateArgs {
     /// How many orders; as many as the profile says where absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
     pub orders: Option<u32>,
+    /// Mean rate of --profile, in orders a second (200) or with a unit (12000/min): with a duration it says how many orders there are
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
+    /// No order of --profile comes later than this after the first moment, such as 10m; its rate stays what it is where --rate and --orders say
+    /// nothing
+    #[arg(long, value_name = "DURATION")]
+    pub duration: Option<String>,
     /// Seed of all that is drawn
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -584,6 +604,8 @@ pub enum Listed {
     Profiles,
     Invariants,
     Defects,
+    /// what a threshold can be about
+    Metrics,
 }
 
 /// The arguments of a stored `orderstorm run ..`, as its manifest writes them: words, quoted where they need it.

@@ -55,6 +55,9 @@ pub struct Header {
     /// what the scenario expects of every order
     #[serde(default)]
     pub expect: ExpectFile,
+    /// what the case must hold by its measures, where it must; with `abort` the record may end early for it
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<String>,
     /// the command that reproduces this history
     #[serde(default)]
     pub command: String,

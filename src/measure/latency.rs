@@ -1,60 +1,9 @@
 //! Latency histograms that can be added up over cases.
 
 use super::Quantiles;
+use crate::model::{Aggregate, Stage};
 use crate::sim::Span;
 use hdrhistogram::Histogram;
-
-/// The stages of an order's way that are timed, each from its start to its end as the harness saw them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Stage {
-    /// intended time of the order to its first sending: how late the harness itself was. In virtual time it never is
-    SendLag,
-    /// intended time of the order to the first definite answer
-    Ack,
-    /// actual sending of the attempt that was answered to its answer
-    AckService,
-    OrderToAccept,
-    OrderToAllocate,
-    OrderToRelease,
-    /// to the first units that left, were handed over or stood ready for pickup
-    OrderToShip,
-    OrderToComplete,
-    /// a node takes a fulfillment on, until it leaves
-    ReleaseToShip,
-    /// the request for a return, until its refund stands in the payment books
-    ReturnToRefund,
-}
-
-impl Stage {
-    pub const ALL: [Stage; 10] = [
-        Stage::SendLag,
-        Stage::Ack,
-        Stage::AckService,
-        Stage::OrderToAccept,
-        Stage::OrderToAllocate,
-        Stage::OrderToRelease,
-        Stage::OrderToShip,
-        Stage::OrderToComplete,
-        Stage::ReleaseToShip,
-        Stage::ReturnToRefund,
-    ];
-
-    /// The key in `Measures::latency`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::SendLag => "send_lag",
-            Stage::Ack => "ack",
-            Stage::AckService => "ack_service",
-            Stage::OrderToAccept => "order_to_accept",
-            Stage::OrderToAllocate => "order_to_allocate",
-            Stage::OrderToRelease => "order_to_release",
-            Stage::OrderToShip => "order_to_ship",
-            Stage::OrderToComplete => "order_to_complete",
-            Stage::ReleaseToShip => "release_to_ship",
-            Stage::ReturnToRefund => "return_to_refund",
-        }
-    }
-}
 
 /// Longest latency that is told apart from a longer one: 400 days in microseconds.
 const LONGEST_US: u64 = 400 * 86_400 * 1_000_000;
@@ -62,6 +11,19 @@ const LONGEST_US: u64 = 400 * 86_400 * 1_000_000;
 /// So many latencies of a stage are kept one by one; more go into a histogram, which takes 140 KB however few they are. Most
 /// cases are small, and a run has many.
 const FEW: usize = 512;
+
+/// A quantile says something only where so many samples lie beyond it.
+const BEYOND: u64 = 10;
+
+/// What can be said of a figure.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reading {
+    Value(f64),
+    /// too few samples to say it, and why; it is not less than this
+    AtLeast(f64, String),
+    /// there was nothing to measure, and why
+    Nothing(String),
+}
 
 /// Latencies of one stage in microseconds.
 #[derive(Clone, Debug)]
@@ -121,24 +83,65 @@ impl Samples {
         }
     }
 
-    fn quantiles(&self) -> Quantiles {
-        let count = self.count();
+    fn sorted(&self) -> Vec<u64> {
         let mut sorted = match self {
             Samples::Few(list) => list.clone(),
             Samples::Many(_) => Vec::new(),
         };
         sorted.sort_unstable();
+        sorted
+    }
+
+    /// The smallest sample that at least this share of all does not exceed; `sorted` is what [`Samples::sorted`] gives.
+    fn quantile_us(&self, sorted: &[u64], quantile: f64) -> u64 {
+        match self {
+            Samples::Many(histogram) => histogram.value_at_quantile(quantile),
+            Samples::Few(_) => {
+                let rank = (quantile * sorted.len() as f64).ceil() as usize;
+                sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+            }
+        }
+    }
+
+    fn reading(&self, aggregate: Aggregate) -> Reading {
+        let count = self.count();
+        if aggregate == Aggregate::Count {
+            return Reading::Value(count as f64);
+        }
+        if count == 0 {
+            return Reading::Nothing("no such latency was measured".into());
+        }
+        let sorted = self.sorted();
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        Reading::Value(match (aggregate, self) {
+            (Aggregate::Mean, _) => round6(self.mean_us() / 1e6),
+            (Aggregate::Min, Samples::Few(_)) => seconds(sorted.first().copied().unwrap_or(0)),
+            (Aggregate::Min, Samples::Many(histogram)) => seconds(histogram.min()),
+            (Aggregate::Max, Samples::Few(_)) => seconds(sorted.last().copied().unwrap_or(0)),
+            (Aggregate::Max, Samples::Many(histogram)) => seconds(histogram.max()),
+            (Aggregate::Quantile(q), _) => {
+                let beyond = u64::from(100_000u32.saturating_sub(q)).max(1);
+                let needed = (BEYOND * 100_000).div_ceil(beyond);
+                if count < needed {
+                    // the quantile that so many do lie beyond is no larger than the one asked for
+                    let known = 1.0 - BEYOND as f64 / count as f64;
+                    let least = if known > 0.0 { seconds(self.quantile_us(&sorted, known)) } else { 0.0 };
+                    let why = format!("p{} needs {needed} samples, so that ten lie beyond it, and there are {count}", f64::from(q) / 1000.0);
+                    return Reading::AtLeast(least, why);
+                }
+                seconds(self.quantile_us(&sorted, f64::from(q) / 100_000.0))
+            }
+            (Aggregate::Count, _) => count as f64,
+        })
+    }
+
+    fn quantiles(&self) -> Quantiles {
+        let count = self.count();
+        let sorted = self.sorted();
         // a quantile says something only where at least ten samples lie beyond it
         let at = |beyond_permille: u64| {
-            let quantile = 1.0 - beyond_permille as f64 / 1000.0;
-            let micros = match self {
-                Samples::Many(histogram) => histogram.value_at_quantile(quantile),
-                Samples::Few(_) => {
-                    let rank = (quantile * count as f64).ceil() as usize;
-                    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
-                }
-            };
-            (count.saturating_mul(beyond_permille) >= 10_000).then_some(micros as f64 / 1e6)
+            let micros = self.quantile_us(&sorted, 1.0 - beyond_permille as f64 / 1000.0);
+            (count.saturating_mul(beyond_permille) >= 1_000 * BEYOND).then_some(micros as f64 / 1e6)
         };
         let max = match self {
             Samples::Few(_) => sorted.last().copied().unwrap_or(0),
@@ -177,6 +180,15 @@ impl Latencies {
         for (mine, theirs) in self.stages.iter_mut().zip(&other.stages) {
             mine.merge(theirs);
         }
+    }
+
+    pub fn count(&self, stage: Stage) -> u64 {
+        self.stages[stage as usize].count()
+    }
+
+    /// What is made of the latencies of a stage.
+    pub fn reading(&self, stage: Stage, aggregate: Aggregate) -> Reading {
+        self.stages[stage as usize].reading(aggregate)
     }
 
     pub fn mean_s(&self, stage: Stage) -> Option<f64> {

@@ -1,10 +1,11 @@
 //! The fold: entries in, counts and histograms out. Memory is bounded by the orders that are open at a time.
 
-use super::latency::Stage;
+use super::course::Course;
 use super::order::{OpenOrder, weight};
-use super::{Measures, MeterTotals};
+use super::tally::Tally;
+use super::{Measures, MeterTotals, Reading};
 use crate::history::{Entry, Kind, Observer};
-use crate::model::{Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::model::{Code, Id, Message, NodeId, Op, OrderNo, Outcome, SkuId, Stage, Threshold, Window};
 use crate::sim::{Span, Timestamp};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -17,6 +18,17 @@ const TURNED_DOWN_KEPT: usize = 8_192;
 const TURNED_DOWN_QUIET: Span = Span::from_secs(5);
 /// A refund later than this after the goods came back makes shoppers ask.
 const REFUND_PATIENCE: Span = Span::from_days(5);
+
+/// What is measured besides the usual.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Focus {
+    /// when the first moment of the load is, from which parts of a run are counted
+    pub opens: Timestamp,
+    /// parts of the run whose orders are counted by themselves
+    pub windows: Vec<Window>,
+    /// how the load goes over time
+    pub course: bool,
+}
 
 /// Measures one history while it is written or read.
 #[derive(Debug, Default)]
@@ -31,8 +43,7 @@ pub struct Meter {
     dropped: FxHashMap<u32, u64>,
     returns: FxHashMap<OrderNo, SmallVec<[OpenReturn; 1]>>,
     stock: FxHashMap<(NodeId, SkuId), i64>,
-    first_due: Option<Timestamp>,
-    last_due: Timestamp,
+    opens: Timestamp,
     /// tickets with notices left out of account
     silent_tickets: f64,
     notices: bool,
@@ -54,6 +65,36 @@ impl Meter {
         Meter::default()
     }
 
+    pub fn with(focus: &Focus) -> Meter {
+        let mut meter = Meter { opens: focus.opens, ..Meter::default() };
+        for window in &focus.windows {
+            if !meter.totals.windows.iter().any(|(known, _)| known == window) {
+                meter.totals.windows.push((*window, Tally::default()));
+            }
+        }
+        meter.totals.course = focus.course.then(Course::default);
+        meter
+    }
+
+    /// What a threshold is about, as it stands now.
+    pub fn reading(&self, threshold: &Threshold) -> Reading {
+        self.totals.reading(threshold)
+    }
+
+    /// Counts something of an order that was due at `due`: in all, and in the parts of the run that hold that time.
+    fn tally(&mut self, due: Timestamp, count: impl Fn(&mut Tally)) {
+        count(&mut self.totals.all);
+        if !self.totals.windows.is_empty() {
+            let at = due.since(self.opens);
+            let here = self.totals.windows.iter_mut().filter(|(window, _)| due >= self.opens && window.contains(at));
+            here.for_each(|(_, tally)| count(tally));
+        }
+    }
+
+    fn record(&mut self, due: Timestamp, stage: Stage, latency: Span) {
+        self.tally(due, |tally| tally.latencies.record(stage, latency));
+    }
+
     /// What was measured, in a form that adds up with that of other histories.
     pub fn totals(mut self) -> MeterTotals {
         // where the record was cut short nobody knows what would have become of the open orders
@@ -66,17 +107,15 @@ impl Meter {
         let mut left: Vec<_> = open.into_iter().collect();
         left.sort_unstable_by_key(|(order, _)| *order);
         for (_, order) in left {
-            self.totals.failed += u64::from(judged && !order.ended && !order.exception);
+            let failed = judged && !order.ended && !order.exception;
+            self.tally(order.due, |tally| tally.failed += u64::from(failed));
             self.fold(&order);
         }
-        self.totals.settled = if judged { self.totals.placed } else { 0 };
         if !self.notices {
-            self.totals.tickets = self.silent_tickets;
+            self.totals.all.tickets = self.silent_tickets;
         }
-        if let Some(first) = self.first_due {
-            self.totals.placing_ns = self.last_due.since(first).0;
-            self.totals.gaps = self.totals.placed.saturating_sub(1);
-        }
+        self.totals.all.close(judged);
+        self.totals.windows.iter_mut().for_each(|(_, tally)| tally.close(judged));
         self.totals
     }
 
@@ -86,11 +125,14 @@ impl Meter {
 
     /// Adds a finished order to the totals.
     fn fold(&mut self, order: &OpenOrder) {
-        self.totals.with_parcel += u64::from(!order.parcels.is_empty());
-        self.totals.split += u64::from(order.parcels.len() > 1);
+        let parcels = order.parcels.len();
+        self.tally(order.due, |tally| {
+            tally.with_parcel += u64::from(parcels > 0);
+            tally.split += u64::from(parcels > 1);
+        });
         let (silent, noted) = order.tickets();
         self.silent_tickets += silent;
-        self.totals.tickets += noted;
+        self.totals.all.tickets += noted;
     }
 
     fn drop_order(&mut self, no: OrderNo) {
@@ -130,28 +172,66 @@ impl Meter {
         if self.dropped.get(&(no.0 / 64)).is_some_and(|bits| bits >> (no.0 % 64) & 1 == 1) {
             return;
         }
-        let order = self.open.entry(no).or_insert_with(|| {
-            if entry.at > entry.due {
-                self.totals.latencies.record(Stage::SendLag, entry.at.since(entry.due));
-            }
-            self.totals.placed += 1;
-            self.totals.series.at(entry.due).placed += 1;
-            self.first_due = Some(self.first_due.map_or(entry.due, |first| first.min(entry.due)));
-            self.last_due = self.last_due.max(entry.due);
-            let body = entry.msg.body.as_deref();
-            OpenOrder {
-                due: entry.due,
-                total: body.map_or(crate::model::Money(i64::MAX), |order| order.total()),
-                lines: body.map_or(0, |order| order.lines.len().min(u16::MAX.into()) as u16),
-                ..OpenOrder::default()
-            }
-        });
+        if !self.open.contains_key(&no) {
+            self.first_placed(entry);
+        }
+        let Some(order) = self.open.get_mut(&no) else { return };
         if !order.acked {
             order.attempts.push((entry.msg.id, entry.at));
         }
     }
 
+    /// An order is sent for the first time.
+    fn first_placed(&mut self, entry: &Entry) {
+        let due = entry.due;
+        if entry.at > due {
+            self.record(due, Stage::SendLag, entry.at.since(due));
+        }
+        self.tally(due, |tally| {
+            tally.placed += 1;
+            tally.first_due = Some(tally.first_due.map_or(due, |first| first.min(due)));
+            tally.last_due = tally.last_due.max(due);
+        });
+        self.totals.series.at(due).placed += 1;
+        if let Some(course) = &mut self.totals.course {
+            course.offered(Timestamp(due.since(self.opens).0));
+        }
+        let body = entry.msg.body.as_deref();
+        let order = OpenOrder {
+            due,
+            total: body.map_or(crate::model::Money(i64::MAX), |order| order.total()),
+            lines: body.map_or(0, |order| order.lines.len().min(u16::MAX.into()) as u16),
+            ..OpenOrder::default()
+        };
+        self.open.insert(entry.msg.order, order);
+    }
+
+    /// The first definite answer to an order that was due at `due`, and when the attempt that has it was sent.
+    fn first_answered(&mut self, entry: &Entry, due: Timestamp, sent: Option<Timestamp>) {
+        let (at, ack) = (entry.at, entry.at.since(due));
+        self.tally(due, |tally| {
+            tally.acked += 1;
+            tally.last_ack = tally.last_ack.max(at);
+            tally.latencies.record(Stage::Ack, ack);
+            if let Some(sent) = sent {
+                tally.latencies.record(Stage::AckService, at.since(sent));
+            }
+        });
+        let bucket = self.totals.series.at(at);
+        bucket.ack_max_us = bucket.ack_max_us.max(ack.as_micros());
+        if let Some(course) = &mut self.totals.course {
+            course.answered(Timestamp(at.since(self.opens).0), ack);
+        }
+    }
+
     fn answered(&mut self, entry: &Entry) {
+        let outcome = entry.outcome;
+        self.tally(entry.at, |tally| {
+            tally.requests += 1;
+            tally.requests_rejected += u64::from(outcome == Outcome::Rejected);
+            let failed = matches!(outcome, Outcome::Backpressure | Outcome::Error | Outcome::Refused | Outcome::TimedOut);
+            tally.requests_failed += u64::from(failed);
+        });
         if !matches!(entry.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Rejected) {
             return;
         }
@@ -161,20 +241,20 @@ impl Meter {
             Op::PlaceOrder if msg.code == Code::KeyReuse => {}
             Op::PlaceOrder => {
                 let Some(order) = self.open.get_mut(&msg.order) else { return };
+                let due = order.due;
                 if !order.acked {
                     order.acked = true;
-                    let ack = entry.at.since(order.due);
-                    self.totals.latencies.record(Stage::Ack, ack);
-                    if let Some((_, sent)) = order.attempts.iter().find(|(id, _)| *id == msg.id) {
-                        self.totals.latencies.record(Stage::AckService, entry.at.since(*sent));
-                    }
-                    let bucket = self.totals.series.at(entry.at);
-                    bucket.ack_max_us = bucket.ack_max_us.max(ack.as_micros());
-                    order.attempts = SmallVec::new();
+                    let attempts = std::mem::take(&mut order.attempts);
+                    let sent = attempts.iter().find(|(id, _)| *id == msg.id).map(|(_, sent)| *sent);
+                    self.first_answered(entry, due, sent);
                 }
-                if entry.outcome == Outcome::Rejected && !order.ended {
+                if outcome == Outcome::Rejected
+                    && let Some(order) = self.open.get_mut(&msg.order)
+                    && !order.ended
+                {
                     order.ended = true;
                     self.turned_down.push_back((entry.at, msg.order));
+                    self.tally(due, |tally| tally.rejected += 1);
                 }
             }
             Op::RequestReturn if entry.outcome == Outcome::Rejected => self.end_return(msg),
@@ -218,7 +298,8 @@ impl Meter {
             && !order.shipped
         {
             order.shipped = true;
-            self.totals.latencies.record(Stage::OrderToShip, entry.at.since(order.due));
+            let due = order.due;
+            self.record(due, Stage::OrderToShip, entry.at.since(due));
             self.totals.series.at(entry.at).shipped += 1;
         }
     }
@@ -229,7 +310,8 @@ impl Meter {
             && let Some(at) = order.at_node.iter().position(|(fid, _)| *fid == entry.msg.fulfillment)
         {
             let (_, since) = order.at_node.remove(at);
-            self.totals.latencies.record(Stage::ReleaseToShip, entry.at.since(since));
+            let due = order.due;
+            self.record(due, Stage::ReleaseToShip, entry.at.since(since));
         }
     }
 
@@ -237,8 +319,22 @@ impl Meter {
         if let Some(order) = self.open.get_mut(&entry.msg.order) {
             let due = order.due;
             if !std::mem::replace(flag(order), true) {
-                self.totals.latencies.record(stage, entry.at.since(due));
+                self.record(due, stage, entry.at.since(due));
             }
+        }
+    }
+
+    /// When an order was due that has not ended.
+    fn still_open(&self, no: OrderNo) -> Option<Timestamp> {
+        self.open.get(&no).filter(|order| !order.ended).map(|order| order.due)
+    }
+
+    fn needs_a_person(&mut self, no: OrderNo) {
+        if let Some(order) = self.open.get_mut(&no)
+            && !std::mem::replace(&mut order.exception, true)
+        {
+            let due = order.due;
+            self.tally(due, |tally| tally.exceptions += 1);
         }
     }
 
@@ -250,8 +346,9 @@ impl Meter {
             Op::FulfillmentReleased => self.once(entry, Stage::OrderToRelease, |order| &mut order.released),
             Op::ShipmentShipped | Op::FulfillmentReady | Op::FulfillmentPickedUp => self.shipped(entry),
             Op::OrderCompleted => {
-                if let Some(order) = self.open.get(&msg.order).filter(|order| !order.ended) {
-                    self.totals.latencies.record(Stage::OrderToComplete, entry.at.since(order.due));
+                if let Some(due) = self.still_open(msg.order) {
+                    self.record(due, Stage::OrderToComplete, entry.at.since(due));
+                    self.tally(due, |tally| tally.completed += 1);
                     self.totals.series.at(entry.at).completed += 1;
                 }
                 self.end(msg.order, entry.at);
@@ -259,18 +356,19 @@ impl Meter {
             Op::OrderCancelled => {
                 if let Some(order) = self.open.get_mut(&msg.order).filter(|order| !order.ended) {
                     order.merchant_cancel = !matches!(msg.code, Code::None | Code::Customer | Code::NoShow);
-                    self.totals.cancelled += 1;
+                    let due = order.due;
+                    self.tally(due, |tally| tally.cancelled += 1);
                 }
                 self.end(msg.order, entry.at);
             }
-            Op::OrderRejected => self.end(msg.order, entry.at),
-            Op::ReturnRejected | Op::ReturnCancelled => self.end_return(msg),
-            Op::ExceptionRaised => {
-                if let Some(order) = self.open.get_mut(&msg.order) {
-                    self.totals.exceptions += u64::from(!order.exception);
-                    order.exception = true;
+            Op::OrderRejected => {
+                if let Some(due) = self.still_open(msg.order) {
+                    self.tally(due, |tally| tally.rejected += 1);
                 }
+                self.end(msg.order, entry.at);
             }
+            Op::ReturnRejected | Op::ReturnCancelled => self.end_return(msg),
+            Op::ExceptionRaised => self.needs_a_person(msg.order),
             _ => {}
         }
     }
@@ -315,11 +413,11 @@ impl Meter {
                 if msg.ret.is_some()
                     && let Some(open) = self.return_of(msg).copied()
                 {
-                    self.totals.latencies.record(Stage::ReturnToRefund, entry.at.since(open.asked));
+                    self.totals.all.latencies.record(Stage::ReturnToRefund, entry.at.since(open.asked));
                     if open.received.is_some_and(|received| entry.at.since(received) > REFUND_PATIENCE) {
                         // most orders have ended by then: what a late refund adds to one that is otherwise quiet
                         let more = (1.0 - weight::BASE) * weight::LATE_REFUND;
-                        self.totals.tickets += more;
+                        self.totals.all.tickets += more;
                         self.silent_tickets += more;
                     }
                     self.end_return(msg);
@@ -348,22 +446,21 @@ impl Meter {
         match msg.op {
             Op::GetInventory if msg.code == Code::None && msg.cause.is_none() => {
                 let shelf = self.stock.get(&(msg.node, msg.sku)).copied().unwrap_or(0);
-                self.totals.stock_checked += 1;
-                self.totals.stock_wrong += u64::from(i64::from(msg.qty) != shelf);
+                self.totals.all.stock_checked += 1;
+                self.totals.all.stock_wrong += u64::from(i64::from(msg.qty) != shelf);
             }
             // a target without events still says how its orders ended
             Op::GetOrder if matches!(msg.code, Code::StateCompleted | Code::StateCancelled | Code::StateRejected) => {
-                if msg.code == Code::StateCancelled && self.open.get(&msg.order).is_some_and(|order| !order.ended) {
-                    self.totals.cancelled += 1;
+                if let Some(due) = self.still_open(msg.order) {
+                    self.tally(due, |tally| match msg.code {
+                        Code::StateCancelled => tally.cancelled += 1,
+                        Code::StateRejected => tally.rejected += 1,
+                        _ => tally.completed += 1,
+                    });
                 }
                 self.end(msg.order, entry.at);
             }
-            Op::GetOrder if msg.code == Code::StateException => {
-                if let Some(order) = self.open.get_mut(&msg.order) {
-                    self.totals.exceptions += u64::from(!order.exception);
-                    order.exception = true;
-                }
-            }
+            Op::GetOrder if msg.code == Code::StateException => self.needs_a_person(msg.order),
             _ => {}
         }
     }

@@ -1,13 +1,16 @@
 //! Latencies, throughput and the seven KPIs: a fold over history entries.
 
+mod course;
 mod latency;
 mod meter;
 mod order;
 mod series;
+mod tally;
 mod totals;
 
-pub use latency::Stage;
-pub use meter::Meter;
+pub use crate::model::Stage;
+pub use latency::Reading;
+pub use meter::{Focus, Meter};
 pub use totals::MeterTotals;
 
 use schemars::JsonSchema;
@@ -25,6 +28,9 @@ pub struct Measures {
     pub throughput_per_s: f64,
     /// points for the plots
     pub series: Vec<SeriesPoint>,
+    /// how the load went while orders came; only for runs with a load profile
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub course: Vec<CoursePoint>,
 }
 
 /// Quantiles of a latency, in virtual seconds. A quantile with fewer than ten samples beyond it is absent.
@@ -65,6 +71,22 @@ pub struct SeriesPoint {
     pub faults: u64,
     /// acknowledgements heard in the bucket: their largest latency in seconds
     pub ack_max_s: f64,
+}
+
+/// One interval of the time in which orders came.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CoursePoint {
+    /// start of the interval, virtual seconds since the first moment of the load
+    pub t_s: f64,
+    pub width_s: f64,
+    /// orders that were due in it
+    pub offered: u64,
+    /// orders that had their first definite answer in it
+    pub answered: u64,
+    /// orders that were due by its end and not answered
+    pub backlog: u64,
+    /// those answers by how long they took: from, to (in seconds, counted from when the order was due), how many
+    pub took: Vec<(f64, f64, u32)>,
 }
 
 #[cfg(test)]

@@ -7,14 +7,18 @@ mod fixture;
 mod harm;
 mod ids;
 mod message;
+mod metric;
 mod names;
 mod op;
 mod order;
+mod threshold;
 
 pub use fixture::{Fixture, Node, NodeKind, Policies, Product, RUN_BEGINS_AT_H, Region};
 pub use harm::Harm;
 pub use ids::{Fid, Id, LineNo, Money, NodeId, OrderNo, SkuId};
 pub use message::{LineQty, Lines, Message};
+pub use metric::{Aggregate, Counter, Metric, Moves, Stage, Unit};
 pub use names::{ForeignNames, SharedNames, fnv1a};
 pub use op::{Class, Code, Op, Outcome};
 pub use order::{Channel, Fulfil, Order, OrderLine};
+pub use threshold::{Relation, Threshold, Window, Wrong};

@@ -68,6 +68,9 @@ pub struct CaseReport {
     /// why it is not applicable, not exercised or unknown
     pub reason: String,
     pub checks: Vec<CheckResult>,
+    /// what was demanded of its measures, and what came of it
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<ThresholdReport>,
     pub findings: Vec<FindingReport>,
     /// how many findings there were before they were capped
     pub findings_total: u64,
@@ -99,6 +102,29 @@ impl CaseReport {
     pub fn orders_run(&self) -> u64 {
         if self.verdict == Verdict::NotApplicable { 0 } else { u64::from(self.orders) * u64::from(self.seeds) }
     }
+}
+
+/// What came of one threshold in one case.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ThresholdReport {
+    /// as it was written: `peak: latency.ack.p99 < 250ms`
+    pub threshold: String,
+    pub metric: String,
+    /// the part of the run that it is about; empty for all of it
+    pub phase: String,
+    /// unknown where there was nothing to measure, or too little
+    pub verdict: Verdict,
+    pub value: Option<f64>,
+    pub limit: f64,
+    /// operator and limit as they were written
+    pub limit_said: String,
+    /// of value and limit: `s`, `count`, `share`, `per_s` or `number`
+    pub unit: String,
+    /// why it is unknown, or what else is to be said
+    pub reason: String,
+    /// it ended the case so many virtual seconds after its first moment
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at_s: Option<f64>,
 }
 
 /// How late claims of the target are heard when nothing stands in their way, by the probe orders.

@@ -2,6 +2,7 @@
 
 use super::grid::{Counts, Grid, kpi_rows, meaning, reasons, seconds, stages_in_order, thousands};
 use super::plots::{Ground, plots};
+use super::thresholds::{Row, rows};
 use super::{BookRow, CaseReport, LagReport, RunReport, TimelineRow};
 use crate::check::{CheckResult, Verdict, invariant};
 use minijinja::value::Serde;
@@ -118,6 +119,22 @@ struct CheckView<'a> {
 }
 
 #[derive(Serialize)]
+struct ThresholdView<'a> {
+    class: &'static str,
+    letter: &'static str,
+    verdict: &'static str,
+    threshold: &'a str,
+    value: String,
+    limit: &'a str,
+    reason: &'a str,
+    cases: String,
+    case: &'a str,
+    case_href: String,
+    /// empty where it holds
+    reproduce: &'a str,
+}
+
+#[derive(Serialize)]
 struct TotalView<'a> {
     name: &'a str,
     class: &'static str,
@@ -210,6 +227,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             any_hidden => all_findings > findings.len() as u64,
             reasons => Serde(&reasons(&report.cases)),
             groups => Serde(&groups(report, &anchors)),
+            thresholds => Serde(&thresholds(report)),
             check_totals => Serde(&check_totals(report)),
             only_thanks => thousands(report.cases.iter().filter(|case| case.verdict == Verdict::Pass && case.excused() > 0).count() as u64),
             never => Serde(&report.never_exercised),
@@ -388,6 +406,25 @@ fn case_view<'a>(index: usize, case: &'a CaseReport, anchor: Option<&String>) ->
         histories: &case.histories,
         reproduce: &case.reproduce,
     }
+}
+
+fn thresholds(report: &RunReport) -> Vec<ThresholdView<'_>> {
+    fn view<'a>(report: &'a RunReport, row: Row<'a>) -> ThresholdView<'a> {
+        ThresholdView {
+            class: class(row.verdict),
+            letter: letter(row.verdict),
+            verdict: row.verdict.name(),
+            cases: row.how_many(),
+            reproduce: if row.is_good() { "" } else { &row.case.reproduce },
+            threshold: row.threshold,
+            limit: row.limit,
+            reason: row.reason,
+            case_href: report.cases.iter().position(|case| case.name == row.case.name).map_or(String::new(), |at| format!("#case-{}", at + 1)),
+            case: &row.case.name,
+            value: row.value,
+        }
+    }
+    rows(report).into_iter().map(|row| view(report, row)).collect()
 }
 
 fn check_totals(report: &RunReport) -> Vec<TotalView<'_>> {

@@ -25,8 +25,11 @@ pub fn to_junit(report: &RunReport) -> io::Result<Vec<u8>> {
             };
             suite.add_test_case(test(case, &check.name, check.verdict, reason.trim(), &findings));
         }
+        for one in &case.thresholds {
+            suite.add_test_case(test(case, &one.threshold, one.verdict, &format!("{}. reproduce: {}", one.sentence(), case.reproduce), &[]));
+        }
         // what the checks do not show: a fault that never acted, a record cut short, a case that could not run
-        let shown = case.checks.iter().map(|check| check.verdict).reduce(Verdict::merge);
+        let shown = case.checks.iter().map(|check| check.verdict).chain(case.thresholds.iter().map(|one| one.verdict)).reduce(Verdict::merge);
         if shown != Some(case.verdict) {
             let strays: Vec<&FindingReport> =
                 case.findings.iter().filter(|finding| !case.checks.iter().any(|check| check.name == finding.check)).collect();

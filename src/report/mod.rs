@@ -3,6 +3,7 @@
 mod axes;
 mod capacity;
 mod compared;
+mod course;
 mod data;
 mod exercise;
 mod explain;
@@ -15,11 +16,12 @@ mod plots;
 mod proof;
 mod shape;
 mod terminal;
+mod thresholds;
 mod write;
 
 pub use capacity::{capacity_plots, frontier_plots};
 pub use compared::{Compared, compared_plots};
-pub use data::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+pub use data::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, ThresholdReport, TimelineRow};
 pub use exercise::{checks_over, never_exercised};
 pub use explain::Lens;
 pub use html::to_html;

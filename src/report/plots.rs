@@ -1,5 +1,6 @@
 //! Plots as SVG, drawn without fonts of their own: text stays text, in the reader's sans-serif.
 
+use super::course::Course;
 use super::grid::{seconds, stages_in_order, thousands};
 use crate::measure::{Measures, Quantiles, SeriesPoint};
 use plotters::prelude::*;
@@ -45,6 +46,21 @@ pub fn plots(measures: &Measures, ground: Ground) -> Vec<Plot> {
         }
     };
     let series = trim(&measures.series);
+    let course = Course::of(&measures.course);
+    let course = course.as_ref();
+    add(
+        "latency-over-time",
+        "Latency over time",
+        "Answers by when they came and how long they took since the order was due; the darker, the more. The upright axis is logarithmic.",
+        course.and_then(Course::heat),
+    );
+    add(
+        "rate",
+        "Rate offered and served",
+        "Orders a second that were due, and that had their first definite answer. Where the second stays below the first, the target does not keep up.",
+        course.and_then(Course::rates),
+    );
+    add("backlog", "Backlog", "Orders that were due by the end of each interval and had no definite answer yet.", course.and_then(Course::backlog));
     add(
         "latency",
         "Latency by stage",
@@ -100,6 +116,10 @@ impl Canvas<'_> {
     pub(super) fn dot(&self, at: (i32, i32), radius: i32, color: RGBColor) {
         let _ = self.area.draw(&Circle::new(at, radius, color.filled()));
     }
+    /// A filled box from its upper left to its lower right.
+    pub(super) fn cell(&self, from: (i32, i32), to: (i32, i32), color: RGBColor, strength: f64) {
+        let _ = self.area.draw(&Rectangle::new([from, to], color.mix(strength).filled()));
+    }
     fn ring(&self, at: (i32, i32), radius: i32, color: RGBColor) {
         let _ = self.area.draw(&Circle::new(at, radius, color.stroke_width(2)));
     }
@@ -124,14 +144,14 @@ pub(super) fn canvas(height: u32, draw: impl FnOnce(&Canvas<'_>)) -> Option<Stri
 }
 
 /// Decades of seconds, and where a value lies between the first and last.
-struct LogAxis {
-    ticks: Vec<f64>,
+pub(super) struct LogAxis {
+    pub(super) ticks: Vec<f64>,
     lo: f64,
     hi: f64,
 }
 
 impl LogAxis {
-    fn over(least: f64, most: f64) -> LogAxis {
+    pub(super) fn over(least: f64, most: f64) -> LogAxis {
         const STOPS: [f64; 15] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 864_000.0, 8_640_000.0];
         let last = STOPS.len() - 1;
         let mut first = STOPS.iter().rposition(|stop| *stop <= least).unwrap_or(0);
@@ -142,7 +162,7 @@ impl LogAxis {
         }
         LogAxis { ticks: STOPS[first..=end].to_vec(), lo: STOPS[first].log10(), hi: STOPS[end].log10() }
     }
-    fn share(&self, value: f64) -> f64 {
+    pub(super) fn share(&self, value: f64) -> f64 {
         ((value.max(1e-9).log10() - self.lo) / (self.hi - self.lo)).clamp(0.0, 1.0)
     }
 }

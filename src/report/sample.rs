@@ -1,8 +1,8 @@
 //! A plausible run for tests and for looking at: some six hundred cases, several findings, awkward texts.
 
-use super::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, TimelineRow};
+use super::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, ThresholdReport, TimelineRow};
 use crate::check::{CheckResult, Verdict};
-use crate::measure::{Kpis, Measures, Quantiles, SeriesPoint};
+use crate::measure::{CoursePoint, Kpis, Measures, Quantiles, SeriesPoint};
 use std::collections::BTreeMap;
 
 const SCENARIOS: [(&str, &[&str]); 9] = [
@@ -154,7 +154,44 @@ fn totals(orders: u64) -> Measures {
                 ack_max_s: if i < 60 { 0.3 + (i % 7) as f64 * if i < 30 { 2.5 } else { 0.1 } } else { 0.0 },
             })
             .collect(),
+        course: course(),
     }
+}
+
+/// A load that grows beyond what is served, and falls again.
+fn course() -> Vec<CoursePoint> {
+    let mut backlog = 0u64;
+    (0..60u64)
+        .map(|i| {
+            let offered = 40 + 80 * u64::from((20..35).contains(&i));
+            let answered = (offered + backlog).min(70);
+            backlog = backlog + offered - answered;
+            let waited = 0.02 * (1.0 + backlog as f64);
+            let took = (0..8u32).map(|k| (waited * 1.25f64.powi(k as i32), waited * 1.25f64.powi(k as i32 + 1), 1 + (8 - k) * (8 - k))).collect();
+            CoursePoint { t_s: i as f64 * 5.0, width_s: 5.0, offered, answered, backlog, took }
+        })
+        .collect()
+}
+
+/// One threshold of each outcome.
+fn thresholds() -> Vec<ThresholdReport> {
+    let one = |text: &str, verdict, value, limit, unit: &str, reason: &str| ThresholdReport {
+        threshold: text.into(),
+        metric: text.split(' ').next().unwrap_or_default().into(),
+        phase: String::new(),
+        verdict,
+        value,
+        limit,
+        limit_said: text.split_once(' ').map_or(String::new(), |(_, limit)| limit.into()),
+        unit: unit.into(),
+        reason: reason.into(),
+        ended_at_s: None,
+    };
+    vec![
+        one("orders.failed == 0", Verdict::Pass, Some(0.0), 0.0, "count", ""),
+        one("latency.ack.p99 < 250ms", Verdict::Fail, Some(0.612), 0.25, "s", "ended the case after 2m 5s"),
+        one("latency.ack.p99.9 < 1s", Verdict::Unknown, None, 1.0, "s", "p99.9 needs 10000 samples, and there are <script>12</script>"),
+    ]
 }
 
 pub(super) fn run() -> RunReport {
@@ -244,6 +281,7 @@ fn case(number: usize, scenario: &str, variant: &str, fault: &str, channel: &str
         verdict,
         reason,
         checks: checks.collect(),
+        thresholds: if verdict == Verdict::Fail { thresholds() } else { Vec::new() },
         findings_total: findings.len() as u64 * 3,
         publish_lag: if ran { LagReport { probes: 3, claims: 30, worst_ms: 40.0, grace_ms: 500.0 } } else { LagReport::default() },
         outcomes: BTreeMap::from([("order.cancelled".into(), 0), ("order.completed".into(), u64::from(orders))]),

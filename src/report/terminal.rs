@@ -2,6 +2,7 @@
 
 use super::grid::{Counts, Grid, kpi_rows, reasons, seconds, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
+use super::thresholds::rows;
 use super::{BookRow, CaseReport, FindingReport, LagReport, RunReport, TimelineRow};
 use crate::check::{Verdict, invariant};
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub fn summary(report: &RunReport, view: View) -> String {
     let mut page = Page { out: String::new(), view, paint: Paint(view.color) };
     page.matrix(report);
     page.findings(report);
+    page.thresholds(report);
     page.undecided(report);
     page.not_applicable(report);
     page.checks(report);
@@ -171,6 +173,31 @@ impl Page {
             let text = format!("    {:<24}{:>12}  {:>12}", clean(&row.what), clean(&row.facts), clean(&row.claims));
             let text = if row.facts == row.claims { text } else { self.paint.text(MARKED, &format!("{text}  differ")) };
             self.line(&text);
+        }
+    }
+
+    /// What was demanded of the measures, each with its worst case.
+    fn thresholds(&mut self, report: &RunReport) {
+        let rows = rows(report);
+        if rows.is_empty() {
+            return;
+        }
+        self.heading("Thresholds");
+        let width = rows.iter().map(|row| row.threshold.chars().count()).max().unwrap_or(0).min(self.view.width * 2 / 3);
+        for row in &rows {
+            let mark = self.paint.verdict(row.verdict, &letter(row.verdict).to_string());
+            self.line(&format!("  {mark} {:<width$}  {:>10}  {}", clean(row.threshold), row.value, row.how_many()));
+            if row.is_good() {
+                continue;
+            }
+            if !row.reason.is_empty() {
+                self.line(&format!("      {}", clean(row.reason)));
+            }
+            if row.cases > 1 {
+                self.line(&format!("      {}", clean(&row.case.name)));
+            }
+            let again = self.paint.text(DIM, &clean(&row.case.reproduce));
+            self.line(&format!("      {again}"));
         }
     }
 

@@ -29,7 +29,7 @@ fn a_stored_run_reads_back_and_draws_the_same() {
     let kept = std::env::var_os("ORDERSTORM_SAMPLE").map(std::path::PathBuf::from);
     let dir = kept.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("orderstorm-report-{}", std::process::id())));
     let paths = write_all(&dir, &report).expect("writable");
-    assert_eq!(paths.plots.len(), 3);
+    assert_eq!(paths.plots.len(), 6);
     let again = read_summary(&dir).expect("readable");
     assert!(again == json::tidied(&report), "what was read is not what was written");
     assert!(to_html(&again).expect("drawable") == std::fs::read_to_string(&paths.html).expect("written"), "drawn again, the page differs");

@@ -1,13 +1,14 @@
 //! Running cases: each is cut into its fixed partitions, threads pick partitions, and results are put together in the order of the
 //! plan, so that nothing depends on how many threads there are.
 
+use super::gauge::{Broke, Gauge};
 use super::stop::Stop;
 use crate::check::{Finding, Judgement, Suite};
 use crate::engine::{Engine, LINK, Ran};
 use crate::fault::Storm;
 use crate::history::{Entry, Fingerprint, HISTORY_VERSION, Header, HistoryWriter, Observer};
-use crate::measure::{Meter, MeterTotals};
-use crate::model::{Class, OrderNo};
+use crate::measure::MeterTotals;
+use crate::model::{Class, OrderNo, Threshold};
 use crate::reference::{Defect, Settings};
 use crate::report::{FindingReport, Lens};
 use crate::scenario::{Case, Expect};
@@ -53,6 +54,14 @@ pub struct Part {
     /// the fingerprint of its history
     pub digest: String,
     pub ran: Ran,
+    /// the threshold that ended it early
+    pub broke: Option<Broke>,
+    /// why the times that were measured cannot be relied on
+    pub doubt: Option<String>,
+    /// it is the whole case
+    pub of_one: bool,
+    /// its history was kept in a file
+    pub kept: bool,
     /// findings with the story that proves them
     pub stories: Vec<FindingReport>,
 }
@@ -77,6 +86,8 @@ pub fn header(setup: &Setup, case: &Case, part: &Partition) -> Header {
         replay: case.fault.replays(),
         fixture: (*part.plan.estate).clone(),
         expect: case.scenario.expect_file.clone(),
+        // what holds for a whole case says nothing of a part of it
+        thresholds: if part.of == 1 { case.thresholds.iter().map(Threshold::by_window).collect() } else { Vec::new() },
         command: reproduce(setup, &case.name),
     }
 }
@@ -133,21 +144,23 @@ pub fn simulate_under<O: Observer>(
 pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Path>, stop: &Stop) -> io::Result<Part> {
     let header = header(setup, case, part);
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
-    let mut meter = Meter::new();
+    let mut gauge = Gauge::new(case, stop);
+    let ends = gauge.stop();
     let mut clock = VirtualClock::new();
     let mut fingerprint = Fingerprint::new(&header);
-    let always = (&mut suite, (&mut meter, &mut fingerprint));
+    let always = (&mut suite, (&mut gauge, &mut fingerprint));
     let ran = if let Some(path) = file {
         let mut writer = HistoryWriter::create(path, &header)?;
-        let ran = simulate(setup, case, part, &mut clock, stop, (always, &mut writer));
+        let ran = simulate(setup, case, part, &mut clock, &ends, (always, &mut writer));
         writer.finish()?;
         ran
     } else {
-        simulate(setup, case, part, &mut clock, stop, always)
+        simulate(setup, case, part, &mut clock, &ends, always)
     };
     let judgement = suite.finish(!ran.stopped);
     let stories = if judgement.findings.is_empty() { Vec::new() } else { tell(setup, case, part, &header, &judgement) };
-    Ok(Part { judgement, totals: meter.totals(), digest: fingerprint.hex(), ran, stories })
+    let (totals, broke) = gauge.finish();
+    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt: None, of_one: part.of == 1, kept: file.is_some(), stories })
 }
 
 /// Runs and judges a case, and keeps nothing else. `probes`: with the probe orders that every run has.

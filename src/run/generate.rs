@@ -1,5 +1,6 @@
 //! `generate`: synthetic orders for people who only need data.
 
+use super::pace::{Asked, paced};
 use super::{Ended, Trouble, cannot_write};
 use crate::cli::{GenerateArgs, GeneratedFormat};
 use crate::scenario::Library;
@@ -10,7 +11,9 @@ use std::path::Path;
 
 pub fn generate(args: &GenerateArgs) -> Result<Ended, Trouble> {
     let mut library = Library::shipped()?;
-    let profile = library.load_profile(&args.profile)?;
+    let (rate, duration) = (args.rate.as_deref(), args.duration.as_deref());
+    let asked = Asked { rate, duration, orders: args.orders, seed: args.seed, most: 1_000_000_000 };
+    let profile = paced(library.load_profile(&args.profile)?, asked)?;
     let (Some(goods), Some(scenario)) = (&profile.goods, profile.scenario()) else {
         let help = "add `[goods]`: the shipped profiles have it";
         return Err(Trouble::Usage(format!("error: load profile `{}` does not say what orders are about\n  = help: {help}", profile.name)));

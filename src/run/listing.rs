@@ -3,6 +3,7 @@
 use super::{Ended, Trouble, cannot_write, say};
 use crate::check::INVARIANTS;
 use crate::cli::{Format, InitArgs, ListArgs, Listed, SchemaArgs};
+use crate::model::Metric;
 use crate::reference::DEFECTS;
 use crate::scenario::{COLUMN_MAPS, Library, SCHEMAS, schema_text, shipped};
 use crate::wire::contract::DOCUMENTS;
@@ -19,6 +20,7 @@ pub fn list(args: &ListArgs) -> Result<Ended, Trouble> {
         Listed::Faults => faults.iter().map(|f| json!({"name": f.name, "about": f.title})).collect(),
         Listed::Profiles => profiles.map(|p| json!({"name": p.name, "about": p.title})).collect(),
         Listed::Invariants => INVARIANTS.iter().map(|i| json!({"name": i.name, "about": i.summary, "definition": i.definition})).collect(),
+        Listed::Metrics => Metric::all().into_iter().map(|(name, about)| json!({"name": name, "about": about})).collect(),
         Listed::Defects => DEFECTS.iter().map(|d| json!({"name": d.name, "about": d.about, "caught_by": d.caught_by, "seen": d.seen})).collect(),
     };
     if args.format == Format::Json {

@@ -1,12 +1,12 @@
 //! Cases against a live target: the same engine, world and judges as in the simulation, in time that passes.
 
 use super::execute::{self, Part, Setup};
+use super::gauge::Gauge;
 use super::{Stop, Trouble};
 use crate::check::{Suite, Verdict};
 use crate::engine::{Engine, LINK};
 use crate::history::{Fingerprint, Header, HistoryWriter, Observer, Tells, read_history};
 use crate::mapping::{StatesSeen, value_of};
-use crate::measure::Meter;
 use crate::model::{Policies, SharedNames};
 use crate::net::{Client, Spans, Trust};
 use crate::report::Lens;
@@ -397,8 +397,9 @@ pub fn watched(
     // setting a case up takes time that is none of its own
     clock.begin();
     let mut suite = Suite::new(header.clone(), case.scenario.expect.clone());
-    let mut meter = Meter::new();
     let mut fingerprint = Fingerprint::new(&header);
+    let mut gauge = Gauge::new(case, stop);
+    let stop = &gauge.stop();
     let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?.naming(opened.names());
     let (world, opening) = World::new(&part.plan);
     let engine = Engine {
@@ -414,7 +415,7 @@ pub fn watched(
         horizon: part.horizon,
         stop: stop.flag(),
     };
-    let mut ran = engine.run(((&mut suite, also), (&mut meter, (&mut fingerprint, &mut writer))));
+    let mut ran = engine.run(((&mut suite, also), (&mut gauge, (&mut fingerprint, &mut writer))));
     writer.finish().map_err(Broken::Disk)?;
     let mut judgement = suite.finish(!ran.stopped);
     let mut unknown = |reason: String| {
@@ -422,7 +423,9 @@ pub fn watched(
         judgement.reason = reason;
     };
     let lag = Span((ran.lag.0 as f64 / profile.scale) as u64);
+    let mut doubt = None;
     if lag > profile.send_lag {
+        doubt = Some(format!("the harness was the bottleneck: it sent up to {lag} late"));
         unknown(format!("the harness was the bottleneck: it sent up to {lag} later than it meant to, more than {}", profile.send_lag));
     }
     if let Some(trouble) = opened.trouble() {
@@ -451,5 +454,6 @@ pub fn watched(
             &execute::reproduce(setup, &case.name),
         );
     }
-    Ok(Part { judgement, totals: meter.totals(), digest: fingerprint.hex(), ran, stories })
+    let (totals, broke) = gauge.finish();
+    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt, of_one: part.of == 1, kept: true, stories })
 }

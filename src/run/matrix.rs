@@ -2,19 +2,20 @@
 
 use super::execute::{self, Setup};
 use super::live::{self, Broken, Session};
+use super::pace::{Asked, paced};
+use super::rows::{Rows, case_report, fails};
 use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
-use crate::check::{CheckResult, PublishLag, Verdict};
+use crate::check::Verdict;
 use crate::cli::{Format, MatrixArgs, Record, RunArgs};
-use crate::history::combined_fingerprint;
-use crate::measure::{Measures, MeterTotals};
+use crate::measure::MeterTotals;
+use crate::model::Threshold;
 use crate::reference::{DEFECTS, Defect};
-use crate::report::{self, CaseReport, LagReport, Manifest, RunReport, View};
+use crate::report::{self, Manifest, RunReport, View};
 use crate::scenario::{Case, Expansion, Library, LoadProfile, Problem, Problems, Selection, expand};
 use crate::sim::{Seed, Stopwatch};
 use crate::workload::{self, Partition};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(super) struct Chosen {
     pub profile: Option<LoadProfile>,
     recorded: Option<Arc<Recorded>>,
     /// the cases are those of a sweep
-    swept: bool,
+    pub swept: bool,
     /// a target in real time is offered all orders of a case at their own rate, so a case is not cut
     live: bool,
 }
@@ -34,14 +35,14 @@ impl Chosen {
     pub fn partitions(&self, case: &Case) -> u32 {
         match &self.recorded {
             Some(recorded) => recorded.parts.len() as u32,
-            None if self.live => 1,
+            None if self.live || case.aborts() => 1,
             None => workload::partitions(case),
         }
     }
     pub fn partition(&self, case: &Case, number: u32) -> Partition {
         match &self.recorded {
             Some(recorded) => recorded.partition(case, number),
-            None if self.live => workload::whole(case),
+            None if self.live || case.aborts() => workload::whole(case),
             None => workload::partition(case, number),
         }
     }
@@ -49,8 +50,12 @@ impl Chosen {
 
 pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble> {
     let mut library = Library::shipped()?;
-    let profile = args.profile.as_deref().map(|name| library.load_profile(name)).transpose()?;
     let all = ["all".to_string()];
+    let mut profile = args.profile.as_deref().map(|name| library.load_profile(name)).transpose()?;
+    if let Some(asked) = profile.take() {
+        let (rate, duration) = (args.rate.as_deref(), args.duration.as_deref());
+        profile = Some(paced(asked, Asked { rate, duration, orders: args.orders, seed: args.seed, most: 100_000_000 })?);
+    }
     let mut cases = Vec::new();
     if let Some(glob) = &args.case {
         cases.push(glob::Pattern::new(glob).map_err(|error| {
@@ -89,6 +94,27 @@ pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble
         return Err(Problems(vec![problem]).into());
     }
     Ok(Chosen { expansion, library, profile, recorded, swept: args.sweep.is_some(), live: false })
+}
+
+/// Adds what the command line demands of every case.
+fn demand(chosen: &mut Chosen, asked: &[String]) -> Result<(), Trouble> {
+    let phases = chosen.profile.as_ref().map_or(&[][..], |profile| &profile.phases);
+    let whose = chosen.profile.as_ref().map_or("a run without --profile".into(), |profile| format!("load profile {}", profile.name));
+    let parse = |text: &String| {
+        let threshold = Threshold::parse(text).and_then(|threshold| threshold.within(phases, &whose));
+        threshold.map_err(|(what, help)| Trouble::Usage(format!("error: --threshold '{text}': {what}\n  = help: {help}")))
+    };
+    let asked: Vec<Threshold> = asked.iter().map(parse).collect::<Result<_, _>>()?;
+    for case in &mut chosen.expansion.cases {
+        let new = asked.iter().filter(|threshold| !case.thresholds.contains(threshold)).cloned().collect::<Vec<_>>();
+        case.thresholds.extend(new);
+    }
+    let regions = chosen.recorded.as_ref().map_or(0, |recorded| recorded.parts.len());
+    if regions > 1 && chosen.expansion.cases.iter().any(Case::aborts) {
+        let help = "leave `abort` out: recorded orders run region by region, and none of them sees all orders";
+        return Err(Trouble::Usage(format!("error: a threshold cannot end a run of --source early\n  = help: {help}")));
+    }
+    Ok(())
 }
 
 pub(super) fn defect(name: Option<&String>) -> Result<Option<Defect>, Trouble> {
@@ -130,10 +156,13 @@ fn arguments(args: &RunArgs) -> String {
     let mut add = |flag: &str, value: Option<String>| words.extend(value.map(|value| format!("{flag} {}", quoted(&value))));
     add("--profile", m.profile.clone());
     add("--orders", m.orders.map(|n| n.to_string()));
+    add("--rate", m.rate.clone());
+    add("--duration", m.duration.clone());
     add("--faults", (!m.faults.is_empty()).then(|| m.faults.join(",")));
     add("--sweep", m.sweep.map(|sweep| sweep.name().into()));
     add("--source", m.source.as_ref().map(|path| path.display().to_string()));
     add("--columns", m.columns.clone());
+    args.threshold.iter().for_each(|text| add("--threshold", Some(text.clone())));
     add("--target", (args.target != "embedded").then(|| args.target.clone()));
     args.allow_host.iter().for_each(|host| add("--allow-host", Some(host.clone())));
     add("--defect", args.defect.clone());
@@ -160,6 +189,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         arguments: arguments(args),
     };
     let mut chosen = choose(&args.matrix, &setup)?;
+    demand(&mut chosen, &args.threshold)?;
     if args.target == "embedded" && args.otlp.is_some() {
         return Err(Trouble::Usage("error: --otlp is for a live target: in virtual time nothing goes over a wire\n  = help: add --target".into()));
     }
@@ -194,11 +224,13 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         let name = || histories.join(history_name(case, number, chosen.partitions(case)));
         if let Some(session) = &live {
             let file = name();
-            let result = live::partition(session, &setup, case, &part, &file, stop);
-            let passed = result.as_ref().is_ok_and(|part| part.judgement.verdict != Verdict::Fail);
-            if record == Record::None || passed && record == Record::Failures {
+            let mut result = live::partition(session, &setup, case, &part, &file, stop);
+            if let Ok(part) = &mut result
+                && (record == Record::None || record == Record::Failures && !fails(case, part))
+            {
                 // what was kept only to tell a story from; there is nothing to be done where it cannot be removed
                 let _ = std::fs::remove_file(&file);
+                part.kept = false;
             }
             if result.is_err() {
                 stop.set();
@@ -208,7 +240,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
             return result.map(Some);
         }
         let mut result = execute::partition(&setup, case, &part, (record == Record::All).then(name).as_deref(), stop);
-        let failed = result.as_ref().is_ok_and(|part| part.judgement.verdict == Verdict::Fail);
+        let failed = result.as_ref().is_ok_and(|part| fails(case, part));
         if failed && record == Record::Failures {
             // to its end, whatever comes: half a history would prove less than was found
             result = execute::partition(&setup, case, &part, Some(&name()), &Stop::new());
@@ -239,7 +271,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
             let case = &cases[at];
             if !parts.is_empty() || (case.not_applicable.is_some() && !short) {
                 totals.merge(&measured);
-                rows.add(case_report(&setup, &chosen, case, &parts, short, record, &measured));
+                rows.add(case_report(&setup, &chosen, case, &parts, short, &measured));
             }
             parts.clear();
             measured = MeterTotals::default();
@@ -297,49 +329,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     })
 }
 
-/// Case reports, with the seeds of one cell that came out alike and well in one row: what failed or is undecided keeps its own.
-#[derive(Default)]
-struct Rows {
-    cases: Vec<CaseReport>,
-    /// where the good seeds of a cell are
-    good: BTreeMap<String, usize>,
-}
-
-impl Rows {
-    fn add(&mut self, case: CaseReport) {
-        let folds = matches!(case.verdict, Verdict::Pass | Verdict::NotApplicable);
-        let cell = case.name.split(".seed").next().unwrap_or(&case.name).to_string();
-        match self.good.get(&cell) {
-            Some(at) if folds && self.cases[*at].verdict == case.verdict => {
-                let row = &mut self.cases[*at];
-                row.seeds += 1;
-                row.entries += case.entries;
-                if let Some(lag) = LagReport::over([row.publish_lag, case.publish_lag]) {
-                    row.publish_lag = lag;
-                }
-                row.histories.extend(case.histories);
-                for (rule, fired) in case.faults_fired {
-                    *row.faults_fired.entry(rule).or_default() += fired;
-                }
-                for (mine, more) in row.checks.iter_mut().zip(&case.checks) {
-                    mine.add(more);
-                }
-                for (outcome, times) in case.outcomes {
-                    *row.outcomes.entry(outcome).or_default() += times;
-                }
-                row.digest = combined_fingerprint([row.digest.as_str(), &case.digest]);
-            }
-            _ => {
-                if folds {
-                    self.good.insert(cell, self.cases.len());
-                }
-                self.cases.push(case);
-            }
-        }
-    }
-}
-
-fn history_name(case: &Case, number: u32, of: u32) -> String {
+pub(super) fn history_name(case: &Case, number: u32, of: u32) -> String {
     if of == 1 { format!("{}.jsonl.gz", case.name) } else { format!("{}.p{number:04}.jsonl.gz", case.name) }
 }
 
@@ -350,88 +340,6 @@ pub(super) fn progress(units: u64) -> ProgressBar {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
-}
-
-fn case_report(
-    setup: &Setup,
-    chosen: &Chosen,
-    case: &Case,
-    parts: &[(u32, execute::Part)],
-    short: bool,
-    record: Record,
-    measured: &MeterTotals,
-) -> CaseReport {
-    let of = chosen.partitions(case);
-    let mut checks: Vec<CheckResult> = Vec::new();
-    let mut findings = Vec::new();
-    let mut lag: Option<PublishLag> = None;
-    let (mut fired, mut outcomes): (BTreeMap<String, u64>, BTreeMap<String, u64>) = Default::default();
-    let mut verdict = Verdict::NotApplicable;
-    let (mut entries, mut findings_total, mut ended) = (0, 0, 0.0f64);
-    for (_, part) in parts {
-        verdict = verdict.merge(part.judgement.verdict);
-        entries += part.judgement.entries;
-        lag = Some(lag.map_or(part.judgement.lag, |lag| lag.merged(part.judgement.lag)));
-        findings_total += part.judgement.findings_total;
-        ended = ended.max(part.ran.ended.0 as f64 / 1e9);
-        findings.extend(part.stories.iter().cloned());
-        for (at, rule) in case.fault.rules.iter().enumerate() {
-            *fired.entry(rule.name.clone()).or_default() += part.ran.fired.get(at).copied().unwrap_or(0);
-        }
-        for (op, times) in &part.judgement.outcomes {
-            *outcomes.entry(op.to_string()).or_default() += times;
-        }
-        for result in &part.judgement.results {
-            match checks.iter_mut().find(|check| check.name == result.name) {
-                None => checks.push(result.clone()),
-                Some(check) => check.add(result),
-            }
-        }
-    }
-    let mut reason = case.not_applicable.clone().unwrap_or_default();
-    let stopped = short || parts.iter().any(|(_, part)| part.ran.stopped);
-    if case.not_applicable.is_none() {
-        if stopped {
-            verdict = verdict.merge(Verdict::Unknown);
-            reason = "the run was stopped before this case came to rest".into();
-        } else if !case.fault.rules.is_empty() && fired.values().all(|n| *n == 0) {
-            verdict = verdict.merge(Verdict::NotExercised);
-            reason = format!("no rule of fault set `{}` ever acted", case.fault.name);
-        } else if verdict == Verdict::Unknown {
-            let which: Vec<&str> = checks.iter().filter(|check| check.verdict == Verdict::Unknown).map(|check| check.name.as_str()).collect();
-            let said = parts.iter().map(|(_, part)| part.judgement.reason.as_str()).find(|said| !said.is_empty());
-            reason = said.map_or_else(|| format!("could not be decided: {}", which.join(", ")), str::to_owned);
-        } else if verdict == Verdict::NotExercised {
-            reason = "nothing was judged".into();
-        }
-    }
-    let kept = |part: &execute::Part| record == Record::All || (record == Record::Failures && part.judgement.verdict == Verdict::Fail);
-    CaseReport {
-        name: case.name.clone(),
-        scenario: case.scenario.name.clone(),
-        variant: case.scenario.variant.clone(),
-        // of a sweep each case has a set of its own; the column is what they have in common
-        fault: if chosen.swept { case.fault.title.clone() } else { case.fault.name.clone() },
-        channel: case.channel.name().into(),
-        orders: case.orders,
-        seeds: 1,
-        seed: case.seed.0,
-        verdict,
-        reason,
-        checks,
-        findings,
-        findings_total,
-        publish_lag: lag.map(LagReport::of).unwrap_or_default(),
-        outcomes,
-        faults_fired: fired,
-        entries,
-        virtual_s: ended,
-        histories: parts.iter().filter(|(_, part)| kept(part)).map(|(n, _)| format!("histories/{}", history_name(case, *n, of))).collect(),
-        digest: combined_fingerprint(parts.iter().map(|(_, part)| part.digest.as_str())),
-        // courses over time are for the whole run: for every case they would be most of the summary
-        measures: Measures { series: Vec::new(), ..measured.measures() },
-        reproduce: execute::reproduce(setup, &case.name),
-    }
 }
 
 fn manifest(setup: &Setup, chosen: &Chosen, case: Option<&str>) -> Manifest {

@@ -142,6 +142,7 @@ fn scenario(fixture: Fixture, orders: u32, receipt: Option<(NodeId, SkuId, u32, 
         steps,
         expect,
         expect_file,
+        thresholds: Vec::new(),
         origin: "recorded".into(),
         file: Arc::default(),
     })

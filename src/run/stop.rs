@@ -1,24 +1,42 @@
 //! A safe stop: the first Ctrl-C ends the run with what it has, the second ends the program.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Set once, read by every run.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    /// stops of single cases, which are set with this one
+    cases: Arc<Mutex<Vec<Weak<AtomicBool>>>>,
+}
 
 impl Stop {
     pub fn new() -> Stop {
         Stop::default()
     }
     pub fn flag(&self) -> &AtomicBool {
-        &self.0
+        &self.flag
+    }
+    /// A stop of one case: set with this one, or alone.
+    pub fn of_case(&self) -> Stop {
+        let case = Stop::default();
+        let mut cases = self.cases.lock().unwrap_or_else(PoisonError::into_inner);
+        cases.retain(|case| case.strong_count() > 0);
+        cases.push(Arc::downgrade(&case.flag));
+        if self.is_set() {
+            case.set();
+        }
+        drop(cases);
+        case
     }
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed)
     }
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
+        let cases = self.cases.lock().unwrap_or_else(PoisonError::into_inner);
+        cases.iter().filter_map(Weak::upgrade).for_each(|case| case.store(true, Ordering::Relaxed));
     }
 
     /// Listens for Ctrl-C on a thread of its own.

@@ -1,12 +1,13 @@
 //! `check`, `report` and `explain`: from what was stored.
 
-use super::execute;
 use super::{Ended, Trouble, cannot_write, say, shown, width};
+use super::{execute, gauge};
 use crate::check::{Coverage, Judgement, Suite, Verdict};
 use crate::cli::{CheckArgs, ExplainArgs, Format, ReportArgs};
 use crate::history::{End, Entry, Fingerprint, Header, Kind, Observer, Recorded, read_history};
-use crate::model::{Op, OrderNo};
-use crate::report::{self, CaseReport, FindingReport, Lens, RunReport, View};
+use crate::measure::Meter;
+use crate::model::{Op, OrderNo, Threshold};
+use crate::report::{self, CaseReport, FindingReport, Lens, RunReport, ThresholdReport, View};
 use std::path::{Path, PathBuf};
 
 pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
@@ -21,16 +22,19 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
     entries.iter().for_each(|entry| suite.observe(entry));
     let judgement = suite.finish(end.complete);
     let stories = execute::stories(&Lens::new(&header).with_names(&names), &judgement.findings, &entries, &header.command);
+    let thresholds = demanded(&header, &entries, end.complete)?;
     let verdict = if end.complete { judgement.verdict } else { judgement.verdict.merge(Verdict::Unknown) };
+    let verdict = verdict.merge(gauge::verdict(&thresholds).0);
     if args.format == Format::Json {
         let missing = end.missing.clone().unwrap_or_default();
         say(&format!(
             "{:#}\n",
             serde_json::json!({"case": header.case, "verdict": verdict, "complete": end.complete, "missing": missing, "reason": judgement.reason,
-                "orders": judgement.orders, "entries": judgement.entries, "publish_lag": report::LagReport::of(judgement.lag), "checks": judgement.results, "findings": stories})
+                "orders": judgement.orders, "entries": judgement.entries, "publish_lag": report::LagReport::of(judgement.lag), "checks": judgement.results, "thresholds": thresholds,
+                "findings": stories})
         ));
     } else {
-        say(&judged(args, &header, &entries, &end, &judgement, &stories, verdict));
+        say(&judged(args, &header, &entries, &end, &judgement, &thresholds, &stories, verdict));
     }
     Ok(match verdict {
         Verdict::Pass => Ended::Good,
@@ -39,13 +43,30 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
     })
 }
 
+/// What the header demands of the measures, judged over what was recorded.
+fn demanded(header: &Header, entries: &[Entry], complete: bool) -> Result<Vec<ThresholdReport>, Trouble> {
+    let parse = |text: &String| {
+        Threshold::parse(text).map_err(|(what, help)| Trouble::Usage(format!("error: the header's threshold `{text}`: {what}\n  = help: {help}")))
+    };
+    let thresholds: Vec<Threshold> = header.thresholds.iter().map(parse).collect::<Result<_, _>>()?;
+    if thresholds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut meter = Meter::with(&gauge::focus(&thresholds, false));
+    entries.iter().for_each(|entry| meter.observe(entry));
+    let cut = !complete || entries.iter().any(|entry| entry.msg.op == Op::MarkStopped);
+    Ok(gauge::judge(&thresholds, &meter.totals(), gauge::End { cut, ..gauge::End::default() }))
+}
+
 /// What `check` prints: the checks, the findings with their proofs, and what the record is worth.
+#[allow(clippy::too_many_arguments, reason = "each is another part of what is printed")]
 fn judged(
     args: &CheckArgs,
     header: &Header,
     entries: &[Entry],
     end: &End,
     judgement: &Judgement,
+    thresholds: &[ThresholdReport],
     stories: &[FindingReport],
     verdict: Verdict,
 ) -> String {
@@ -63,6 +84,9 @@ fn judged(
         let names: Vec<&str> = idle.iter().map(|result| result.name.as_str()).collect();
         out +=
             &format!("Not exercised, for the record has nothing that they judge (docs/history.md says what each needs):\n  {}\n", names.join(", "));
+    }
+    for one in thresholds {
+        out += &format!("  {:<22} {:<14} {}\n", "threshold", one.verdict.name(), one.sentence());
     }
     for story in stories {
         out += &format!("\n{} {}  {}\n  expected: {}\n", story.check, story.order, story.what, story.expected);

@@ -20,6 +20,10 @@ pub struct ScenarioFile {
     /// why it matters and what it shows
     #[serde(default)]
     pub about: String,
+    /// what every case of it must hold, such as `["latency.ack.p99 < 250ms", "orders.failed == 0"]` (docs/thresholds.md)
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub thresholds: Vec<String>,
     #[serde(default)]
     pub matrix: MatrixFile,
     /// changes to the standard nodes (DC1, DC2, S1, S2, 3PL1, SUP), by name

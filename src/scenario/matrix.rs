@@ -1,7 +1,7 @@
 //! The matrix: scenarios x variants x faults x channels x order counts, expanded into cases with stable names.
 
 use super::{Arrival, Cover, FaultSet, Goods, LoadProfile, Scenario, StockScope};
-use crate::model::Channel;
+use crate::model::{Channel, Threshold};
 use crate::sim::{Seed, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -20,6 +20,10 @@ pub struct Case {
     pub arrival: Arc<Arrival>,
     /// what its orders are about, where a load profile makes them
     pub goods: Option<Arc<Goods>>,
+    /// what it must hold: of its scenario, and of the load profile
+    pub thresholds: Vec<Threshold>,
+    /// its orders come at the times of a load profile
+    pub is_load: bool,
     /// derived from the run's seed and the case name, or the name that its scenario keeps the luck of, so that a case replays alone
     pub seed: Seed,
     /// why this cell cannot be run, if so
@@ -205,7 +209,16 @@ fn case(scenario: &Arc<Scenario>, fault: &Arc<FaultSet>, cell: Cell, not_applica
         orders: cell.orders,
         arrival,
         goods,
+        thresholds: scenario.thresholds.iter().chain(selection.profile.iter().flat_map(|profile| &profile.thresholds)).cloned().collect(),
+        is_load: selection.profile.is_some(),
         not_applicable,
+    }
+}
+
+impl Case {
+    /// It may end early, so it is run in one piece: whoever decides that sees all of its orders.
+    pub fn aborts(&self) -> bool {
+        self.thresholds.iter().any(|threshold| threshold.abort.is_some())
     }
 }
 

@@ -29,7 +29,7 @@ pub use profile::*;
 pub use schema::{SCHEMAS, schema_text};
 pub use target_profile::{Capability, ClockMode, Protocol, TargetProfile, TargetProfileFile, from_environment};
 
-use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Op, Order, OrderNo, Region, SkuId};
+use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Op, Order, OrderNo, Region, SkuId, Threshold};
 use crate::sim::{Purpose, Seed, Span};
 use std::sync::Arc;
 
@@ -63,6 +63,8 @@ pub struct Scenario {
     pub expect: Expect,
     /// the text that `expect` was read from, as it goes into a history's header
     pub expect_file: ExpectFile,
+    /// what each of its cases must hold
+    pub thresholds: Vec<Threshold>,
     /// where it came from, for messages: a path, or `shipped:S01.toml`
     pub origin: String,
     /// the low form, with the variant merged in

@@ -118,6 +118,7 @@ pub(super) fn resolve(file: &ScenarioFile, variant: &str, about: &str, origin: &
         }
         luck
     });
+    let thresholds = super::profile::thresholds(&file.thresholds, &[], "a scenario", check);
     let mut matrix = matrix(&file.matrix, check);
     if let Some(first) = places.first() {
         (matrix.channels, matrix.orders) = (vec![first.channel], vec![places.len() as u32]);
@@ -139,6 +140,7 @@ pub(super) fn resolve(file: &ScenarioFile, variant: &str, about: &str, origin: &
         steps,
         expect,
         expect_file: file.expect.clone(),
+        thresholds,
         origin: origin.to_string(),
         file: Arc::new(file.clone()),
     };

@@ -5,8 +5,35 @@ use serde_json::{Map, Value as Json};
 
 /// Keys that say what something is come first, in this order; the others follow by name.
 const FIRST: &[&str] = &[
-    "name", "title", "about", "luck", "no", "do", "on", "at", "link", "ops", "order", "node", "sku", "nth", "qty", "matrix", "nodes", "products",
-    "stock", "phantom", "lines", "step", "partner", "policy", "kind", "place", "fault", "expect",
+    "name",
+    "title",
+    "about",
+    "luck",
+    "thresholds",
+    "no",
+    "do",
+    "on",
+    "at",
+    "link",
+    "ops",
+    "order",
+    "node",
+    "sku",
+    "nth",
+    "qty",
+    "matrix",
+    "nodes",
+    "products",
+    "stock",
+    "phantom",
+    "lines",
+    "step",
+    "partner",
+    "policy",
+    "kind",
+    "place",
+    "fault",
+    "expect",
 ];
 
 impl ScenarioFile {

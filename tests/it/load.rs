@@ -4,18 +4,8 @@ use crate::source::{read, root};
 use crate::world::{Folder, items, text};
 use std::process::{Command, Stdio};
 
-const PROFILES: [&str; 10] = [
-    "steady",
-    "diurnal",
-    "flash-sale",
-    "holiday-peak",
-    "promo-email",
-    "retry-storm",
-    "bot-drop",
-    "hot-sku",
-    "marketplace-batch",
-    "inventory-feed",
-];
+const PROFILES: [&str; 10] =
+    ["steady", "diurnal", "flash-sale", "holiday-peak", "promo-email", "retry-storm", "bot-drop", "hot-sku", "marketplace-batch", "inventory-feed"];
 
 #[test]
 fn every_shipped_profile_is_run_and_found_right() {

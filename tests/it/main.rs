@@ -22,6 +22,7 @@ mod source;
 mod stop;
 mod stored;
 mod sweep;
+mod thresholds;
 mod wall_clock;
 mod wire;
 mod world;

@@ -102,6 +102,9 @@ pub struct StageFile {
     /// where it ends, in multiples of `rate`
     #[schemars(range(min = 0.0, max = 1000000000.0))]
     pub to: f64,
+    /// a name that thresholds may use, such as `"peak"`
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// Before `at` the rate is `rate`; then it rises in a straight line, and falls as (t / rise)^-exponent, t being the time since `at`.

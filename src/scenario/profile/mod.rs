@@ -3,6 +3,7 @@
 mod arrival;
 mod goods;
 mod number;
+mod phases;
 mod popularity;
 
 pub use arrival::{
@@ -10,13 +11,16 @@ pub use arrival::{
 };
 pub use goods::{BasketFile, ChannelsFile, FeedFile, GoodsFile, LaterFile, ShoppersFile};
 pub use number::{NumberFile, NumberLaw, NumberName};
+pub(super) use phases::thresholds;
 pub use popularity::{Popularity, PopularityFile, PopularityName, rank_weights};
 
 use super::SpanRange;
 use super::resolve::Check;
+use crate::model::{Threshold, Window};
 use crate::sim::{Alias, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Orders of a case where neither the profile nor anybody else says how many.
@@ -44,6 +48,13 @@ pub struct LoadProfileFile {
     /// fault sets that it is run under by itself, where `--faults` does not say; all where empty
     #[serde(default)]
     pub faults: Vec<String>,
+    /// what every run with this profile must hold, such as `["latency.ack.p99 < 250ms", "peak: requests.failed.share < 1%"]` (docs/thresholds.md)
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub thresholds: Vec<String>,
+    /// parts of the run that thresholds name, counted from the first moment, such as `peak = "1h..2h"`; stages with a name are such parts too
+    #[serde(default)]
+    pub phases: BTreeMap<String, String>,
     pub arrival: ArrivalFile,
     /// where there are goods, the profile makes whole orders, and is run by itself
     pub goods: Option<GoodsFile>,
@@ -72,6 +83,9 @@ pub struct LoadProfile {
     pub orders: u32,
     pub faults: Vec<String>,
     pub arrival: Arc<Arrival>,
+    /// parts of the run by name
+    pub phases: Vec<(String, Window)>,
+    pub thresholds: Vec<Threshold>,
     pub goods: Option<Arc<Goods>>,
     /// a file of times, as the profile names it; whoever loads the profile reads it
     pub(super) times: Option<String>,
@@ -114,6 +128,8 @@ impl LoadProfile {
             }
         }
         let goods = file.goods.as_ref().map(|goods| Arc::new(Goods::resolve(file, goods, check)));
+        let phases = phases::phases(file, &arrival, check);
+        let thresholds = thresholds(&file.thresholds, &phases, &format!("load profile {}", file.name), check);
         let profile = LoadProfile {
             name: file.name.clone(),
             title: file.title.clone(),
@@ -122,6 +138,8 @@ impl LoadProfile {
             orders: file.orders,
             faults: file.faults.clone(),
             arrival,
+            phases,
+            thresholds,
             goods,
             times: file.arrival.times.clone(),
         };
@@ -138,6 +156,8 @@ impl LoadProfile {
             orders,
             faults: Vec::new(),
             arrival: Arc::new(Arrival::poisson(gap)),
+            phases: Vec::new(),
+            thresholds: Vec::new(),
             goods: None,
             times: None,
         }

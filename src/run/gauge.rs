@@ -1,0 +1,151 @@
+//! Thresholds of a case: watched while it runs, where one may end it early, and judged at its end.
+
+use super::Stop;
+use crate::check::Verdict;
+use crate::history::{Entry, Observer};
+use crate::measure::{Focus, Meter, MeterTotals, Reading};
+use crate::model::{Metric, Threshold, Unit};
+use crate::report::ThresholdReport;
+use crate::scenario::Case;
+use crate::sim::{Span, Timestamp};
+use crate::workload::OPENS;
+
+/// A running case is looked at so often, and where it is long after each two hundredth part of what has passed: a look at a histogram takes time.
+const LOOKS: Span = Span::from_secs(1);
+const PARTS: u64 = 200;
+
+/// What ended a case early.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Broke {
+    pub threshold: Threshold,
+    pub at: Timestamp,
+    pub value: f64,
+}
+
+/// Measures a case, and stops it where a threshold says so.
+pub struct Gauge {
+    meter: Meter,
+    /// thresholds that end the case, each with the time from which on it may
+    ends: Vec<(Threshold, Timestamp)>,
+    next: Timestamp,
+    stop: Stop,
+    broke: Option<Broke>,
+}
+
+/// What is measured for these thresholds.
+pub fn focus(thresholds: &[Threshold], course: bool) -> Focus {
+    Focus { opens: Timestamp::ZERO + OPENS, windows: thresholds.iter().filter_map(|threshold| threshold.window).collect(), course }
+}
+
+impl Gauge {
+    pub fn new(case: &Case, stop: &Stop) -> Gauge {
+        let ends = case.thresholds.iter().filter_map(|threshold| {
+            let begins = OPENS + threshold.window.map_or(Span::ZERO, |window| window.from);
+            threshold.abort.map(|delay| (threshold.clone(), Timestamp::ZERO + begins + delay))
+        });
+        let ends: Vec<(Threshold, Timestamp)> = ends.collect();
+        let stop = if ends.is_empty() { stop.clone() } else { stop.of_case() };
+        let next = if ends.is_empty() { Timestamp::NEVER } else { Timestamp::ZERO };
+        Gauge { meter: Meter::with(&focus(&case.thresholds, case.is_load)), ends, next, stop, broke: None }
+    }
+
+    /// What ends the case: whoever runs it listens to this.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    pub fn finish(self) -> (MeterTotals, Option<Broke>) {
+        (self.meter.totals(), self.broke)
+    }
+
+    fn look(&mut self, now: Timestamp) {
+        self.next = now + LOOKS.max(Span(now.0 / PARTS));
+        for (threshold, _) in self.ends.iter().filter(|(_, from)| *from <= now) {
+            let value = match self.meter.reading(threshold) {
+                Reading::Value(value) if !threshold.holds(value) && !threshold.may_still_hold(value) => value,
+                Reading::AtLeast(least, _) if exceeds(threshold, least) => least,
+                _ => continue,
+            };
+            self.broke = Some(Broke { threshold: threshold.clone(), at: now, value });
+            self.next = Timestamp::NEVER;
+            self.stop.set();
+            return;
+        }
+    }
+}
+
+impl Observer for Gauge {
+    fn observe(&mut self, entry: &Entry) {
+        self.meter.observe(entry);
+        if entry.at >= self.next {
+            self.look(entry.at);
+        }
+    }
+}
+
+/// A figure that is at least this cannot hold the threshold.
+fn exceeds(threshold: &Threshold, least: f64) -> bool {
+    use crate::model::Relation::{AtMost, Equal, Less};
+    match threshold.relation {
+        Less => least >= threshold.limit,
+        AtMost | Equal => least > threshold.limit,
+        _ => false,
+    }
+}
+
+/// How a case came to its end, as far as thresholds ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct End<'a> {
+    /// the record ends before the case did
+    pub cut: bool,
+    pub broke: Option<&'a Broke>,
+    /// why times that were measured cannot be relied on
+    pub doubt: Option<&'a str>,
+}
+
+/// What came of every threshold.
+pub fn judge(thresholds: &[Threshold], totals: &MeterTotals, end: End<'_>) -> Vec<ThresholdReport> {
+    thresholds.iter().map(|threshold| one(threshold, totals, end)).collect()
+}
+
+fn one(threshold: &Threshold, totals: &MeterTotals, end: End<'_>) -> ThresholdReport {
+    let broke = end.broke.filter(|broke| broke.threshold == *threshold);
+    let timed = matches!(threshold.metric.unit(), Unit::Seconds | Unit::PerSecond);
+    let (verdict, value, reason) = match (broke, totals.reading(threshold)) {
+        (_, reading) if timed && end.doubt.is_some() => {
+            let value = if let Reading::Value(value) = reading { Some(value) } else { None };
+            (Verdict::Unknown, value, end.doubt.unwrap_or_default().to_string())
+        }
+        (Some(broke), _) => (Verdict::Fail, Some(broke.value), format!("ended the case after {}", broke.at.since(Timestamp::ZERO + OPENS))),
+        (None, Reading::Nothing(why)) => (Verdict::Unknown, None, why),
+        (None, Reading::AtLeast(least, why)) if exceeds(threshold, least) => (Verdict::Fail, Some(least), format!("at least; {why}")),
+        (None, Reading::AtLeast(_, why)) => (Verdict::Unknown, None, why),
+        (None, Reading::Value(value)) => match threshold.holds(value) {
+            true if end.cut => (Verdict::Unknown, Some(value), "it held so far, and the record ends early".into()),
+            false if end.cut && threshold.may_still_hold(value) => (Verdict::Unknown, Some(value), "the record ends early".into()),
+            true => (Verdict::Pass, Some(value), String::new()),
+            false => (Verdict::Fail, Some(value), String::new()),
+        },
+    };
+    ThresholdReport {
+        threshold: threshold.to_string(),
+        metric: threshold.metric.to_string(),
+        phase: threshold.phase.clone().or(threshold.window.map(|window| window.to_string())).unwrap_or_default(),
+        verdict,
+        value,
+        limit: threshold.limit,
+        limit_said: format!("{} {}", threshold.relation.name(), threshold.limit_text()),
+        unit: Metric::unit(threshold.metric).name().into(),
+        reason,
+        ended_at_s: broke.map(|broke| broke.at.since(Timestamp::ZERO + OPENS).as_secs_f64()),
+    }
+}
+
+/// The worst of them, and why, in a sentence; nothing where there are none.
+pub fn verdict(reports: &[ThresholdReport]) -> (Verdict, String) {
+    let worst = reports.iter().fold(Verdict::NotApplicable, |worst, report| worst.merge(report.verdict));
+    // what ended the case says why it came to the others
+    let first = reports.iter().filter(|report| report.verdict == worst).max_by_key(|report| report.ended_at_s.is_some());
+    let said = first.filter(|_| matches!(worst, Verdict::Fail | Verdict::Unknown)).map_or(String::new(), ThresholdReport::sentence);
+    (worst, said)
+}
