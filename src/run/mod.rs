@@ -11,6 +11,7 @@ mod live;
 mod logs;
 mod matrix;
 mod plan;
+mod progress;
 mod prove;
 mod serve;
 mod shape;

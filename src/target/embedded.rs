@@ -57,6 +57,9 @@ impl Journal for Vec<Logged> {
     }
 }
 
+/// Number, when it came, what.
+type Waiting = (u64, Timestamp, Inbound);
+
 pub struct Embedded {
     make: Box<dyn Fn() -> Reference + Send>,
     core: Reference,
@@ -66,8 +69,11 @@ pub struct Embedded {
     arrived: u64,
     busy: usize,
     at_work: FxHashMap<u64, Inbound>,
-    /// number, when it came, what
-    waiting: VecDeque<(u64, Timestamp, Inbound)>,
+    waiting: VecDeque<Waiting>,
+    /// keys of which an order is at work or waits for a worker, and the orders that wait for that one
+    locked: FxHashMap<SkuId, VecDeque<Waiting>>,
+    /// how many those are
+    held_up: usize,
     due: Calendar<Due>,
     /// published and not yet taken by the sink
     outbox: FxHashMap<Id, (Message, u32)>,
@@ -92,6 +98,8 @@ impl Embedded {
             busy: 0,
             at_work: FxHashMap::default(),
             waiting: VecDeque::new(),
+            locked: FxHashMap::default(),
+            held_up: 0,
             due: Calendar::new(),
             outbox: FxHashMap::default(),
             effects: Vec::new(),
@@ -125,13 +133,15 @@ impl Embedded {
 
     /// A worker is free for whoever is next.
     fn start_next(&mut self, now: Timestamp) {
-        let stale = |since: Timestamp| self.model.expires.is_some_and(|most| now.since(since) > most);
+        let expires = self.model.expires;
+        let stale = |since: Timestamp| expires.is_some_and(|most| now.since(since) > most);
         while let Some((number, since, inbound)) = match self.model.discipline {
             Discipline::Fifo => self.waiting.pop_front(),
             Discipline::Lifo => self.waiting.pop_back(),
         } {
             // answers to its own calls are never dropped: it asked for them
             if matches!(inbound, Inbound::Message(_)) && stale(since) {
+                self.unlock(&inbound);
                 continue;
             }
             return self.start(now, number, inbound);
@@ -141,7 +151,30 @@ impl Embedded {
     fn needs_a_worker(&self, inbound: &Inbound) -> bool {
         match self.model.lane {
             Lane::All => true,
-            Lane::Commands => matches!(inbound, Inbound::Message(msg) if msg.op.class() == Class::Command),
+            Lane::Commands | Lane::Keys => matches!(inbound, Inbound::Message(msg) if msg.op.class() == Class::Command),
+        }
+    }
+
+    /// The key that an order locks, if keys are locked.
+    fn key(&self, inbound: &Inbound) -> Option<SkuId> {
+        let Inbound::Message(msg) = inbound else { return None };
+        let body = msg.body.as_ref().filter(|_| self.model.lane == Lane::Keys)?;
+        body.lines.first().map(|line| line.sku)
+    }
+
+    /// Whoever held a key has done with it: the next order for it may be worked on.
+    fn unlock(&mut self, inbound: &Inbound) {
+        let Some(key) = self.key(inbound) else { return };
+        let next = self.locked.get_mut(&key).and_then(|orders| match self.model.discipline {
+            Discipline::Fifo => orders.pop_front(),
+            Discipline::Lifo => orders.pop_back(),
+        });
+        match next {
+            Some(order) => {
+                self.held_up -= 1;
+                self.waiting.push_back(order);
+            }
+            None => drop(self.locked.remove(&key)),
         }
     }
 
@@ -233,16 +266,25 @@ impl Target for Embedded {
         if !self.needs_a_worker(&inbound) {
             self.handle(now, inbound);
             self.publish(now, out);
-        } else if self.busy < self.model.workers {
+            return;
+        }
+        let key = self.key(&inbound);
+        let locked = key.is_some_and(|key| self.locked.contains_key(&key));
+        if self.busy < self.model.workers && !locked {
+            self.locked.extend(key.map(|key| (key, VecDeque::new())));
             self.start(now, number, inbound);
         } else if let Inbound::Message(msg) = &inbound
-            && self.waiting.len() >= self.model.queue
+            && self.waiting.len() + self.held_up >= self.model.queue
         {
             // answers to its own calls are never shed: it asked for them
             let outcome = if self.defect == Some(Defect::SilentDropWhenFull) { Outcome::Ok } else { Outcome::Backpressure };
             let code = if outcome == Outcome::Ok { Code::None } else { Code::QueueFull };
             out.push(Outbound::Reply { to: msg.id, outcome, code, retry_after: Span::ZERO });
+        } else if let Some(orders) = key.and_then(|key| self.locked.get_mut(&key)) {
+            self.held_up += 1;
+            orders.push_back((number, now, inbound));
         } else {
+            self.locked.extend(key.map(|key| (key, VecDeque::new())));
             self.waiting.push_back((number, now, inbound));
         }
     }
@@ -257,6 +299,7 @@ impl Target for Embedded {
                 Some((_, Due::Done(number))) => {
                     self.busy -= 1;
                     if let Some(inbound) = self.at_work.remove(&number) {
+                        self.unlock(&inbound);
                         self.handle(now, inbound);
                     }
                     self.start_next(now);
@@ -301,6 +344,8 @@ impl Target for Embedded {
         self.busy = 0;
         self.at_work.clear();
         self.waiting.clear();
+        self.locked.clear();
+        self.held_up = 0;
         self.due = Calendar::new();
         self.outbox.clear();
         self.unstored.clear();
@@ -417,6 +462,40 @@ mod tests {
         assert_eq!(events(&restart(&mut target, 6)), told[1..], "the same ids with the same content");
         assert_eq!((target.order_state(OrderNo(1)), target.inventory(NodeId(1), SkuId(1))), before);
         assert_eq!(events(&restart(&mut target, 12)), told[1..], "as often as it falls");
+    }
+
+    #[test]
+    fn orders_for_one_key_are_worked_on_one_after_another_and_others_beside_them() {
+        let of = |number: u32, sku: u32| {
+            let line = OrderLine { line: LineNo(1), sku: SkuId(sku), qty: 1, unit_price: Money(4000), ..OrderLine::default() };
+            let body = Some(Arc::new(Order { lines: vec![line], ..Order::default() }));
+            Message { key: Id(u64::from(number) * 256), body, ..Message::of_order(Op::PlaceOrder, Id(u64::from(number)), OrderNo(number)) }
+        };
+        // milliseconds after which each order has its answer
+        let answered = |lane, workers, queue| {
+            let mut target = target(None);
+            target.model = ServiceModel { workers, queue, lane, service: crate::sim::Law::Const(Span::from_millis(10)), ..ServiceModel::default() };
+            let mut out = Vec::new();
+            for (number, sku) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
+                target.deliver(Timestamp::ZERO, Inbound::Message(of(number, sku)), &mut out);
+            }
+            let mut at: Vec<(u64, u64)> = Vec::new();
+            for ms in 0..=50 {
+                let now = Timestamp::ZERO + Span::from_millis(ms);
+                if target.next_due() <= now {
+                    target.poll(now, &mut out);
+                }
+                at.extend(out.drain(..).filter_map(|out| if let Outbound::Reply { to, .. } = out { Some((to.0, ms)) } else { None }));
+            }
+            at.sort_unstable();
+            at
+        };
+        assert_eq!(answered(Lane::Commands, 8, 64), [(1, 10), (2, 10), (3, 10), (4, 10)]);
+        assert_eq!(answered(Lane::Keys, 8, 64), [(1, 10), (2, 20), (3, 30), (4, 10)]);
+        // a worker is not kept waiting by a key
+        assert_eq!(answered(Lane::Keys, 1, 64).iter().map(|(_, ms)| *ms).max(), Some(40));
+        // who waits for a key waits in the same queue: the third of them is turned away at once
+        assert_eq!(answered(Lane::Keys, 8, 1), [(1, 10), (2, 20), (3, 0), (4, 10)]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod service;
 mod shrink;
 mod source;
 mod stall;
+mod starved;
 mod stop;
 mod stored;
 mod stub;

@@ -1,7 +1,7 @@
 //! A target that stands still for a second shows in the quantiles as queueing theory says, for load does not wait for answers.
 
-use crate::stub::{Freeze, Stub, closed_loop};
-use crate::world::Folder;
+use crate::stub::{Freeze, SOLD_OUT, Stub, closed_loop};
+use crate::world::{Folder, text};
 use std::time::Duration;
 
 const RATE: f64 = 1_000.0;
@@ -28,10 +28,7 @@ fn accepted(p99: f64, freeze: f64, total: f64) -> bool {
 fn offered(folder: &Folder, out: &str) -> (f64, f64, f64) {
     let stub = Stub::start(Some(Freeze { after: Duration::from_secs(2), lasts: FREEZE }));
     let target = folder.write("stub.toml", stub.profile());
-    let scenario = folder.write(
-        "load.toml",
-        "name = \"LOAD\"\ntitle = \"t\"\nabout = \"Orders for goods that are sold out.\"\nstock = { \"A@DC1\" = 1 }\nmatrix = { channels = [\"web\"] }\n\n[order]\nlines = [{ sku = \"A\", qty = 1 }]\n",
-    );
+    let scenario = folder.write("load.toml", SOLD_OUT);
     let rate = folder
         .write("rate.toml", format!("name = \"rate\"\ntitle = \"t\"\norders = {ORDERS}\n[arrival]\nprocess = \"constant\"\nrate = {RATE:.1}\n"));
     let profile = ["--profile", &rate, "--target", &target, "--faults", "none", "--record", "failures"];
@@ -45,6 +42,7 @@ fn offered(folder: &Folder, out: &str) -> (f64, f64, f64) {
         requests == orders && (ORDERS..ORDERS + 10).contains(&orders),
         "each once, however long it waited: {requests} requests for {orders} orders"
     );
+    assert!(!text(&case["reason"]).contains("the harness"), "{case}");
     // the hundredth of the orders that waits longest
     let froze = stub.froze_for(ORDERS / 100).expect("it stood still");
     (p99("ack"), p99("send_lag"), froze)
