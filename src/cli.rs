@@ -576,6 +576,8 @@ pub enum GeneratedFormat {
     Ndjson,
     /// a row for each line of an order
     Csv,
+    /// the same with types, as Apache Parquet; where the program was built with the feature `parquet`
+    Parquet,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,6 +10,8 @@ pub mod goods;
 mod import;
 mod indices;
 mod load;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plan;
 mod rows;
 mod stock;
@@ -20,6 +22,8 @@ pub use columns::{
     parse_columns,
 };
 pub use generate::{Form, Generate};
+#[cfg(feature = "parquet")]
+pub use parquet::GROUP;
 pub use import::{Account, Example, Import, ImportError, Reason, SourceLine, SourceOrder, import};
 pub use indices::{Indices, RHO};
 pub use plan::{OPENS, PARTITION_ORDERS, Partition, partition, partitions, recorded, whole};
