@@ -22,9 +22,9 @@ pub use columns::{
     parse_columns,
 };
 pub use generate::{Form, Generate};
-#[cfg(feature = "parquet")]
-pub use parquet::GROUP;
 pub use import::{Account, Example, Import, ImportError, Reason, SourceLine, SourceOrder, import};
 pub use indices::{Indices, RHO};
+#[cfg(feature = "parquet")]
+pub use parquet::GROUP;
 pub use plan::{OPENS, PARTITION_ORDERS, Partition, partition, partitions, recorded, whole};
 pub use stock::{DEFAULT_RECEIPT_LAG, Receipt, RegionStock, opening_stock, replenishment};

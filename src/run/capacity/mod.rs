@@ -24,6 +24,9 @@ const PRECISION: f64 = 1.02;
 /// A trial in which the harness was late says nothing, and is made again so often.
 const ATTEMPTS: u32 = 3;
 
+/// So many trials in which something was done wrong, and none that was held: it is no matter of the rate.
+const WRONG: usize = 3;
+
 /// What one search came to.
 struct Outcome {
     held: f64,
@@ -75,6 +78,10 @@ fn searched(rig: &Rig<'_>, args: &CapacityArgs, objective: Objective) -> Result<
     let mut tried: Vec<Tried> = Vec::new();
     let mut trouble = None;
     let mut once = |rate: f64, confirms: u32| -> Result<Option<Decision>, Trouble> {
+        // a lower rate takes ever longer to try
+        if all.len() >= WRONG && all.iter().all(|(seen, _)| matches!(seen.flaw, Some(Flaw::Wrong(_)))) {
+            return Ok(None);
+        }
         for attempt in 1.. {
             let Some((decision, seen)) = rig.trial(objective, rate, confirms, search.left(&tried))? else { return Ok(None) };
             let again = attempt < ATTEMPTS && matches!(seen.flaw, Some(Flaw::Ours(_)));
@@ -112,7 +119,9 @@ fn searched(rig: &Rig<'_>, args: &CapacityArgs, objective: Objective) -> Result<
     let partial = rig.stop.is_set();
     let summary = summary(args, &found, &all, &usl, (&steps, &beyond), partial);
     rig.write("capacity.json", &format!("{summary:#}\n"))?;
-    if stopped {
+    if stopped && !partial {
+        told("\nSomething was done wrong at each rate: lower ones were not tried.\n");
+    } else if stopped {
         told("\nStopped: the search did not come to its end, and nothing is confirmed.\n");
     }
     told(&conclusion(&found, &usl, &steps));
