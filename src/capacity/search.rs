@@ -57,7 +57,8 @@ impl Search {
         loop {
             if holds(rate, 0, &mut trials)? {
                 held = rate;
-                if rate >= self.most {
+                // on the way down the rate above it is known
+                if rate >= self.most || lost.is_some() {
                     break;
                 }
                 rate = (rate * 2.0).min(self.most);
