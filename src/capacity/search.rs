@@ -101,6 +101,7 @@ impl Search {
         let (up, down) = (|from: f64| doublings(self.most / from) + halvings(2.0), |from: f64| doublings(from / SLOWEST) + halvings(2.0));
         let searching = match lost {
             _ if trials.iter().any(|tried| tried.confirms > 0) => 0,
+            None if held >= self.most => 0,
             None if held > 0.0 => up(held),
             None => 1 + up(self.from).max(down(self.from)),
             Some(lost) if held > 0.0 => halvings(lost / held),
