@@ -95,6 +95,7 @@ Exit codes: 0 one order went through and was judged right; 1 it was judged wrong
   orderstorm capacity                              S01.base against the embedded reference, p99 < 250 ms
   orderstorm capacity S01.last-units --objective 'p99<100ms' --service workers=10,law=exponential,mean=10ms,queue=none,lane=commands,network=0ms
   orderstorm capacity --target reference           a live target, in real time: some minutes
+  orderstorm capacity --skew 0,0.8,1.2,one --objective 'p99<1s' --service workers=10,law=exponential,mean=10ms,queue=none,lane=keys,network=0ms
 
 A trial holds a rate until batches of it decide; what is undecided after 300 s is lost. Exit code 0: a rate was held and confirmed by other
 seeds; 1: none was, or something was done wrong under load; 4: the harness was the limit. docs/capacity.md says how.")]
@@ -242,9 +243,9 @@ pub struct ServeArgs {
     /// Business seconds in one second of the wall clock
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     pub scale: f64,
-    /// Work as slowly as the simulated one: workers, service time, a bounded queue
-    #[arg(long)]
-    pub service_model: bool,
+    /// Work as slowly as the simulated one: workers, service time, a bounded queue; with =KEY=VALUE,.. as --service of `capacity` has them
+    #[arg(long, value_name = "KEY=VALUE,..", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub service_model: Option<String>,
     /// Deliveries of one event that may fail before it is put to the dead letters
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub webhook_attempts: u32,
@@ -388,7 +389,7 @@ pub struct LoadedArgs {
     #[arg(long, value_name = "p99<250ms", default_value = "p99<250ms")]
     pub objective: String,
     /// Model of the embedded target: workers, law (exponential, constant, lognormal), mean or p50 and p95, queue, next (fifo, lifo), expires,
-    /// lane (all, commands), network
+    /// lane (all, commands, keys), network
     #[arg(long, value_name = "KEY=VALUE,..", default_value = "")]
     pub service: String,
     /// What clients do without an answer: timeout, retries, backoff (none, exponential, constant), wait, budget. They wait and try again for ever
@@ -419,6 +420,12 @@ pub struct CapacityArgs {
     /// No rate beyond this is tried
     #[arg(long, value_name = "RATE", default_value_t = 20_000.0)]
     pub most: f64,
+    /// One search for each skew of the keys, with orders of one line: exponents of Zipf's law, of which 0 asks for all alike, or `one` for a single key
+    #[arg(long, value_name = "S,..", value_delimiter = ',', conflicts_with = "scenario")]
+    pub skew: Vec<String>,
+    /// With --skew: how many goods there are
+    #[arg(long, value_name = "N", default_value_t = 1_000, requires = "skew", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub keys: u32,
 }
 
 #[derive(Args, Debug, Clone)]
@@ -590,6 +597,8 @@ pub enum GeneratedFormat {
     Ndjson,
     /// a row for each line of an order
     Csv,
+    /// the same with types, as Apache Parquet; where the program was built with the feature `parquet`
+    Parquet,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

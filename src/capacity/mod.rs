@@ -5,11 +5,13 @@
 mod degrade;
 mod recovery;
 mod search;
+mod sends;
 mod trial;
 mod usl;
 
 pub use degrade::{Grade, Step, grade};
 pub use recovery::{Second, recovered};
 pub use search::{Found, Search, Tried};
+pub use sends::{Lags, Sends, bottleneck};
 pub use trial::{Batch, Decision, Objective, Trial};
 pub use usl::{Interval, Usl, fit};

@@ -57,7 +57,8 @@ impl Search {
         loop {
             if holds(rate, 0, &mut trials)? {
                 held = rate;
-                if rate >= self.most {
+                // on the way down the rate above it is known
+                if rate >= self.most || lost.is_some() {
                     break;
                 }
                 rate = (rate * 2.0).min(self.most);
@@ -90,6 +91,35 @@ impl Search {
         }
         Some(Found { held, lost, confirmed, trials })
     }
+
+    /// How many trials are left at most, as they went so far: of the search, and of the confirmation, as long as it does not step down.
+    pub fn left(&self, trials: &[Tried]) -> (u32, u32) {
+        let Found { held, lost, .. } = Found::so_far(trials.to_vec());
+        let confirmed = trials.iter().rev().take_while(|tried| tried.confirms > 0 && tried.decision == Decision::Held).count() as u32;
+        let doublings = |times: f64| times.log2().ceil().max(0.0) as u32;
+        let halvings = |times: f64| (times.ln() / self.precision.ln()).log2().ceil().max(0.0) as u32;
+        let (up, down) = (|from: f64| doublings(self.most / from) + halvings(2.0), |from: f64| doublings(from / SLOWEST) + halvings(2.0));
+        let searching = match lost {
+            _ if trials.iter().any(|tried| tried.confirms > 0) => 0,
+            None if held >= self.most => 0,
+            None if held > 0.0 => up(held),
+            None => 1 + up(self.from).max(down(self.from)),
+            Some(lost) if held > 0.0 => halvings(lost / held),
+            Some(lost) => down(lost),
+        };
+        (searching, self.confirm.saturating_sub(confirmed))
+    }
+}
+
+impl Found {
+    /// What trials show that were stopped before the search came to its end: nothing of it is confirmed.
+    pub fn so_far(trials: Vec<Tried>) -> Found {
+        let lost = trials.iter().filter(|tried| tried.decision != Decision::Held).map(|tried| tried.rate).min_by(f64::total_cmp);
+        let held = trials.iter().filter(|tried| tried.decision == Decision::Held).map(|tried| tried.rate);
+        // a rate that one seed held and another lost was not held
+        let held = held.filter(|rate| lost.is_none_or(|lost| *rate < lost)).max_by(f64::total_cmp).unwrap_or(0.0);
+        Found { held, lost, confirmed: false, trials }
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +147,30 @@ mod tests {
         let found = SEARCH.run(|rate, confirms| up_to(if confirms == 2 { 900.0 } else { 1_000.0 })(rate, confirms)).unwrap();
         assert!(found.held <= 900.0 && found.held > 850.0, "{found:?}");
         assert_eq!(found.trials.iter().rev().take(3).map(|tried| tried.confirms).collect::<Vec<_>>(), [3, 2, 1]);
+    }
+
+    #[test]
+    fn what_is_left_is_never_less_than_what_comes() {
+        for capacity in [948.5, 10.0, 3.3, 0.02, 77_777.0, 1e9] {
+            let found = SEARCH.run(up_to(capacity)).unwrap();
+            for (n, _) in found.trials.iter().enumerate() {
+                let (searching, confirming) = SEARCH.left(&found.trials[..n]);
+                let left = found.trials.len() - n;
+                assert!((searching + confirming) as usize >= left, "{capacity}: {left} trials after {n}, and {searching} and {confirming} foreseen");
+                // within the confirmation it is exact
+                assert!(found.trials[n].confirms == 0 || (searching + confirming) as usize == left, "{capacity}: {n}");
+            }
+        }
+        let (searching, confirming) = SEARCH.left(&[]);
+        assert!(searching < 30 && confirming == 3, "{searching}");
+    }
+
+    #[test]
+    fn a_search_that_was_stopped_shows_its_interval() {
+        let trials = SEARCH.run(up_to(948.5)).unwrap().trials;
+        let few = Found::so_far(trials[..9].to_vec());
+        assert!(few.held <= 948.5 && few.lost.is_some_and(|lost| lost > 948.5) && !few.confirmed, "{few:?}");
+        assert_eq!((Found::so_far(Vec::new()).held, Found::so_far(Vec::new()).lost), (0.0, None));
     }
 
     #[test]

@@ -29,8 +29,10 @@ use axis::Axis;
 use profile::Parts;
 use rate::Rate;
 use serde::Serialize;
+use std::cell::Cell;
 use std::fmt;
 use stream::Stream;
+pub use verify::REPLICAS;
 use verify::{Counted, Pool};
 
 /// Days differ for certain where the variance is so many standard errors above that of chance.
@@ -192,8 +194,11 @@ impl Trial {
     }
 }
 
-/// Fits a history. The same history and seed give the same profile and report, byte for byte.
-pub fn fit(history: &Import, wanted: &Wanted<'_>) -> Result<Fitted, FitError> {
+/// What is being drawn, how many replicas of all were, and how many there will be at most.
+pub type Drawing<'a> = &'a dyn Fn(&str, usize, usize);
+
+/// Fits a history. The same history and seed give the same profile and report, byte for byte. `drawing` is told of each replica.
+pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Result<Fitted, FitError> {
     let seed = Seed(wanted.seed).derive("fit");
     let axis = Axis::of(history, seed)?;
     let (flat, rate) = (Rate::flat(&axis), Rate::fitted(&axis));
@@ -229,12 +234,20 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>) -> Result<Fitted, FitError> {
     };
     let mut numbers = (laws::chosen(&lines), laws::chosen(&units));
     let read = |text: &str| -> Result<LoadProfile, FitError> { Ok(parse_load_profile("the fitted profile", text)?) };
+    let (done, in_all) = (Cell::new(0), Cell::new(0));
+    let drawn = |what: &'static str| {
+        let (done, in_all) = (&done, &in_all);
+        move || {
+            done.set(done.get() + 1);
+            drawing(what, done.get(), in_all.get());
+        }
+    };
     let trial = |model: Model| -> Result<Trial, FitError> {
         let rate = if model == Model::Poisson { &flat } else { &rate };
         let factor = factor.filter(|_| matches!(model, Model::Cox | Model::Hawkes));
         let clusters = (model == Model::Hawkes).then_some(clusters);
         let profile = read(&write(rate, factor, clusters, numbers))?;
-        let (checks, pool) = verify::arrivals(&axis, rate, &profile, seed);
+        let (checks, pool) = verify::arrivals(&axis, rate, &profile, seed, &drawn(model.name()));
         let report = ModelReport { model, accepted: checks.iter().all(|check| check.accepted), checks };
         Ok(Trial { report, pool, rate: rate.clone(), factor, clusters })
     };
@@ -244,6 +257,8 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>) -> Result<Fitted, FitError> {
         None if clusters.count() => vec![Model::Poisson, Model::Nhpp, Model::Cox, Model::Hawkes],
         None => vec![Model::Poisson, Model::Nhpp, Model::Cox],
     };
+    // a law of baskets that does not hold has the orders drawn once more
+    in_all.set((models.len() + 2) * verify::REPLICAS);
     let mut trials = models.into_iter().map(trial).collect::<Result<Vec<Trial>, FitError>>()?;
     let at = match wanted.model {
         Some(_) => 0,
@@ -252,12 +267,12 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>) -> Result<Fitted, FitError> {
     let chosen = trials.remove(at);
 
     let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
-    let (mut goods, mut pools) = verify::goods(history, &axis, &read(&profile)?, seed);
+    let (mut goods, mut pools) = verify::goods(history, &axis, &read(&profile)?, seed, &drawn("goods"));
     if goods.iter().any(|check| !check.accepted) && numbers != (Number::Empirical, Number::Empirical) {
         // a law that does not hold makes room for the numbers themselves
         numbers = (Number::Empirical, Number::Empirical);
         profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
-        (goods, pools) = verify::goods(history, &axis, &read(&profile)?, seed);
+        (goods, pools) = verify::goods(history, &axis, &read(&profile)?, seed, &drawn("goods"));
     }
     let real = Stream::of(&axis.times, axis.days, &chosen.rate, &|_| true);
     let shares = |weights: &[f64]| {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Replicas that are drawn of each model.
-pub(super) const REPLICAS: usize = 20;
+pub const REPLICAS: usize = 20;
 /// Limits of the differences and of the ratios (docs/fit.md says where they come from).
 const GAPS: f64 = 0.05;
 const WEEK: f64 = 0.04;
@@ -81,7 +81,7 @@ pub(super) struct Pool {
 }
 
 /// Times: rescaled gaps, dispersion, the week and the peak hour.
-pub(super) fn arrivals(axis: &Axis, rate: &Rate, profile: &LoadProfile, seed: Seed) -> (Vec<Check>, Pool) {
+pub(super) fn arrivals(axis: &Axis, rate: &Rate, profile: &LoadProfile, seed: Seed, drawn: &dyn Fn()) -> (Vec<Check>, Pool) {
     let days = axis.days;
     let even = even(days);
     let all = Stream::of(&axis.times, days, rate, &|_| true);
@@ -92,6 +92,7 @@ pub(super) fn arrivals(axis: &Axis, rate: &Rate, profile: &LoadProfile, seed: Se
         let case = seed.derive(&format!("replica {number}"));
         let due = due(&profile.arrival, case, case.derive("orders"), Share::whole(orders as u32));
         let times: Vec<f64> = due.map(|at| BEGINS_S + at.0 as f64 / 1e9).collect();
+        drawn();
         Stream::of(&times, days, rate, &|_| true)
     };
     let replicas: Vec<Stream> = (0..REPLICAS).map(replica).collect();
@@ -164,12 +165,15 @@ impl Counted {
 type View<'a> = (&'static str, f64, &'a dyn Fn(&Counted) -> Vec<f64>);
 
 /// Bodies: popularity by rank, lines of an order, units of a line; with what the replicas have, all together.
-pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, seed: Seed) -> (Vec<Check>, [Vec<f64>; 2]) {
+pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, seed: Seed, drawn: &dyn Fn()) -> (Vec<Check>, [Vec<f64>; 2]) {
     let Some(goods) = &profile.goods else { return (Vec::new(), [Vec::new(), Vec::new()]) };
     let even = even(axis.days);
     let (all, one) = (Counted::of(history, &|_| true), Counted::of(history, &|at| even(axis.day_of(history, at))));
     let other = Counted::of(history, &|at| !even(axis.day_of(history, at)));
-    let replica = |number| Counted::drawn(goods, history.orders.len() as u32, seed.derive(&format!("replica {number}")));
+    let replica = |number| {
+        drawn();
+        Counted::drawn(goods, history.orders.len() as u32, seed.derive(&format!("replica {number}")))
+    };
     let replicas: Vec<Counted> = (0..REPLICAS).map(replica).collect();
     let views: [View<'_>; 3] = [
         ("popularity by rank", RANKS, &|counted| counted.popularity.iter().map(|count| *count as f64).collect()),

@@ -108,6 +108,37 @@ pub fn frontier_plots(cells: &[(f64, f64, bool)]) -> Vec<Plot> {
     svg.map(|svg| Plot { name: "vulnerability", title, caption, svg: finish(svg, title, Ground::File) }).into_iter().collect()
 }
 
+/// What was found under one skew of the keys.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Skewed {
+    pub name: String,
+    /// share of the orders that are for the hottest key
+    pub hottest: f64,
+    pub held: f64,
+    pub lost: Option<f64>,
+}
+
+/// The rate that was held, by how much of it is for the hottest key.
+pub fn skew_plots(rows: &[Skewed]) -> Vec<Plot> {
+    let title = "Capacity by skew";
+    let mut by_share: Vec<&Skewed> = rows.iter().filter(|row| row.held > 0.0).collect();
+    by_share.sort_by(|a, b| a.hottest.total_cmp(&b.hottest));
+    let svg = Axes::new(by_share.iter().map(|row| (row.hottest, row.held * 1.1))).and_then(|axes| {
+        canvas(HEIGHT, |c| {
+            axes.frame(c, "orders a second that were held", "share of the orders that are for the hottest key");
+            c.line(by_share.iter().map(|row| axes.at((row.hottest, row.held))).collect(), PLACED.stroke_width(2));
+            for row in &by_share {
+                let at = axes.at((row.hottest, row.held));
+                c.dot(at, 5, PLACED);
+                c.text((at.0, at.1 - 14), &format!("{}: {}", row.name, short(row.held)), HPos::Center, INK);
+            }
+        })
+    });
+    let caption =
+        "The largest rate that was held, by the share of the orders that are for the hottest key. Labels: exponent of Zipf's law, and the rate.";
+    svg.map(|svg| Plot { name: "skew", title, caption, svg: finish(svg, title, Ground::File) }).into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +153,9 @@ mod tests {
         let frontier = frontier_plots(&[(100.0, 2.0, true), (100.0, 10.0, false)]);
         assert!(frontier[0].svg.contains("came back") && frontier[0].svg.contains("stayed down"));
         assert!(frontier_plots(&[]).is_empty());
+        let skewed = |name: &str, hottest, held| Skewed { name: name.into(), hottest, held, lost: None };
+        let skews = skew_plots(&[skewed("one", 1.0, 95.0), skewed("0", 0.001, 940.0)]);
+        assert!(skews[0].svg.contains("one: 95") && skews[0].svg.contains("0: 940"));
+        assert!(skew_plots(&[skewed("one", 1.0, 0.0)]).is_empty());
     }
 }

@@ -19,7 +19,7 @@ mod terminal;
 mod thresholds;
 mod write;
 
-pub use capacity::{capacity_plots, frontier_plots};
+pub use capacity::{Skewed, capacity_plots, frontier_plots, skew_plots};
 pub use compared::{Compared, compared_plots};
 pub use data::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, ThresholdReport, TimelineRow};
 pub use exercise::{checks_over, never_exercised};

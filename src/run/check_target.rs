@@ -44,7 +44,7 @@ fn place_one(session: &Session, case: &Case, profile: &str, stop: &Stop) -> Resu
     let arguments = format!("S01.base --target {}", super::matrix::quoted(profile));
     let setup = Setup { seed: 1, target: profile.into(), defect: None, conditions: execute::Conditions::default(), arguments };
     let mut tape = Vec::new();
-    let result = live::watched(session, &setup, case, &workload::partition(case, 0), &file, stop, Some(&mut tape), &mut ());
+    let result = live::watched(session, &setup, case, &workload::partition(case, 0), &file, stop, Some(&mut tape), (None, &mut ()));
     let part = result.map_err(|broken| match broken {
         Broken::Disk(error) => super::cannot_write(&dir, &error),
         Broken::Target(why) => Trouble::Environment(format!("error: {why}")),

@@ -1,9 +1,10 @@
 //! `fit`: from a real order history to a load profile, and whether the profile makes what the history was.
 
 use super::generate::create;
+use super::progress::Progress;
 use super::{Ended, Trouble, cannot_write, say};
 use crate::cli::{FitArgs, FitModel, Format};
-use crate::fit::{Fitted, Model, Told, Wanted, fit as fit_history};
+use crate::fit::{Fitted, Model, REPLICAS, Told, Wanted, fit as fit_history};
 use crate::report::{Compared, compared_plots, write_plots};
 use crate::scenario::Library;
 use crate::workload::{import, parse_columns};
@@ -30,7 +31,17 @@ pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
         FitModel::Cox => Model::Cox,
     });
     let wanted = Wanted { name: &name, source: &source, seed: args.seed, model, told };
-    let fitted = fit_history(&history, &wanted).map_err(|error| Trouble::Usage(error.to_string()))?;
+    // the report tells of the models when all is done: meanwhile standard error does
+    let progress = Progress::new(false);
+    let drawing = |what: &str, done: usize, in_all: usize| {
+        let left = progress.left(done as f64, in_all.saturating_sub(done) as f64);
+        progress.now(format!("{what}: replica {done} of at most {in_all}{left}"));
+        if done.is_multiple_of(REPLICAS) {
+            progress.ended(&format!("{what}: {REPLICAS} replicas drawn{left}"));
+        }
+    };
+    let fitted = fit_history(&history, &wanted, &drawing).map_err(|error| Trouble::Usage(error.to_string()))?;
+    drop(progress);
     let report = serde_json::to_string_pretty(&fitted.report).map_err(|error| Trouble::Environment(format!("error: {error}")))? + "\n";
     let mut text = fitted.report.text();
     if let Some(path) = &args.out {

@@ -28,15 +28,23 @@ pub fn generate(args: &GenerateArgs) -> Result<Ended, Trouble> {
     }
     let form = match args.format {
         GeneratedFormat::Ndjson => Form::Ndjson,
-        GeneratedFormat::Csv => Form::Csv,
+        GeneratedFormat::Csv | GeneratedFormat::Parquet => Form::Csv,
     };
+    let columns = args.format == GeneratedFormat::Parquet;
+    if columns && !cfg!(feature = "parquet") {
+        let help = "install it with that: cargo install orderstorm --features parquet; or take --format csv";
+        return Err(Trouble::Usage(format!("error: this program was built without the feature `parquet`\n  = help: {help}")));
+    }
+    if columns && args.feeds.is_some() {
+        return Err(Trouble::Usage("error: feeds are written as NDJSON or CSV\n  = help: --feeds with --format ndjson or csv".into()));
+    }
     let orders = args.orders.unwrap_or(profile.orders);
     let generate = Generate { profile: &profile, goods, scenario: &scenario, orders, seed: args.seed, form };
     let mut feeds = args.feeds.as_deref().map(|path| create(path, args.force)).transpose()?;
     let feed = feeds.as_mut().map(|file| file as &mut dyn Write);
     let (result, to) = match args.out.as_deref().filter(|path| *path != Path::new("-")) {
-        None => (written(&generate, &mut BufWriter::new(io::stdout().lock()), feed), Path::new("standard output")),
-        Some(path) => (written(&generate, &mut create(path, args.force)?, feed), path),
+        None => (written(&generate, &mut BufWriter::new(io::stdout()), feed, columns), Path::new("standard output")),
+        Some(path) => (written(&generate, &mut create(path, args.force)?, feed, columns), path),
     };
     match result.and_then(|()| feeds.as_mut().map_or(Ok(()), Write::flush)) {
         // a closed pipe is a reader who has seen enough
@@ -49,7 +57,13 @@ pub fn generate(args: &GenerateArgs) -> Result<Ended, Trouble> {
     }
 }
 
-fn written(generate: &Generate<'_>, out: &mut dyn Write, feed: Option<&mut dyn Write>) -> io::Result<()> {
+fn written<W: Write + Send>(generate: &Generate<'_>, out: &mut W, feed: Option<&mut dyn Write>, columns: bool) -> io::Result<()> {
+    #[cfg(feature = "parquet")]
+    if columns {
+        generate.write_parquet(&mut *out, crate::workload::GROUP)?;
+        return out.flush();
+    }
+    debug_assert!(!columns, "refused before anything is opened");
     generate.write(out, feed)?;
     out.flush()
 }

@@ -3,10 +3,12 @@
 use super::execute::{self, Part, Setup};
 use super::gauge::Gauge;
 use super::{Stop, Trouble};
+use crate::capacity::{Lags, bottleneck};
 use crate::check::{Suite, Verdict};
 use crate::engine::{Engine, LINK};
 use crate::history::{Fingerprint, Header, HistoryWriter, Observer, Tells, read_history};
 use crate::mapping::{StatesSeen, value_of};
+use crate::measure::Stage;
 use crate::model::{Policies, SharedNames};
 use crate::net::{Client, Spans, Trust};
 use crate::report::Lens;
@@ -311,8 +313,26 @@ pub enum Broken {
 
 /// Runs, judges and measures one partition against the target; its history is kept in `file`.
 pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition, file: &Path, stop: &Stop) -> Result<Part, Broken> {
-    watched(session, setup, case, part, file, stop, None, &mut ())
+    let mut ran = watched(session, setup, case, part, file, stop, None, (None, &mut ()))?;
+    // whoever has an objective looks at it order by order; here it is what the report would tell as the target's
+    let measures = ran.totals.measures();
+    let p99 = |stage: Stage| {
+        let seconds = measures.latency.get(stage.name()).and_then(|times| times.p99_s);
+        seconds.map(|seconds| Span::from_secs_f64(seconds / session.profile.scale))
+    };
+    let lags = Lags { sent: p99(Stage::SendLag), answered: p99(Stage::Ack), ..Lags::default() };
+    if let Some(why) = bottleneck(&lags).filter(|_| ran.doubt.is_none()) {
+        if ran.judgement.verdict < Verdict::Unknown {
+            ran.judgement.verdict = Verdict::Unknown;
+            ran.judgement.reason = why.clone();
+        }
+        ran.doubt = Some(why);
+    }
+    Ok(ran)
 }
+
+/// Somebody who looks on, and who may say that no more orders come: then what is under way goes on to rest.
+pub type Onlooker<'a> = (Option<&'a Stop>, &'a mut dyn Observer);
 
 /// The same, with what a mapped target was sent and what came back, and with somebody who looks on.
 #[allow(clippy::too_many_arguments, reason = "each is another thing")]
@@ -324,7 +344,7 @@ pub fn watched(
     file: &Path,
     stop: &Stop,
     tape: Option<&mut Vec<String>>,
-    also: &mut dyn Observer,
+    (enough, also): Onlooker<'_>,
 ) -> Result<Part, Broken> {
     let profile = &session.profile;
     let alone = matches!(session.reach, Reach::Http(_)) && (case.fault.crashes() || case.fault.pauses());
@@ -409,7 +429,7 @@ pub fn watched(
         storm: execute::storm(case, part),
         target: opened.target(),
         clock: &mut clock,
-        arrivals: Box::new(part.orders()),
+        arrivals: Box::new(part.orders().take_while(|_| !enough.is_some_and(Stop::is_set))),
         seed: part.seed,
         calm: part.calm,
         horizon: part.horizon,
@@ -422,11 +442,10 @@ pub fn watched(
         judgement.verdict = judgement.verdict.merge(Verdict::Unknown);
         judgement.reason = reason;
     };
-    let lag = Span((ran.lag.0 as f64 / profile.scale) as u64);
-    let mut doubt = None;
-    if lag > profile.send_lag {
-        doubt = Some(format!("the harness was the bottleneck: it sent up to {lag} late"));
-        unknown(format!("the harness was the bottleneck: it sent up to {lag} later than it meant to, more than {}", profile.send_lag));
+    let worst = Span((ran.lag.0 as f64 / profile.scale) as u64);
+    let doubt = bottleneck(&Lags { worst, most: profile.send_lag, ..Lags::default() });
+    if let Some(why) = &doubt {
+        unknown(why.clone());
     }
     if let Some(trouble) = opened.trouble() {
         match &opened {

@@ -13,6 +13,7 @@ mod logs;
 mod matrix;
 mod pace;
 mod plan;
+mod progress;
 mod prove;
 mod rows;
 mod serve;

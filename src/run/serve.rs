@@ -1,5 +1,6 @@
 //! `serve`: the reference orchestrator as a service, until Ctrl-C.
 
+use super::capacity::service_model;
 use super::live::trusted;
 use super::matrix::defect;
 use super::{Ended, Stop, Trouble};
@@ -15,7 +16,7 @@ pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         defect: defect(args.defect.as_ref())?,
         scale: args.scale,
         data: args.data.clone(),
-        service_model: args.service_model,
+        service_model: args.service_model.as_deref().map(service_model).transpose()?,
         webhook_attempts: args.webhook_attempts,
         trust: args.ca_file.as_deref().map(trusted).transpose().map_err(|why| Trouble::Usage(format!("error: --ca-file: {why}")))?,
     };

@@ -17,6 +17,7 @@ pub use stdio::speak;
 use crate::net::{Limits, Server, Trust};
 use crate::reference::Defect;
 use crate::sim::{Clock, Timestamp, WallClock};
+use crate::target::ServiceModel;
 use crate::wire::Skipped;
 use counters::Counters;
 use journal::Journals;
@@ -36,8 +37,8 @@ pub struct Config {
     pub scale: f64,
     /// where the journal is kept; in memory only where none is named
     pub data: Option<PathBuf>,
-    /// workers, service time and a bounded queue, as in the simulation
-    pub service_model: bool,
+    /// workers, service time and a bounded queue, as in the simulation; as fast as it goes where absent
+    pub service_model: Option<ServiceModel>,
     /// deliveries of one event that fail before it is put to the dead letters
     pub webhook_attempts: u32,
     /// who is believed where partners or events are at https; the authorities of this machine where absent

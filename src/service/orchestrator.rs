@@ -17,7 +17,7 @@ pub fn build(
     restored: bool,
 ) -> Result<(Embedded, Option<OnDisk>), JournalError> {
     let settings = Settings { remorse_hold: sandbox.remorse_hold_ns.map(Span), ..Settings::default() }.at_scale(config.scale);
-    let model = if config.service_model { ServiceModel::default() } else { ServiceModel::none() };
+    let model = config.service_model.clone().unwrap_or_else(ServiceModel::none);
     let target = Embedded::new(Arc::new(sandbox.estate.clone()), settings, model, config.defect, Seed(sandbox.seed));
     let Some(journals) = journals else { return Ok((target, None)) };
     if !restored {

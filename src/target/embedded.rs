@@ -57,6 +57,9 @@ impl Journal for Vec<Logged> {
     }
 }
 
+/// Number, when it came, what.
+type Waiting = (u64, Timestamp, Inbound);
+
 pub struct Embedded {
     make: Box<dyn Fn() -> Reference + Send>,
     core: Reference,
@@ -67,8 +70,11 @@ pub struct Embedded {
     arrived: u64,
     busy: usize,
     at_work: FxHashMap<u64, Inbound>,
-    /// number, when it came, what
-    waiting: VecDeque<(u64, Timestamp, Inbound)>,
+    waiting: VecDeque<Waiting>,
+    /// keys of which an order is at work or waits for a worker, and the orders that wait for that one
+    locked: FxHashMap<SkuId, VecDeque<Waiting>>,
+    /// how many those are
+    held_up: usize,
     due: Calendar<Due>,
     /// published and not yet taken by the sink
     outbox: FxHashMap<Id, (Message, u32)>,
@@ -94,6 +100,8 @@ impl Embedded {
             busy: 0,
             at_work: FxHashMap::default(),
             waiting: VecDeque::new(),
+            locked: FxHashMap::default(),
+            held_up: 0,
             due: Calendar::new(),
             outbox: FxHashMap::default(),
             effects: Vec::new(),
@@ -127,13 +135,15 @@ impl Embedded {
 
     /// A worker is free for whoever is next.
     fn start_next(&mut self, now: Timestamp) {
-        let stale = |since: Timestamp| self.model.expires.is_some_and(|most| now.since(since) > most);
+        let expires = self.model.expires;
+        let stale = |since: Timestamp| expires.is_some_and(|most| now.since(since) > most);
         while let Some((number, since, inbound)) = match self.model.discipline {
             Discipline::Fifo => self.waiting.pop_front(),
             Discipline::Lifo => self.waiting.pop_back(),
         } {
             // answers to its own calls are never dropped: it asked for them
             if matches!(inbound, Inbound::Message(_)) && stale(since) {
+                self.unlock(&inbound);
                 continue;
             }
             return self.start(now, number, inbound);
@@ -143,7 +153,30 @@ impl Embedded {
     fn needs_a_worker(&self, inbound: &Inbound) -> bool {
         match self.model.lane {
             Lane::All => true,
-            Lane::Commands => matches!(inbound, Inbound::Message(msg) if msg.op.class() == Class::Command),
+            Lane::Commands | Lane::Keys => matches!(inbound, Inbound::Message(msg) if msg.op.class() == Class::Command),
+        }
+    }
+
+    /// The key that an order locks, if keys are locked.
+    fn key(&self, inbound: &Inbound) -> Option<SkuId> {
+        let Inbound::Message(msg) = inbound else { return None };
+        let body = msg.body.as_ref().filter(|_| self.model.lane == Lane::Keys)?;
+        body.lines.first().map(|line| line.sku)
+    }
+
+    /// Whoever held a key has done with it: the next order for it may be worked on.
+    fn unlock(&mut self, inbound: &Inbound) {
+        let Some(key) = self.key(inbound) else { return };
+        let next = self.locked.get_mut(&key).and_then(|orders| match self.model.discipline {
+            Discipline::Fifo => orders.pop_front(),
+            Discipline::Lifo => orders.pop_back(),
+        });
+        match next {
+            Some(order) => {
+                self.held_up -= 1;
+                self.waiting.push_back(order);
+            }
+            None => drop(self.locked.remove(&key)),
         }
     }
 
@@ -237,16 +270,25 @@ impl Target for Embedded {
         if !self.needs_a_worker(&inbound) {
             self.handle(now, inbound);
             self.publish(now, out);
-        } else if self.busy < self.model.workers {
+            return;
+        }
+        let key = self.key(&inbound);
+        let locked = key.is_some_and(|key| self.locked.contains_key(&key));
+        if self.busy < self.model.workers && !locked {
+            self.locked.extend(key.map(|key| (key, VecDeque::new())));
             self.start(now, number, inbound);
         } else if let Inbound::Message(msg) = &inbound
-            && self.waiting.len() >= self.model.queue
+            && self.waiting.len() + self.held_up >= self.model.queue
         {
             // answers to its own calls are never shed: it asked for them
             let outcome = if self.defect == Some(Defect::SilentDropWhenFull) { Outcome::Ok } else { Outcome::Backpressure };
             let code = if outcome == Outcome::Ok { Code::None } else { Code::QueueFull };
             out.push(Outbound::Reply { to: msg.id, outcome, code, retry_after: Span::ZERO });
+        } else if let Some(orders) = key.and_then(|key| self.locked.get_mut(&key)) {
+            self.held_up += 1;
+            orders.push_back((number, now, inbound));
         } else {
+            self.locked.extend(key.map(|key| (key, VecDeque::new())));
             self.waiting.push_back((number, now, inbound));
         }
     }
@@ -261,6 +303,7 @@ impl Target for Embedded {
                 Some((_, Due::Done(number))) => {
                     self.busy -= 1;
                     if let Some(inbound) = self.at_work.remove(&number) {
+                        self.unlock(&inbound);
                         self.handle(now, inbound);
                     }
                     self.start_next(now);
@@ -305,6 +348,8 @@ impl Target for Embedded {
         self.busy = 0;
         self.at_work.clear();
         self.waiting.clear();
+        self.locked.clear();
+        self.held_up = 0;
         self.due = Calendar::new();
         self.outbox.clear();
         self.unstored.clear();
@@ -351,142 +396,5 @@ impl Target for Embedded {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{LineNo, LineQty, NodeKind, Op, Order, OrderLine, Product, Region};
-
-    fn target(defect: Option<Defect>) -> Embedded {
-        let node = crate::model::Node {
-            name: "DC1".into(),
-            kind: NodeKind::Dc,
-            region: Region::East,
-            safety_stock: 0,
-            capacity_per_day: 0,
-            opens_h: 0,
-            closes_h: 24,
-            enabled: true,
-        };
-        let product = Product { name: "A".into(), price: Money(4000), backorderable: false };
-        let estate = Arc::new(Fixture { nodes: vec![node], products: vec![product], ..Fixture::default() });
-        Embedded::new(estate, Settings::default(), ServiceModel::default(), defect, Seed(1)).durable()
-    }
-
-    fn snapshot() -> Message {
-        let mut msg = Message { node: NodeId(1), ..Message::new(Op::InventorySnapshot, Id(2)) };
-        msg.lines.push(LineQty { sku: SkuId(1), qty: 5, seq: 1, ..LineQty::default() });
-        msg
-    }
-
-    fn place() -> Message {
-        let line = OrderLine { line: LineNo(1), sku: SkuId(1), qty: 2, unit_price: Money(4000), ..OrderLine::default() };
-        let body = Some(Arc::new(Order { lines: vec![line], ..Order::default() }));
-        Message { key: Id(256), body, ..Message::of_order(Op::PlaceOrder, Id(4), OrderNo(1)) }
-    }
-
-    /// Delivers at the second `at` and works for `ms` after that.
-    fn work(target: &mut Embedded, at: u64, ms: u64, message: Option<Message>) -> Vec<Outbound> {
-        let mut out = Vec::new();
-        let start = Timestamp(Span::from_secs(at).0);
-        if let Some(message) = message {
-            target.deliver(start, Inbound::Message(message), &mut out);
-        }
-        while target.next_due() <= start + Span::from_millis(ms) {
-            let due = target.next_due();
-            target.poll(due, &mut out);
-        }
-        out
-    }
-
-    /// Events of the order.
-    fn events(out: &[Outbound]) -> Vec<Message> {
-        let event = |out: &Outbound| if let Outbound::Event(msg) = out { Some(msg.clone()) } else { None };
-        out.iter().filter_map(event).filter(|msg| msg.order.is_some()).collect()
-    }
-
-    fn restart(target: &mut Embedded, at: u64) -> Vec<Outbound> {
-        let mut out = Vec::new();
-        target.crash();
-        target.restart(Timestamp(Span::from_secs(at).0), &mut out);
-        out
-    }
-
-    #[test]
-    fn what_it_had_stored_is_there_again_and_what_the_sink_has_is_not_sent_again() {
-        let mut target = target(None);
-        work(&mut target, 0, 500, Some(snapshot()));
-        let told = events(&work(&mut target, 1, 500, Some(place())));
-        assert!(told.len() > 1 && told[0].op == Op::OrderAccepted);
-        target.acknowledged(Timestamp::ZERO, told[0].id);
-        let before = (target.order_state(OrderNo(1)), target.inventory(NodeId(1), SkuId(1)));
-        assert_eq!(events(&restart(&mut target, 6)), told[1..], "the same ids with the same content");
-        assert_eq!((target.order_state(OrderNo(1)), target.inventory(NodeId(1), SkuId(1))), before);
-        assert_eq!(events(&restart(&mut target, 12)), told[1..], "as often as it falls");
-    }
-
-    #[test]
-    fn calls_that_hang_are_tried_again_under_their_keys() {
-        let calls = |out: &[Outbound]| -> Vec<Id> {
-            let mut keys: Vec<Id> = out.iter().filter_map(|out| if let Outbound::Call(msg) = out { Some(msg.key) } else { None }).collect();
-            keys.sort_unstable();
-            keys
-        };
-        let mut target = target(None);
-        work(&mut target, 0, 500, Some(snapshot()));
-        let asked = calls(&work(&mut target, 1, 500, Some(place())));
-        assert!(!asked.is_empty());
-        let mut again = restart(&mut target, 600);
-        again.extend(work(&mut target, 600, 20_000, None));
-        assert_eq!(calls(&again), asked);
-        // whether the first attempts left it nobody knows, so no later one names them
-        let causes = again.iter().filter_map(|out| if let Outbound::Call(msg) = out { Some(msg.cause) } else { None });
-        assert!(causes.clone().count() > 0 && causes.into_iter().all(|cause| cause == place().id));
-    }
-
-    #[test]
-    fn what_was_at_work_is_gone_and_was_never_told() {
-        let mut target = target(None);
-        work(&mut target, 0, 500, Some(snapshot()));
-        assert_eq!(work(&mut target, 1, 0, Some(place())), [], "it takes a moment");
-        restart(&mut target, 6);
-        assert_eq!(work(&mut target, 6, 5_000, None), []);
-        assert_eq!(target.order_state(OrderNo(1)), None);
-    }
-
-    #[test]
-    fn a_refused_event_is_sent_again_as_it_was_until_it_is_taken() {
-        let again = |defect| {
-            let mut target = target(defect);
-            work(&mut target, 0, 500, Some(snapshot()));
-            let first = events(&work(&mut target, 1, 500, Some(place()))).remove(0);
-            target.refused(Timestamp(Span::from_secs(2).0), first.id);
-            let second = events(&work(&mut target, 2, 20_000, None));
-            (first, second)
-        };
-        let (first, second) = again(None);
-        assert_eq!(second, [first]);
-        assert_eq!(again(Some(Defect::WebhookDroppedAfter500)).1, []);
-        let (first, second) = again(Some(Defect::BodyRegeneratedOnRedelivery));
-        assert!(second[0].id == first.id && second[0].amount != first.amount, "{second:?}");
-    }
-
-    #[test]
-    fn defects_lose_in_a_crash_what_they_had_said_or_done() {
-        let after_crash = |defect| {
-            let mut target = target(Some(defect));
-            work(&mut target, 0, 900, Some(snapshot()));
-            let told = work(&mut target, 1, 300, Some(place()));
-            let owed = restart(&mut target, 6);
-            (told, events(&owed), target.order_state(OrderNo(1)).is_some())
-        };
-        let yes = |out: &[Outbound]| out.iter().any(|out| matches!(out, Outbound::Reply { outcome: Outcome::Ok, .. }));
-        let (told, owed, known) = after_crash(Defect::AcknowledgedBeforeStored);
-        assert!(yes(&told) && owed.is_empty() && !known);
-        let (told, owed, known) = after_crash(Defect::EventBeforeCommit);
-        assert!(!events(&told).is_empty() && !yes(&told) && owed.is_empty() && !known);
-        let (told, owed, known) = after_crash(Defect::EventLostOnCrash);
-        assert!(events(&told).is_empty() && owed.is_empty() && known);
-        let (told, owed, known) = after_crash(Defect::ReplayNotIdempotent);
-        let reserved = |events: &[Message]| events.iter().filter(|msg| msg.op == Op::InventoryReserved).count();
-        assert!(known && reserved(&events(&told)) == 1 && reserved(&owed) == 2, "one of the first time, one of recovery");
-    }
-}
+#[path = "embedded_tests.rs"]
+mod tests;

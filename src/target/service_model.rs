@@ -35,6 +35,8 @@ pub enum Lane {
     All,
     /// commands alone: what comes back from partners has workers of its own, and never waits
     Commands,
+    /// commands alone, and of two orders for the same goods (of their first lines) one after the other, as where an order locks the row of its stock
+    Keys,
 }
 
 /// For a time the workers are slower: a trigger of congestion.

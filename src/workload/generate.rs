@@ -96,6 +96,13 @@ impl Generate<'_> {
     }
 }
 
+/// Milliseconds since 1970; the run begins at 2000-01-01T10:00:00Z, as in [`Days`].
+#[cfg(feature = "parquet")]
+pub(super) fn epoch_ms(at: Timestamp) -> i64 {
+    const FIRST_DAY_MS: u64 = 946_684_800_000;
+    (FIRST_DAY_MS + RUN_BEGINS_AT_H * 3_600_000).saturating_add(at.0 / 1_000_000) as i64
+}
+
 /// Times as RFC 3339 in UTC; the text of a day is made once.
 #[derive(Default)]
 struct Days {

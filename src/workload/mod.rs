@@ -10,6 +10,8 @@ pub mod goods;
 mod import;
 mod indices;
 mod load;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plan;
 mod rows;
 mod stock;
@@ -22,5 +24,7 @@ pub use columns::{
 pub use generate::{Form, Generate};
 pub use import::{Account, Example, Import, ImportError, Reason, SourceLine, SourceOrder, import};
 pub use indices::{Indices, RHO};
+#[cfg(feature = "parquet")]
+pub use parquet::GROUP;
 pub use plan::{OPENS, PARTITION_ORDERS, Partition, partition, partitions, recorded, whole};
 pub use stock::{DEFAULT_RECEIPT_LAG, Receipt, RegionStock, opening_stock, replenishment};

@@ -78,7 +78,11 @@ fn the_largest_rate_is_the_one_of_queueing_theory() {
         "--format",
         "json",
     ]);
-    let bounded: Value = serde_json::from_str(&again.exits(0).out).expect("JSON");
+    let again = again.exits(0);
+    // where no table tells of the trials, a line each does
+    let lines = again.err.lines().filter(|line| line.starts_with("trial ") && line.contains(": ")).count();
+    let bounded: Value = serde_json::from_str(&again.out).expect("JSON");
+    assert_eq!(lines, bounded["trials"].as_array().expect("trials").len(), "{}", again.err);
     assert_eq!((bounded["held"].as_f64(), bounded["lost"].is_null()), (Some(900.0), true));
     assert_eq!(text(&bounded["grade"]["word"]), "graceful", "{}", bounded["grade"]);
 }
@@ -130,6 +134,34 @@ fn retries_keep_a_target_down_and_budgets_and_short_queues_do_not() {
     assert!(std::fs::read_to_string(folder.at("three/vulnerability.svg")).expect("a file").contains("stayed down"));
 }
 
+/// Ten workers of 10 ms each serve 1,000 orders a second. Orders for one key come one after another, which is a queue M/M/1 of 100 a second: of those, a
+/// share exp(-(100 - r) t) takes longer than t at r a second, and a hundredth of all orders may. The hottest key has a share p of them.
+#[test]
+fn a_hot_key_bears_one_order_after_another_however_many_workers_there_are() {
+    let zipf = |s: f64| 1.0 / (1..=1_000).map(|rank| f64::from(rank).powf(-s)).sum::<f64>();
+    let of_key = |p: f64| (100.0 - (100.0 * p).ln()) / p;
+    let folder = Folder::new("capacity-skew");
+    let service = "workers=10,law=exponential,mean=10ms,queue=none,lane=keys,network=0ms";
+    let flags = ["--objective", "p99<1s", "--service", service, "--from", "50", "--most", "2000", "--out", "out"];
+    let ended = folder.orderstorm(&[&["capacity", "--skew", "1.2,one"], &flags[..]].concat());
+    ended.exits(0).says(&["hottest of 1000 keys", "reproduce: orderstorm capacity --objective 'p99<1s'", "--skew 1.2,one"]);
+    let found = result(&folder, "out/capacity.json");
+    let rows = found["skews"].as_array().expect("a row for each");
+    assert_eq!(rows.len(), 2);
+    for (row, share) in rows.iter().zip([zipf(1.2), 1.0]) {
+        let number = |key: &str| row[key].as_f64().expect("a number");
+        let theory = of_key(share);
+        assert!((number("hottest") - share).abs() < 1e-6, "{row}");
+        assert!(
+            number("held") < theory * 1.03 && theory < number("lost") * 1.03 && number("lost") / number("held") < 1.1,
+            "{row}, {theory:.1} by theory"
+        );
+        let own = result(&folder, &format!("out/{}/capacity.json", text(&row["folder"])));
+        assert_eq!(own["held"], row["held"]);
+    }
+    assert!(std::fs::read_to_string(folder.at("out/skew.svg")).expect("a file").contains("one: 9"));
+}
+
 #[test]
 fn what_cannot_be_asked_is_said() {
     let folder = Folder::new("capacity-bad");
@@ -141,6 +173,9 @@ fn what_cannot_be_asked_is_said() {
     says(&["capacity", "--service", "worker=3"], "did you mean `workers`?");
     says(&["capacity", "--from", "0"], "rates from 0.01");
     says(&["capacity", "--from", "100", "--most", "10"], "the first not above the second");
+    says(&["capacity", "--skew", "steep"], "`steep` is no exponent");
+    says(&["capacity", "S01.base", "--skew", "1"], "cannot be used with");
+    says(&["serve", "--service-model=network=1ms"], "`network` is no key");
     says(&["probe", "--lasts", "0s"], "not between 1s and 10m");
     says(&["probe", "--rate", "NaN"], "no rate from 0.1");
     says(&["probe", "--client", "retries=3,backoff=sometimes"], "not understood");

@@ -98,6 +98,17 @@ fn what_was_generated_can_be_replayed_and_is_not_written_over() {
     assert_eq!(first, std::fs::read(folder.at("orders.csv")).expect("written"), "the same bytes");
     folder.run("replayed", &["--source", "orders.csv", "--columns", "orderstorm", "--faults", "none", "--record", "none"], 0);
 
+    let parquet = ["generate", "--profile", "steady", "--orders", "300", "--format", "parquet", "--out", "orders.parquet"];
+    if cfg!(feature = "parquet") {
+        folder.orderstorm(&parquet).exits(0);
+        let file = std::fs::read(folder.at("orders.parquet")).expect("written");
+        assert!(file.starts_with(b"PAR1") && file.ends_with(b"PAR1"));
+        folder.orderstorm(&[&parquet[..], &["--force", "--feeds", "feed"]].concat()).exits(2).says(&["feeds are written as NDJSON or CSV"]);
+    } else {
+        folder.orderstorm(&parquet).exits(2).says(&["without the feature `parquet`", "--features parquet"]);
+        assert!(!folder.at("orders.parquet").exists());
+    }
+
     let feed = ["generate", "--profile", "inventory-feed", "--orders", "20", "--out", "o.ndjson", "--feeds", "f.ndjson"];
     folder.orderstorm(&feed).exits(0);
     assert!(std::fs::read_to_string(folder.at("f.ndjson")).expect("written").lines().count() > 20 * 35);

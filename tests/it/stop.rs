@@ -118,6 +118,25 @@ fn a_stopped_run_with_findings_still_proves_them() {
 }
 
 #[test]
+fn a_search_that_is_stopped_shows_the_trials_that_it_made() {
+    let folder = Folder::new("stop-capacity");
+    let child = start(
+        &folder,
+        &["capacity", "--from", "100", "--most", "20000", "--service", "workers=100000,queue=none", "--format", "json", "--out", "out"],
+    );
+    wait_until("a folder", || folder.at("out").is_dir());
+    (0..20).for_each(|_| pause());
+    signal("-INT", &child);
+    let said = ends_with_130(child);
+    let found: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.at("out/capacity.json")).expect("it is there")).expect("JSON");
+    assert_eq!((&found["partial"], &found["confirmed"]), (&true.into(), &false.into()), "{found}");
+    let held = items(&found["trials"]).iter().filter(|trial| trial["held"] == true).filter_map(|trial| trial["rate"].as_f64()).fold(0.0, f64::max);
+    assert!(held >= 100.0 && found["held"] == held, "{found}");
+    assert!(said.contains("trial 1: "), "{said}");
+}
+
+#[test]
 fn a_second_stop_ends_at_once() {
     let folder = Folder::new("stop-twice");
     let child = start(&folder, &["run", "--seeds", "2000", "--record", "none", "--out", "out"]);

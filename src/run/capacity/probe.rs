@@ -4,9 +4,11 @@
 //! load that made them. Where it stays down, the load is cut to half, a quarter and nothing, to see what it takes.
 
 use super::super::{Ended, Stop, Trouble, say};
+use super::rig::{Flaw, Rig, at_rate, flaw};
+use super::spec;
+use super::told::command;
 use super::watch::Seconds;
-use super::{Flaw, Rig, at_rate, command, flaw, spec};
-use crate::capacity::recovered;
+use crate::capacity::{Objective, recovered};
 use crate::cli::{Format, ProbeArgs, Trigger};
 use crate::report;
 use crate::scenario::{Arrival, Base, Stage};
@@ -58,7 +60,7 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     if args.trigger == Trigger::Brownout && args.loaded.target != "embedded" {
         return Err(bad("--trigger brownout is for the embedded target: nobody here can slow a live one down\n  = help: --trigger spike".into()));
     }
-    let mut rig = Rig::new(&args.loaded, stop)?;
+    let mut rig = Rig::new(&args.loaded, None, stop)?;
     let human = args.loaded.format == Format::Human;
     let (name, id) = (rig.setup.target.clone(), rig.named());
     let what = match args.trigger {
@@ -72,12 +74,17 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         ));
     }
     let mut cells = Vec::new();
+    let in_all = lasts.iter().map(|lasts| seconds_of(*lasts)).sum::<f64>() * args.rate.len() as f64;
+    let mut offered = 0.0;
     'grid: for rate in &args.rate {
         for lasts in &lasts {
-            let Some(cell) = one(&mut rig, args.trigger, *rate, *lasts, objective.within)? else { break 'grid };
+            let Some(cell) = one(&mut rig, args.trigger, (*rate, *lasts), objective, (cells.len(), in_all - offered))? else { break 'grid };
+            let line = row(&cell);
             if human {
-                say(&row(&cell));
+                rig.progress.aside(|| say(&line));
             }
+            rig.progress.ended(line.trim());
+            offered += seconds_of(*lasts);
             cells.push(cell);
         }
     }
@@ -90,7 +97,7 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         .collect();
     let trigger = if args.trigger == Trigger::Spike { "spike" } else { "brownout" };
     let command = probe_command(args, trigger);
-    let summary = json!({"command": command, "scenario": args.loaded.scenario, "target": name, "trigger": trigger, "client": args.loaded.client,
+    let summary = json!({"command": command, "partial": stop.is_set(), "scenario": args.loaded.scenario, "target": name, "trigger": trigger, "client": args.loaded.client,
         "service": args.loaded.service, "cells": list});
     rig.write("probe.json", &format!("{summary:#}\n"))?;
     let frontier: Vec<(f64, f64, bool)> = cells.iter().map(|cell| (cell.rate, cell.lasts as f64, cell.recovered.is_some())).collect();
@@ -99,9 +106,14 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     }
     if human {
         let down = cells.iter().filter(|cell| cell.recovered.is_none()).count();
-        let told =
-            if down == 0 { "came back by itself each time".into() } else { format!("stayed down in {down} of {} trials: metastable", cells.len()) };
-        say(&format!("\nIt {told}.\nreproduce: {command}\n\nResults  {}\n", rig.dir.display()));
+        let grid = args.rate.len() * lasts.len();
+        let stopped = if cells.len() < grid { format!("Stopped after {} of {grid} trials.\n", cells.len()) } else { String::new() };
+        let told = match down {
+            _ if cells.is_empty() => "was not seen in any trial".into(),
+            0 => "came back by itself each time".into(),
+            down => format!("stayed down in {down} of {} trials: metastable", cells.len()),
+        };
+        say(&format!("\n{stopped}It {told}.\nreproduce: {command}\n\nResults  {}\n", rig.dir.display()));
     } else {
         say(&format!("{summary:#}\n"));
     }
@@ -121,6 +133,11 @@ fn probe_command(args: &ProbeArgs, trigger: &str) -> String {
     command("probe", &args.loaded, &more)
 }
 
+/// A trial is no longer than this.
+fn seconds_of(lasts: u64) -> f64 {
+    (BASELINE_S + lasts + WATCHED_S.max(WATCHED_TIMES * lasts) + CURE_S * CURES.len() as u64) as f64
+}
+
 /// Orders a second that the model can take, where one order is one piece of work.
 fn capacity_of(model: &ServiceModel) -> Option<f64> {
     let mean = model.service.mean().as_secs_f64();
@@ -128,7 +145,13 @@ fn capacity_of(model: &ServiceModel) -> Option<f64> {
 }
 
 /// One trial; none where the user stopped.
-fn one(rig: &mut Rig<'_>, trigger: Trigger, rate: f64, lasts: u64, within: Span) -> Result<Option<Cell>, Trouble> {
+fn one(
+    rig: &mut Rig<'_>,
+    trigger: Trigger,
+    (rate, lasts): (f64, u64),
+    objective: Objective,
+    (number, left_s): (usize, f64),
+) -> Result<Option<Cell>, Trouble> {
     let watched = WATCHED_S.max(WATCHED_TIMES * lasts);
     let (begins, ends) = (BASELINE_S, BASELINE_S + lasts);
     let until = ends + watched;
@@ -144,7 +167,20 @@ fn one(rig: &mut Rig<'_>, trigger: Trigger, rate: f64, lasts: u64, within: Span)
     rig.setup.conditions.service.brownout =
         (trigger == Trigger::Brownout).then(|| Brownout { from: from + Span::from_secs(begins), to: from + Span::from_secs(ends), left: LEFT });
     let arrival = Arrival { base: Base::Stages(stages), ..at_rate(rate) };
-    let mut seconds = Seconds::new(from, (until + CURE_S * CURES.len() as u64) as usize, within, rig.stop);
+    let (before, longest) = (rig.offered_s.get(), seconds_of(lasts));
+    let passed = |span: Span| {
+        let at = span.as_secs_f64();
+        rig.offered_s.set(before + at);
+        let phase = match span.0 / 1_000_000_000 {
+            second if second < begins => "as usual",
+            second if second < ends => "the trigger",
+            second if second < until => "watched",
+            _ => "cure",
+        };
+        let left = rig.progress.left(before + at, (left_s - at).max(0.0));
+        rig.progress.now(format!("trial {}: {rate:.1} orders/s, {lasts} s of trigger: {phase}, {at:.0} s of {longest:.0} s{left}", number + 1));
+    };
+    let mut seconds = Seconds::new(from, (until + CURE_S * CURES.len() as u64) as usize, &objective, rig.stop, &passed);
     let done = seconds.done().clone();
     let judgement = rig.offer(arrival, orders + 10.0 * rate + 100.0, rig.seed(&format!("probe {rate} {lasts}")), &done, &mut seconds)?;
     if rig.stop.is_set() {
@@ -164,7 +200,15 @@ fn one(rig: &mut Rig<'_>, trigger: Trigger, rate: f64, lasts: u64, within: Span)
         if load >= 1.0 { f64::INFINITY } else { (lasts as f64 * (offered - left) / (1.0 - load)).max(0.0) }
     });
     let (offered, good) = all[ends..until].iter().fold((0, 0), |(offered, good), second| (offered + second.offered, good + second.good));
-    Ok(Some(Cell { rate, lasts, recovered: itself, ideal, cured_at, good: good as f64 / f64::max(offered as f64, 1.0), flaw: flaw(&judgement) }))
+    Ok(Some(Cell {
+        rate,
+        lasts,
+        recovered: itself,
+        ideal,
+        cured_at,
+        good: good as f64 / f64::max(offered as f64, 1.0),
+        flaw: flaw(&judgement, &seconds.sends, &objective),
+    }))
 }
 
 fn row(cell: &Cell) -> String {

@@ -77,11 +77,24 @@ pub(super) fn objective(text: &str, errors: f64) -> Result<Objective, Trouble> {
     Ok(Objective { quantile: percent / 100.0, within, errors })
 }
 
+/// The network comes last: a service that listens has one.
 const SERVICE: &[&str] = &["workers", "law", "mean", "p50", "p95", "queue", "next", "expires", "lane", "network"];
+
+/// The model of a service that listens: the same but for the network, which is there.
+pub(in super::super) fn service_model(text: &str) -> Result<ServiceModel, Trouble> {
+    let pairs = Pairs::of("--service-model", text, &SERVICE[..SERVICE.len() - 1])?;
+    model("--service-model", &pairs)
+}
 
 /// The model of the embedded target, where it is said otherwise than usual.
 pub(super) fn service(text: &str, conditions: &mut Conditions) -> Result<(), Trouble> {
     let pairs = Pairs::of("--service", text, SERVICE)?;
+    conditions.service = model("--service", &pairs)?;
+    conditions.link = pairs.span("network")?.map_or(LINK, Law::Const);
+    Ok(())
+}
+
+fn model(flag: &str, pairs: &Pairs<'_>) -> Result<ServiceModel, Trouble> {
     let usual = ServiceModel::default();
     let (mean, p50, p95) = (pairs.span("mean")?, pairs.span("p50")?, pairs.span("p95")?);
     let help = "law=exponential,mean=10ms or law=constant,mean=10ms or law=lognormal,p50=4ms,p95=15ms";
@@ -90,19 +103,17 @@ pub(super) fn service(text: &str, conditions: &mut Conditions) -> Result<(), Tro
         (Some("exponential"), Some(mean), None, None) => Law::Exp { mean },
         (Some("constant"), Some(mean), None, None) => Law::Const(mean),
         (None | Some("lognormal"), None, Some(p50), Some(p95)) if p95 > p50 && p50 > Span::ZERO => Law::LogNormal { p50, p95 },
-        _ => return Err(wrong("--service", "the time that a message takes is not said in full, or twice".into(), help)),
+        _ => return Err(wrong(flag, "the time that a message takes is not said in full, or twice".into(), help)),
     };
-    conditions.service = ServiceModel {
+    Ok(ServiceModel {
         workers: pairs.whole("workers", 1)?.unwrap_or(usual.workers),
         service: law,
         queue: if pairs.get("queue") == Some("none") { usize::MAX } else { pairs.whole("queue", 0)?.unwrap_or(usual.queue) },
         discipline: pairs.one_of("next", &[("fifo", Discipline::Fifo), ("lifo", Discipline::Lifo)])?.unwrap_or_default(),
         expires: pairs.span("expires")?,
-        lane: pairs.one_of("lane", &[("all", Lane::All), ("commands", Lane::Commands)])?.unwrap_or_default(),
+        lane: pairs.one_of("lane", &[("all", Lane::All), ("commands", Lane::Commands), ("keys", Lane::Keys)])?.unwrap_or_default(),
         brownout: None,
-    };
-    conditions.link = pairs.span("network")?.map_or(LINK, Law::Const);
-    Ok(())
+    })
 }
 
 const CLIENT: &[&str] = &["timeout", "retries", "backoff", "wait", "budget"];
@@ -161,6 +172,7 @@ mod tests {
         fails("workers=0", "no number from 1");
         fails("law=exponential", "not said in full");
         fails("next=random", "one of fifo, lifo");
+        fails("lane=key", "one of all, commands, keys");
         fails("workers=1,workers=2", "said twice");
         let storm = client("timeout=1s,retries=3,backoff=none").unwrap();
         assert_eq!((storm.timeout, storm.retries, storm.backoff), (Some(Span::from_secs(1)), Some(3), Backoff::None));

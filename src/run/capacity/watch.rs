@@ -1,10 +1,10 @@
 //! What trials look at while a run goes on: when each order was due, and when it had its answer.
 
 use super::super::Stop;
-use crate::capacity::{Batch, Decision, Objective, Second, Trial};
+use crate::capacity::{Batch, Decision, Objective, Second, Sends, Trial};
 use crate::history::{Entry, Kind, Observer};
 use crate::model::{Op, OrderNo, Outcome};
-use crate::sim::{Span, Timestamp};
+use crate::sim::{Span, Stopwatch, Timestamp};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Slot;
@@ -22,7 +22,7 @@ struct Open {
 }
 
 /// Cuts a run into batches, and ends it as soon as they decide.
-pub(super) struct Watch {
+pub(super) struct Watch<'a> {
     trial: Trial,
     objective: Objective,
     /// orders before this are none of the trial's
@@ -38,11 +38,14 @@ pub(super) struct Watch {
     waited: Span,
     user: Stop,
     done: Stop,
+    /// told of every batch that is over: how much of the trial has passed
+    passed: &'a dyn Fn(Span),
+    pub sends: Sends,
     pub decision: Option<Decision>,
 }
 
-impl Watch {
-    pub fn new(trial: Trial, objective: Objective, from: Timestamp, length: Span, user: &Stop) -> Watch {
+impl<'a> Watch<'a> {
+    pub fn new(trial: Trial, objective: Objective, from: Timestamp, length: Span, user: &Stop, passed: &'a dyn Fn(Span)) -> Watch<'a> {
         Watch {
             trial,
             objective,
@@ -56,6 +59,8 @@ impl Watch {
             waited: Span::ZERO,
             user: user.clone(),
             done: Stop::new(),
+            passed,
+            sends: Sends::within(&objective),
             decision: None,
         }
     }
@@ -97,6 +102,7 @@ impl Watch {
                 batch.backlog = backlog;
             }
             self.ends += 1;
+            (self.passed)(self.length.saturating_mul(self.ends));
         }
         while self.decision.is_none() && now > self.end_of(self.number) + self.objective.within {
             let (from, to) = (self.from + self.length.saturating_mul(self.number), self.end_of(self.number));
@@ -115,8 +121,12 @@ impl Watch {
     }
 }
 
-impl Observer for Watch {
+impl Observer for Watch<'_> {
     fn observe(&mut self, e: &Entry) {
+        if self.decision.is_some() {
+            // what comes to rest afterwards is no part of it
+            return;
+        }
         self.tick(e.at);
         let order = e.msg.order;
         if e.msg.op != Op::PlaceOrder || order.is_none() || order.is_probe() {
@@ -127,6 +137,7 @@ impl Observer for Watch {
                 if let Some(batch) = self.batch(e.due) {
                     batch.offered += 1;
                 }
+                self.sends.add(e.at.since(e.due));
                 self.open.insert(order, Open { due: e.due, failed: false });
             }
             Kind::Sent => self.open.get_mut(&order).into_iter().for_each(|open| open.failed = false),
@@ -150,8 +161,32 @@ impl Observer for Watch {
     }
 }
 
+/// A target that has not come to rest by then after a trial is left as it is; then nobody knows what it owes.
+const DRAIN_S: f64 = 60.0;
+
+/// Lets a live trial come to rest once it is decided, for a while.
+pub(super) struct Drain<'a> {
+    pub observer: &'a mut dyn Observer,
+    pub user: Stop,
+    /// no more orders come
+    pub done: Stop,
+    /// set when it ends, at rest or not
+    pub halt: Stop,
+    pub since: Option<Stopwatch>,
+}
+
+impl Observer for Drain<'_> {
+    fn observe(&mut self, e: &Entry) {
+        self.observer.observe(e);
+        let late = self.done.is_set() && self.since.get_or_insert_with(Stopwatch::start).seconds() > DRAIN_S;
+        if late || self.user.is_set() {
+            self.halt.set();
+        }
+    }
+}
+
 /// Counts every second of a run.
-pub(super) struct Seconds {
+pub(super) struct Seconds<'a> {
     from: Timestamp,
     within: Span,
     /// by order: when it was due, and whether it has its answer
@@ -166,11 +201,15 @@ pub(super) struct Seconds {
     user: Stop,
     done: Stop,
     until: Timestamp,
+    /// told of every second that is over
+    passed: &'a dyn Fn(Span),
+    pub sends: Sends,
 }
 
-impl Seconds {
+impl<'a> Seconds<'a> {
     /// From `from` for so many seconds.
-    pub fn new(from: Timestamp, seconds: usize, within: Span, user: &Stop) -> Seconds {
+    pub fn new(from: Timestamp, seconds: usize, objective: &Objective, user: &Stop, passed: &'a dyn Fn(Span)) -> Seconds<'a> {
+        let within = objective.within;
         Seconds {
             from,
             within,
@@ -183,6 +222,8 @@ impl Seconds {
             user: user.clone(),
             done: Stop::new(),
             until: from + Span::from_secs(seconds as u64) + within,
+            passed,
+            sends: Sends::within(objective),
         }
     }
 
@@ -195,7 +236,7 @@ impl Seconds {
     }
 }
 
-impl Observer for Seconds {
+impl Observer for Seconds<'_> {
     fn observe(&mut self, e: &Entry) {
         if e.at > self.until || self.user.is_set() {
             self.done.set();
@@ -204,6 +245,7 @@ impl Observer for Seconds {
         while self.now < second.min(self.seconds.len()) {
             self.seconds[self.now].backlog = self.waiting;
             self.now += 1;
+            (self.passed)(Span::from_secs(self.now as u64));
         }
         let order = e.msg.order;
         if e.msg.op != Op::PlaceOrder || order.is_none() || order.is_probe() {
@@ -215,6 +257,7 @@ impl Observer for Seconds {
                 let due = self.at(e.due);
                 if let Slot::Vacant(first) = self.orders.entry(order) {
                     first.insert((e.due, false));
+                    self.sends.add(e.at.since(e.due));
                     self.seconds.get_mut(due).into_iter().for_each(|second| second.offered += 1);
                 }
             }

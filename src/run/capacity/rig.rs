@@ -1,0 +1,270 @@
+//! A target under load: one rate held until it is decided, and steps beyond what it can take.
+
+use super::super::execute::{self, Conditions, Setup};
+use super::super::live::{self, Broken, Session};
+use super::super::progress::Progress;
+use super::super::{Stop, Trouble, cannot_write, matrix};
+use super::skew::Keys;
+use super::spec;
+use super::watch::{Drain, Seconds, Watch};
+use crate::capacity::{Decision, Objective, Sends, Step, Trial};
+use crate::check::{Judgement, Suite, Verdict};
+use crate::cli::{Format, LoadedArgs};
+use crate::history::Observer;
+use crate::scenario::{Arrival, Base, Case, Library, LoadProfile, Scenario, Selection, Stage, expand};
+use crate::sim::{Seed, Span, Timestamp, VirtualClock};
+use crate::workload::{self, OPENS};
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A trial that has not decided by then is lost.
+const LONGEST: Span = Span::from_secs(300);
+/// Batches are as long as this, and longer where fewer orders than [`BATCH_ORDERS`] would come in one.
+const BATCH: Span = Span::from_secs(5);
+const BATCH_ORDERS: f64 = 50.0;
+/// A confirmation lasts so long at most.
+const CONFIRM_LASTS: Span = Span::from_secs(120);
+/// Steps beyond the capacity, in times of it, and back again; a step is as long as keeps its orders in memory.
+const FACTORS: [f64; 6] = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
+const STEP_S: f64 = 30.0;
+const STEP_ORDERS: f64 = 60_000.0;
+
+/// A target, and one case to offer it at any rate.
+pub(super) struct Rig<'a> {
+    pub case: Case,
+    pub setup: Setup,
+    session: Option<Session>,
+    pub dir: PathBuf,
+    /// trials so far, so that each has a record of its own
+    trials: Cell<u32>,
+    pub progress: Progress,
+    /// seconds of load that were offered so far
+    pub offered_s: Cell<f64>,
+    pub stop: &'a Stop,
+}
+
+impl<'a> Rig<'a> {
+    /// `keys`: orders for goods by such a law, in place of a scenario's.
+    pub fn new(args: &LoadedArgs, keys: Option<&Keys>, stop: &'a Stop) -> Result<Rig<'a>, Trouble> {
+        let mut library = Library::shipped()?;
+        let case = match keys {
+            Some(keys) => keys.case(&mut library, args.seed)?,
+            None => shipped(&mut library, args)?,
+        };
+        let mut conditions = Conditions::default();
+        let live = args.target != "embedded";
+        if live && !args.service.is_empty() {
+            return Err(Trouble::Usage("error: --service is for the embedded target: a live one is as fast as it is".into()));
+        }
+        if !args.service.is_empty() {
+            spec::service(&args.service, &mut conditions)?;
+        }
+        if !args.client.is_empty() {
+            conditions.client = spec::client(&args.client)?;
+        }
+        let session = live.then(|| Session::open(&args.target, &args.allow_host, None, &mut library)).transpose()?;
+        if let Some(why) = session.as_ref().and_then(|session| session.not_applicable(&case)) {
+            return Err(Trouble::Usage(format!("error: {} cannot be asked of this target: {why}", args.scenario)));
+        }
+        let dir = matrix::out_dir(args.out.as_deref())?;
+        // what a record of a trial can be begun again with: its case, though not at its rate
+        let target = if live { format!(" --target {}", matrix::quoted(&args.target)) } else { String::new() };
+        let arguments = format!("{} --faults none{target} --seed {}", matrix::quoted(&args.scenario), args.seed);
+        let setup = Setup { seed: args.seed, target: args.target.clone(), defect: None, conditions, arguments };
+        let progress = Progress::new(args.format == Format::Human);
+        Ok(Rig { case, setup, session, dir, trials: Cell::new(0), progress, offered_s: Cell::new(0.0), stop })
+    }
+
+    /// Offers orders as `arrival` says until `done` is set, or all are over.
+    pub fn offer(&self, arrival: Arrival, orders: f64, seed: Seed, done: &Stop, observer: &mut dyn Observer) -> Result<Judgement, Trouble> {
+        let orders = orders.clamp(1.0, 50_000_000.0) as u32;
+        let case = Case { arrival: Arc::new(arrival), orders, seed, ..self.case.clone() };
+        let part = workload::whole(&case);
+        let Some(session) = &self.session else {
+            let mut suite = Suite::new(execute::header(&self.setup, &case, &part), case.scenario.expect.clone());
+            let ran = execute::simulate(&self.setup, &case, &part, &mut VirtualClock::new(), done, (&mut suite, observer));
+            return Ok(suite.finish(!ran.stopped));
+        };
+        self.trials.set(self.trials.get() + 1);
+        let file = self.dir.join(format!("trial-{}.jsonl.gz", self.trials.get()));
+        // what is owed is judged at rest: no more orders come, and what is under way may come to its end
+        let mut drain = Drain { observer, user: self.stop.clone(), done: done.clone(), halt: Stop::new(), since: None };
+        let halt = drain.halt.clone();
+        let result = live::watched(session, &self.setup, &case, &part, &file, &halt, None, (Some(done), &mut drain));
+        if result.as_ref().is_ok_and(|part| part.judgement.verdict != Verdict::Fail) {
+            // a trial that went well is told by its numbers
+            let _ = std::fs::remove_file(&file);
+        }
+        result.map(|part| part.judgement).map_err(|broken| match broken {
+            Broken::Disk(error) => cannot_write(&file, &error),
+            Broken::Target(why) => Trouble::Environment(format!("error: {why}")),
+        })
+    }
+
+    pub fn named(&self) -> String {
+        format!("{}.{}", self.case.scenario.name, self.case.scenario.variant)
+    }
+
+    pub fn seed(&self, what: &str) -> Seed {
+        Seed(self.setup.seed).derive(what)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> Result<(), Trouble> {
+        let path = self.dir.join(name);
+        std::fs::write(&path, text).map_err(|error| cannot_write(&path, &error))
+    }
+}
+
+/// The one variant of a scenario that is shipped or in a file, without faults.
+fn shipped(library: &mut Library, args: &LoadedArgs) -> Result<Case, Trouble> {
+    let scenarios = library.scenarios(std::slice::from_ref(&args.scenario))?;
+    let [scenario] = scenarios.as_slice() else {
+        let names: Vec<String> = scenarios.iter().map(|scenario| format!("{}.{}", scenario.name, scenario.variant)).collect();
+        let what = format!("error: {} has several variants, and one is put under load\n  = help: name one of {}", args.scenario, names.join(", "));
+        return Err(Trouble::Usage(what));
+    };
+    without_faults(library, scenario, LoadProfile::poisson("load", Span::from_secs(1), 1), args.seed)
+        .and_then(|case| case.ok_or_else(|| Trouble::Usage(format!("error: {} cannot be run without faults", args.scenario))))
+}
+
+/// The case of a scenario under a profile.
+pub(super) fn without_faults(library: &mut Library, scenario: &Arc<Scenario>, profile: LoadProfile, seed: u64) -> Result<Option<Case>, Trouble> {
+    let faults = library.fault_sets(&["none".into()])?;
+    let selection = Selection { profile: Some(profile), seed: Seed(seed), ..Selection::default() };
+    Ok(expand(std::slice::from_ref(scenario), &faults, &selection).cases.into_iter().find(|case| case.not_applicable.is_none()))
+}
+
+/// What a run showed beside its numbers, where it showed anything.
+pub(super) enum Flaw {
+    /// an invariant was broken: the first finding
+    Wrong(String),
+    /// the harness sent late, so nothing can be said of the target
+    Ours(String),
+}
+
+impl Flaw {
+    pub fn why(&self) -> &str {
+        let (Flaw::Wrong(why) | Flaw::Ours(why)) = self;
+        why
+    }
+}
+
+pub(super) fn flaw(judgement: &Judgement, sends: &Sends, objective: &Objective) -> Option<Flaw> {
+    if judgement.verdict == Verdict::Fail {
+        let first = judgement.findings.first().map_or(String::new(), |finding| format!("{}: {}", finding.check, finding.what));
+        return Some(Flaw::Wrong(format!("something was done wrong: {first}")));
+    }
+    let late = || judgement.reason.starts_with("the harness").then(|| judgement.reason.clone());
+    late().or_else(|| sends.spoilt(objective)).map(Flaw::Ours)
+}
+
+/// Long enough for some orders.
+fn batch_at(rate: f64) -> Span {
+    BATCH.max(Span::from_secs_f64(BATCH_ORDERS / rate))
+}
+
+/// A gap that makes a rate.
+pub(super) fn at_rate(rate: f64) -> Arrival {
+    Arrival { gap: 1e9 / rate, ..Arrival::poisson(Span::from_secs(1)) }
+}
+
+/// The steps beyond the capacity, and what was wrong with them.
+pub(super) type Beyond = (Vec<Step>, Option<Flaw>);
+
+/// What one trial showed beside its decision.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub rate: f64,
+    pub confirms: u32,
+    /// seconds to an answer, in the mean
+    pub mean: f64,
+    pub offered: u64,
+    pub late: u64,
+    pub backlog: u64,
+    pub flaw: Option<Flaw>,
+}
+
+impl Rig<'_> {
+    /// Seconds of load that a search may take at most, where so many trials of both kinds are left.
+    pub fn longest_s(rate: f64, (searching, confirming): (u32, u32)) -> f64 {
+        let length = batch_at(rate).as_secs_f64();
+        let of = |longest: Span| (longest.as_secs_f64()).max(8.0 * length);
+        let steps = STEP_S * (2 * FACTORS.len() - 1) as f64;
+        f64::from(searching) * of(LONGEST) + f64::from(confirming) * of(CONFIRM_LASTS) + steps
+    }
+
+    /// Holds a rate until it is decided; none where the user stopped. `left`: how many trials are left at most, with this one.
+    pub fn trial(&self, objective: Objective, rate: f64, confirms: u32, left: (u32, u32)) -> Result<Option<(Decision, Seen)>, Trouble> {
+        let length = batch_at(rate);
+        let longest = if confirms > 0 { CONFIRM_LASTS } else { LONGEST };
+        let most = (longest.0 / length.0).max(8) as usize;
+        let trial = Trial::new(objective, most);
+        let trial = if confirms > 0 { trial.confirming() } else { trial };
+        let (before, in_all) = (self.offered_s.get(), Rig::longest_s(rate, left));
+        let what = if confirms > 0 { format!("confirmed by seed {confirms}") } else { "tried".into() };
+        let passed = |span: Span| {
+            let seconds = span.as_secs_f64();
+            self.offered_s.set(before + seconds);
+            let time_left = self.progress.left(before + seconds, (in_all - seconds).max(0.0));
+            let longest = most as f64 * length.as_secs_f64();
+            self.progress.now(format!("trial {}: {rate:.2} orders/s {what}, {seconds:.0} s of {longest:.0} s{time_left}", self.progress.done() + 1));
+        };
+        passed(Span::ZERO);
+        let mut watch = Watch::new(trial, objective, Timestamp::ZERO + OPENS, length, self.stop, &passed);
+        let orders = rate * (length.as_secs_f64() * (most + 2) as f64 + objective.within.as_secs_f64()) + 1_000.0;
+        let done = watch.done().clone();
+        let judgement = self.offer(at_rate(rate), orders, self.seed(&format!("{rate} {confirms}")), &done, &mut watch)?;
+        if self.stop.is_set() {
+            return Ok(None);
+        }
+        let mut decision = watch.decision.clone().unwrap_or(Decision::Lost("it ended before anything was decided".into()));
+        let steady = watch.steady();
+        let sum = |of: fn(&crate::capacity::Batch) -> u64| steady.iter().map(of).sum::<u64>();
+        let backlog = steady.last().map_or(0, |batch| batch.backlog);
+        let mut seen = Seen { rate, confirms, mean: watch.mean(), offered: sum(|b| b.offered), late: sum(|b| b.slow), backlog, ..Seen::default() };
+        // a rate that was held although we were late is held: lateness of ours only makes a target look worse
+        let held = decision == Decision::Held;
+        seen.flaw = flaw(&judgement, &watch.sends, &objective).filter(|flaw| !(held && matches!(flaw, Flaw::Ours(_))));
+        if let Some(flaw) = &seen.flaw {
+            decision = Decision::Lost(flaw.why().into());
+        }
+        Ok(Some((decision, seen)))
+    }
+
+    /// Load up to three times the capacity, and back; what was done wrong under it, too. None where the user stopped.
+    pub fn beyond(&self, capacity: f64, objective: Objective) -> Result<Option<Beyond>, Trouble> {
+        let (up, down) = (FACTORS.iter().map(|factor| (*factor, false)), FACTORS.iter().rev().skip(1).map(|factor| (*factor, true)));
+        let factors: Vec<(f64, bool)> = up.chain(down).collect();
+        let total: f64 = factors.iter().map(|(factor, _)| factor).sum();
+        let step = (STEP_ORDERS / (capacity * total)).clamp(2.0, STEP_S).floor();
+        let lasts = Span::from_secs_f64(step);
+        let stages = factors.iter().flat_map(|(factor, _)| [Stage { lasts: Span::ZERO, to: *factor }, Stage { lasts, to: *factor }]).collect();
+        let arrival = Arrival { base: Base::Stages(stages), ..at_rate(capacity) };
+        let (before, in_all) = (self.offered_s.get(), step * factors.len() as f64);
+        let passed = |span: Span| {
+            let seconds = span.as_secs_f64();
+            let (factor, down) = factors[((seconds / step) as usize).min(factors.len() - 1)];
+            let way = if down { "on the way back" } else { "on the way up" };
+            let time_left = self.progress.left(before + seconds, (in_all - seconds).max(0.0));
+            self.progress.now(format!("beyond it: {factor} times the rate, {way}, {seconds:.0} s of {in_all:.0} s{time_left}"));
+        };
+        let mut seconds = Seconds::new(Timestamp::ZERO + OPENS, (step as usize) * factors.len(), &objective, self.stop, &passed);
+        let done = seconds.done().clone();
+        let judgement = self.offer(arrival, capacity * total * step * 1.02 + 1_000.0, self.seed("beyond"), &done, &mut seconds)?;
+        if self.stop.is_set() {
+            return Ok(None);
+        }
+        let width = step as usize;
+        let of = |n: usize, counts: &dyn Fn(usize) -> u64| (n * width..(n + 1) * width).map(counts).sum::<u64>() as f64 / step;
+        let steps = factors.iter().enumerate().map(|(n, (factor, down))| Step {
+            factor: *factor,
+            down: *down,
+            offered: of(n, &|at| seconds.seconds[at].offered),
+            goodput: of(n, &|at| seconds.seconds[at].good),
+            shed: of(n, &|at| seconds.shed[at]),
+            wasted: of(n, &|at| seconds.late[at]),
+        });
+        Ok(Some((steps.collect(), flaw(&judgement, &seconds.sends, &objective))))
+    }
+}
