@@ -19,8 +19,19 @@ pub(super) fn tidied(report: &RunReport) -> RunReport {
     for case in &mut report.cases {
         tidy(&mut case.virtual_s);
         tidy_measures(&mut case.measures);
+        for one in &mut case.thresholds {
+            fine(&mut one.limit);
+            one.value = one.value.filter(|value| value.is_finite());
+            one.value.iter_mut().for_each(fine);
+            one.ended_at_s.iter_mut().for_each(tidy);
+        }
     }
     report
+}
+
+/// Limits, and steps of latency, may be shorter than a microsecond.
+fn fine(value: &mut f64) {
+    *value = if value.is_finite() { (*value * 1e9).round() / 1e9 } else { 0.0 };
 }
 
 fn tidy(value: &mut f64) {
@@ -33,6 +44,14 @@ fn tidy_some(value: &mut Option<f64>) {
 }
 
 fn tidy_measures(measures: &mut Measures) {
+    for point in &mut measures.course {
+        tidy(&mut point.t_s);
+        tidy(&mut point.width_s);
+        for (from, to, _) in &mut point.took {
+            fine(from);
+            fine(to);
+        }
+    }
     tidy(&mut measures.throughput_per_s);
     for q in measures.latency.values_mut() {
         tidy(&mut q.mean_s);

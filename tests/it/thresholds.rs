@@ -104,7 +104,7 @@ fn profiles_and_scenarios_have_thresholds_and_phases_and_mistakes_have_places() 
     let summary = folder.run("mine", &["--profile", &profile, "--faults", "none", "--threshold", "start: orders.placed < 200"], 0);
     let all = thresholds(&summary);
     assert_eq!(all.iter().map(|one| text(&one["phase"])).collect::<Vec<_>>(), ["", "peak", "start"]);
-    // of 900 orders in the areas 50 : 60 : 25 under the ramp, in its stages
+    // under the stages are areas of 5, 60 and 25, and 900 orders
     let peak = all[1]["value"].as_f64().expect("counted");
     assert!((peak - 900.0 * 60.0 / 90.0).abs() < 60.0, "{peak}");
     for (part, wrong, said) in [
