@@ -81,7 +81,9 @@ fn orders_for_one_key_are_worked_on_one_after_another_and_others_beside_them() {
     // milliseconds after which each order has its answer
     let answered = |lane, workers, queue| {
         let mut target = target(None);
-        target.model = ServiceModel { workers, queue, lane, service: crate::sim::Law::Const(Span::from_millis(10)), ..ServiceModel::default() };
+        let service = crate::sim::Law::Const(Span::from_millis(10));
+        target.model = ServiceModel { workers, queue, lane, service, ..ServiceModel::default() };
+        target.service = Sampler::new(service);
         let mut out = Vec::new();
         for (number, sku) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
             target.deliver(Timestamp::ZERO, Inbound::Message(of(number, sku)), &mut out);
