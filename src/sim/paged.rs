@@ -1,8 +1,5 @@
 //! A list that grows by pages: what is in it never moves, and growing neither copies nor takes twice the memory for a moment.
 
-/// Items on a page.
-const PAGE: usize = 256;
-
 /// A growing list of large items.
 #[derive(Debug)]
 pub struct Paged<T>(Vec<Vec<T>>);
@@ -14,41 +11,44 @@ impl<T> Default for Paged<T> {
 }
 
 impl<T> Paged<T> {
+    /// Items on a page: 32 to 64 KiB, which an allocator keeps for the next who asks, where it gives larger pieces back to the system.
+    const PAGE: usize = (32 * 1024 / if size_of::<T>() == 0 { 1 } else { size_of::<T>() } + 1).next_power_of_two();
+
     pub fn len(&self) -> usize {
-        self.0.last().map_or(0, |last| (self.0.len() - 1) * PAGE + last.len())
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * Self::PAGE + last.len())
     }
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
     pub fn push(&mut self, item: T) {
         match self.0.last_mut() {
-            Some(page) if page.len() < PAGE => page.push(item),
+            Some(page) if page.len() < Self::PAGE => page.push(item),
             _ => {
                 // the first page is small: most cases are
-                let mut page = Vec::with_capacity(if self.0.is_empty() { 4 } else { PAGE });
+                let mut page = Vec::with_capacity(if self.0.is_empty() { 4 } else { Self::PAGE });
                 page.push(item);
                 self.0.push(page);
             }
         }
     }
     pub fn get(&self, at: usize) -> Option<&T> {
-        self.0.get(at / PAGE)?.get(at % PAGE)
+        self.0.get(at / Self::PAGE)?.get(at % Self::PAGE)
     }
     pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        self.0.get_mut(at / PAGE)?.get_mut(at % PAGE)
+        self.0.get_mut(at / Self::PAGE)?.get_mut(at % Self::PAGE)
     }
 }
 
 impl<T> std::ops::Index<usize> for Paged<T> {
     type Output = T;
     fn index(&self, at: usize) -> &T {
-        &self.0[at / PAGE][at % PAGE]
+        &self.0[at / Self::PAGE][at % Self::PAGE]
     }
 }
 
 impl<T> std::ops::IndexMut<usize> for Paged<T> {
     fn index_mut(&mut self, at: usize) -> &mut T {
-        &mut self.0[at / PAGE][at % PAGE]
+        &mut self.0[at / Self::PAGE][at % Self::PAGE]
     }
 }
 
@@ -58,6 +58,7 @@ mod tests {
 
     #[test]
     fn it_is_a_list() {
+        const PAGE: usize = Paged::<usize>::PAGE;
         let mut paged: Paged<usize> = Paged::default();
         assert!(paged.is_empty() && paged.get(0).is_none());
         for i in 0..3 * PAGE + 7 {

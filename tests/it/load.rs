@@ -30,7 +30,7 @@ fn a_profile_names_its_own_fault_sets_and_its_orders_may_share_one_stock() {
     assert!(cases[0]["faults_fired"].as_object().is_some_and(|fired| fired.len() == 9), "every rule acts: {}", cases[0]["faults_fired"]);
     assert_eq!(items(&cases[0]["histories"]).len(), 1, "one stock cannot be cut");
     let cut = folder.run("cut", &["--profile", "steady", "--orders", "5000", "--record", "all", "--faults", "none"], 0);
-    assert_eq!(items(&cut.cases()[0]["histories"]).len(), 3);
+    assert_eq!(items(&cut.cases()[0]["histories"]).len(), 5);
     // a scenario that only borrows the times of a profile keeps the whole matrix
     let plan = folder.orderstorm(&["plan", "S01.base", "--profile", "hot-sku", "--format", "json"]).exits(0);
     assert!(plan.out.matches("S01.base.").count() > 30, "{}", plan.out);

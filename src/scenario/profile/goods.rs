@@ -23,7 +23,7 @@ pub struct GoodsFile {
     #[serde(default = "plenty")]
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub cover: f64,
-    /// all orders draw on one stock: the case is one region, however large. Else each region of 2,048 orders has its share
+    /// all orders draw on one stock: the case is one region, however large. Else each region of 1,024 orders has its share
     #[serde(default)]
     pub one_stock: bool,
     /// price of a unit in cents: the median of a lognormal law
