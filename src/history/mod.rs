@@ -11,7 +11,7 @@ mod ocel;
 mod store;
 
 pub use entry::{Entry, Kind, Observer};
-pub use fingerprint::{Fingerprint, combined_fingerprint};
+pub use fingerprint::{Fingerprint, Fingerprints};
 pub use header::{HISTORY_VERSION, Header, Tells};
 pub use ocel::{ExportError, Exported, OCEL_EPOCH, export_ocel};
 pub use store::{End, HistoryReader, HistoryWriter, Item, ReadError, Recorded, history_schema, read_history};

@@ -3,7 +3,7 @@
 use super::execute::{self, Setup};
 use super::live::{self, Broken, Session};
 use super::pace::{Asked, paced};
-use super::rows::{Rows, case_report, fails};
+use super::rows::{Parts, Rows, case_report, fails};
 use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
 use crate::check::Verdict;
@@ -209,8 +209,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let bar = progress(units.len() as u64);
     let mut totals = MeterTotals::default();
     let mut rows = Rows::default();
-    let mut parts: Vec<(u32, execute::Part)> = Vec::new();
-    let mut measured = MeterTotals::default();
+    let mut parts = Parts::default();
     let mut short = false;
     let mut broken: Option<Broken> = None;
     let work = |unit: usize| {
@@ -258,11 +257,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     execute::in_parallel(units.len(), at_once, stop, work, |unit, result| {
         let (at, number) = units[unit];
         match result {
-            Some(Ok(Some(mut part))) => {
-                // histograms are added up as they come: a large case has many partitions
-                measured.merge_partition(&std::mem::take(&mut part.totals));
-                parts.push((number, part));
-            }
+            Some(Ok(Some(part))) => parts.add(&cases[at], number, chosen.partitions(&cases[at]), part),
             Some(Ok(None)) => {}
             Some(Err(error)) => broken = broken.take().or(Some(error)),
             None => short = true,
@@ -270,11 +265,10 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         if units.get(unit + 1).is_none_or(|(next, _)| *next != at) {
             let case = &cases[at];
             if !parts.is_empty() || (case.not_applicable.is_some() && !short) {
-                totals.merge(&measured);
-                rows.add(case_report(&setup, &chosen, case, &parts, short, &measured));
+                totals.merge(parts.measured());
+                rows.add(case_report(&setup, &chosen, case, std::mem::take(&mut parts), short));
             }
-            parts.clear();
-            measured = MeterTotals::default();
+            parts = Parts::default();
             short = false;
         }
     });

@@ -3,9 +3,9 @@
 use super::matrix::{Chosen, history_name};
 use super::{execute, gauge};
 use crate::check::{CheckResult, PublishLag, Verdict};
-use crate::history::combined_fingerprint;
+use crate::history::Fingerprints;
 use crate::measure::{Measures, MeterTotals};
-use crate::report::{CaseReport, LagReport};
+use crate::report::{CaseReport, FindingReport, LagReport};
 use crate::scenario::Case;
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Rows {
                 for (outcome, times) in case.outcomes {
                     *row.outcomes.entry(outcome).or_default() += times;
                 }
-                row.digest = combined_fingerprint([row.digest.as_str(), &case.digest]);
+                row.digest = Fingerprints::of([row.digest.as_str(), &case.digest]);
             }
             _ => {
                 if folds {
@@ -58,49 +58,111 @@ impl Rows {
     }
 }
 
-/// The row of one case from its parts.
-pub(super) fn case_report(
-    setup: &execute::Setup,
-    chosen: &Chosen,
-    case: &Case,
-    parts: &[(u32, execute::Part)],
-    short: bool,
-    measured: &MeterTotals,
-) -> CaseReport {
-    let of = chosen.partitions(case);
-    let mut checks: Vec<CheckResult> = Vec::new();
-    let mut findings = Vec::new();
-    let mut lag: Option<PublishLag> = None;
-    let (mut fired, mut outcomes): (BTreeMap<String, u64>, BTreeMap<String, u64>) = Default::default();
-    let mut verdict = Verdict::NotApplicable;
-    let (mut entries, mut findings_total, mut ended) = (0, 0, 0.0f64);
-    for (_, part) in parts {
-        verdict = verdict.merge(part.judgement.verdict);
-        entries += part.judgement.entries;
-        lag = Some(lag.map_or(part.judgement.lag, |lag| lag.merged(part.judgement.lag)));
-        findings_total += part.judgement.findings_total;
-        ended = ended.max(part.ran.ended.0 as f64 / 1e9);
-        findings.extend(part.stories.iter().cloned());
-        for (at, rule) in case.fault.rules.iter().enumerate() {
-            *fired.entry(rule.name.clone()).or_default() += part.ran.fired.get(at).copied().unwrap_or(0);
-        }
-        for (op, times) in &part.judgement.outcomes {
-            *outcomes.entry(op.to_string()).or_default() += times;
-        }
-        for result in &part.judgement.results {
-            match checks.iter_mut().find(|check| check.name == result.name) {
-                None => checks.push(result.clone()),
-                Some(check) => check.add(result),
-            }
+/// Findings of one case that are told; where each of thousands of regions fails, the rest is counted.
+const FINDINGS_TOLD: usize = 200;
+
+/// What the parts of one case come to, added up as they come: a large case has many, and nothing is kept of one but its sum.
+pub(super) struct Parts {
+    count: u32,
+    verdict: Verdict,
+    entries: u64,
+    lag: Option<PublishLag>,
+    checks: Vec<CheckResult>,
+    findings: Vec<FindingReport>,
+    findings_total: u64,
+    ended: f64,
+    fired: BTreeMap<String, u64>,
+    outcomes: BTreeMap<String, u64>,
+    /// the first reason, doubt and early end that a part gave
+    said: String,
+    doubt: Option<String>,
+    broke: Option<gauge::Broke>,
+    stopped: bool,
+    histories: Vec<String>,
+    digests: Fingerprints,
+    measured: MeterTotals,
+}
+
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts {
+            count: 0,
+            verdict: Verdict::NotApplicable,
+            entries: 0,
+            lag: None,
+            checks: Vec::new(),
+            findings: Vec::new(),
+            findings_total: 0,
+            ended: 0.0,
+            fired: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            said: String::new(),
+            doubt: None,
+            broke: None,
+            stopped: false,
+            histories: Vec::new(),
+            digests: Fingerprints::default(),
+            measured: MeterTotals::default(),
         }
     }
+}
+
+impl Parts {
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Counts part `number` of `of` in; they come in their order.
+    pub fn add(&mut self, case: &Case, number: u32, of: u32, part: execute::Part) {
+        self.count += 1;
+        self.verdict = self.verdict.merge(part.judgement.verdict);
+        self.entries += part.judgement.entries;
+        self.lag = Some(self.lag.map_or(part.judgement.lag, |lag| lag.merged(part.judgement.lag)));
+        self.findings_total += part.judgement.findings_total;
+        self.ended = self.ended.max(part.ran.ended.0 as f64 / 1e9);
+        if self.findings.len() < FINDINGS_TOLD {
+            self.findings.extend(part.stories);
+        }
+        for (at, rule) in case.fault.rules.iter().enumerate() {
+            *self.fired.entry(rule.name.clone()).or_default() += part.ran.fired.get(at).copied().unwrap_or(0);
+        }
+        for (op, times) in &part.judgement.outcomes {
+            *self.outcomes.entry(op.to_string()).or_default() += times;
+        }
+        for result in part.judgement.results {
+            match self.checks.iter_mut().find(|check| check.name == result.name) {
+                None => self.checks.push(result),
+                Some(check) => check.add(&result),
+            }
+        }
+        if self.said.is_empty() {
+            self.said = part.judgement.reason;
+        }
+        self.doubt = self.doubt.take().or(part.doubt);
+        self.broke = self.broke.take().or(part.broke);
+        self.stopped |= part.ran.stopped;
+        if part.kept {
+            self.histories.push(format!("histories/{}", history_name(case, number, of)));
+        }
+        self.digests.add(&part.digest);
+        self.measured.merge_partition(&part.totals);
+    }
+
+    /// What was measured, of all of them.
+    pub fn measured(&self) -> &MeterTotals {
+        &self.measured
+    }
+}
+
+/// The row of one case from its parts. `short`: some were never begun.
+pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, parts: Parts, short: bool) -> CaseReport {
+    let Parts { mut verdict, checks, fired, broke, .. } = parts;
     let mut reason = case.not_applicable.clone().unwrap_or_default();
-    let broke = parts.iter().find_map(|(_, part)| part.broke.as_ref());
-    let stopped = short || parts.iter().any(|(_, part)| part.ran.stopped);
+    let stopped = short || parts.stopped;
     let mut thresholds = Vec::new();
     if case.not_applicable.is_none() {
-        let doubt = parts.iter().find_map(|(_, part)| part.doubt.as_deref());
-        thresholds = gauge::judge(&case.thresholds, measured, gauge::End { cut: stopped, broke, doubt });
+        let end = gauge::End { cut: stopped, broke: broke.as_ref(), doubt: parts.doubt.as_deref() };
+        thresholds = gauge::judge(&case.thresholds, &parts.measured, end);
         let (demanded, why) = gauge::verdict(&thresholds);
         let found = verdict == Verdict::Fail;
         if stopped {
@@ -111,8 +173,7 @@ pub(super) fn case_report(
             reason = format!("no rule of fault set `{}` ever acted", case.fault.name);
         } else if verdict == Verdict::Unknown {
             let which: Vec<&str> = checks.iter().filter(|check| check.verdict == Verdict::Unknown).map(|check| check.name.as_str()).collect();
-            let said = parts.iter().map(|(_, part)| part.judgement.reason.as_str()).find(|said| !said.is_empty());
-            reason = said.map_or_else(|| format!("could not be decided: {}", which.join(", ")), str::to_owned);
+            reason = if parts.said.is_empty() { format!("could not be decided: {}", which.join(", ")) } else { parts.said };
         } else if verdict == Verdict::NotExercised {
             reason = "nothing was judged".into();
         }
@@ -138,17 +199,17 @@ pub(super) fn case_report(
         reason,
         checks,
         thresholds,
-        findings,
-        findings_total,
-        publish_lag: lag.map(LagReport::of).unwrap_or_default(),
-        outcomes,
+        findings: parts.findings,
+        findings_total: parts.findings_total,
+        publish_lag: parts.lag.map(LagReport::of).unwrap_or_default(),
+        outcomes: parts.outcomes,
         faults_fired: fired,
-        entries,
-        virtual_s: ended,
-        histories: parts.iter().filter(|(_, part)| part.kept).map(|(n, _)| format!("histories/{}", history_name(case, *n, of))).collect(),
-        digest: combined_fingerprint(parts.iter().map(|(_, part)| part.digest.as_str())),
+        entries: parts.entries,
+        virtual_s: parts.ended,
+        histories: parts.histories,
+        digest: parts.digests.hex(),
         // courses over time are for the whole run: for every case they would be most of the summary
-        measures: Measures { series: Vec::new(), course: Vec::new(), ..measured.measures() },
+        measures: Measures { series: Vec::new(), course: Vec::new(), ..parts.measured.measures() },
         reproduce: execute::reproduce(setup, &case.name),
     }
 }

@@ -56,7 +56,7 @@ fn at(tails: &Tails, word: u64) -> Span {
     let cell = CELLS - 1 - (rest >> 59) as usize;
     let (near, far) = (tail[octave * CELLS + cell], tail[octave * CELLS + cell + 1]);
     let from_far = rest << 5;
-    let share = |width: u64| (u128::from(width) * u128::from(from_far) >> 64) as u64;
+    let share = |width: u64| ((u128::from(width) * u128::from(from_far)) >> 64) as u64;
     Span(if near >= far { far + share(near - far) } else { far - share(far - near) })
 }
 
