@@ -131,7 +131,7 @@ impl<'a> Course<'a> {
                     let y = y_of(rate / top);
                     [(self.x(p.t_s), y), (self.x(p.t_s + p.width_s), y)]
                 });
-                c.line(steps.collect(), color.stroke_width(2));
+                c.line(steps.collect(), color.stroke_width(if n == 0 { 4 } else { 2 }));
             }
         })
     }
