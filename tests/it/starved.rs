@@ -38,10 +38,10 @@ fn a_harness_that_is_starved_of_its_processor_says_unknown() {
     let stub = Stub::start(None);
     let target = folder.write("stub.toml", stub.profile());
     let scenario = folder.write("load.toml", SOLD_OUT);
-    let rate = folder.write("rate.toml", "name = \"rate\"\ntitle = \"t\"\norders = 6000\n[arrival]\nprocess = \"constant\"\nrate = 3000.0\n");
+    let rate = folder.write("rate.toml", "name = \"rate\"\ntitle = \"t\"\norders = 3000\n[arrival]\nprocess = \"constant\"\nrate = 3000.0\n");
     let core = core();
-    // one core, shared with six loops that are ten steps more important: a fifteenth of it is left, where the load takes a third
-    let _busy = [(); 6].map(|()| Busy::on(&core));
+    // one core, shared with five loops that are ten steps more important: a twelfth of it is left, where the load takes a third
+    let _busy = [(); 5].map(|()| Busy::on(&core));
     let mut command = Command::new("taskset");
     command.args(["-c", &core, "nice", "-n", "10", env!("CARGO_BIN_EXE_orderstorm")]);
     command.args(["run", &scenario, "--profile", &rate, "--target", &target, "--faults", "none", "--record", "failures", "--out", "out"]);
