@@ -5,7 +5,7 @@ use super::{Entry, Header, Observer};
 use crate::model::{LineQty, Order};
 use sha2::{Digest as _, Sha256};
 
-/// Odd, with as many ones as zeros; the digits of the golden ratio and of two square roots.
+/// Odd words without a pattern: the digits of the golden ratio and of three square roots.
 const SALT: [u64; 4] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b];
 
 /// A fold over the header and every entry. Not made to resist forgers: it tells whether two runs did the same. The footer of a file has a
@@ -40,7 +40,7 @@ impl Fingerprint {
     }
 
     /// Both halves of a product depend on every bit of both factors (wyhash mixes so); what was there before is kept beside them, so that a
-    /// factor of zero forgets nothing.
+    /// factor of zero, one chance in 2^64, forgets these two words and nothing else.
     fn mix(&mut self, first: u64, second: u64) {
         let [left, right] = self.lanes;
         let product = u128::from(left ^ first ^ SALT[2]) * u128::from(right ^ second ^ SALT[3]);

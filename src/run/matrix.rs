@@ -264,11 +264,11 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         }
         if units.get(unit + 1).is_none_or(|(next, _)| *next != at) {
             let case = &cases[at];
+            let parts = std::mem::take(&mut parts);
             if !parts.is_empty() || (case.not_applicable.is_some() && !short) {
                 totals.merge(parts.measured());
-                rows.add(case_report(&setup, &chosen, case, std::mem::take(&mut parts), short));
+                rows.add(case_report(&setup, &chosen, case, parts, short));
             }
-            parts = Parts::default();
             short = false;
         }
     });

@@ -62,9 +62,10 @@ impl Rows {
 const FINDINGS_TOLD: usize = 200;
 
 /// What the parts of one case come to, added up as they come: a large case has many, and nothing is kept of one but its sum.
+#[derive(Default)]
 pub(super) struct Parts {
-    count: u32,
-    verdict: Verdict,
+    /// none: there was no part
+    verdict: Option<Verdict>,
     entries: u64,
     lag: Option<PublishLag>,
     checks: Vec<CheckResult>,
@@ -83,39 +84,15 @@ pub(super) struct Parts {
     measured: MeterTotals,
 }
 
-impl Default for Parts {
-    fn default() -> Parts {
-        Parts {
-            count: 0,
-            verdict: Verdict::NotApplicable,
-            entries: 0,
-            lag: None,
-            checks: Vec::new(),
-            findings: Vec::new(),
-            findings_total: 0,
-            ended: 0.0,
-            fired: BTreeMap::new(),
-            outcomes: BTreeMap::new(),
-            said: String::new(),
-            doubt: None,
-            broke: None,
-            stopped: false,
-            histories: Vec::new(),
-            digests: Fingerprints::default(),
-            measured: MeterTotals::default(),
-        }
-    }
-}
-
 impl Parts {
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.verdict.is_none()
     }
 
     /// Counts part `number` of `of` in; they come in their order.
     pub fn add(&mut self, case: &Case, number: u32, of: u32, part: execute::Part) {
-        self.count += 1;
-        self.verdict = self.verdict.merge(part.judgement.verdict);
+        let verdict = part.judgement.verdict;
+        self.verdict = Some(self.verdict.map_or(verdict, |worst| worst.merge(verdict)));
         self.entries += part.judgement.entries;
         self.lag = Some(self.lag.map_or(part.judgement.lag, |lag| lag.merged(part.judgement.lag)));
         self.findings_total += part.judgement.findings_total;
@@ -156,7 +133,8 @@ impl Parts {
 
 /// The row of one case from its parts. `short`: some were never begun.
 pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, parts: Parts, short: bool) -> CaseReport {
-    let Parts { mut verdict, checks, fired, broke, .. } = parts;
+    let Parts { checks, fired, broke, .. } = parts;
+    let mut verdict = parts.verdict.unwrap_or(Verdict::NotApplicable);
     let mut reason = case.not_applicable.clone().unwrap_or_default();
     let stopped = short || parts.stopped;
     let mut thresholds = Vec::new();

@@ -97,9 +97,10 @@ pub(super) fn by_skew(args: &CapacityArgs, objective: Objective, stop: &Stop) ->
     }
     let list: Vec<serde_json::Value> = found
         .iter()
-        .map(|(row, outcome)| {
+        .zip(&all)
+        .map(|((row, outcome), keys)| {
             serde_json::json!({"skew": row.name, "hottest": row.hottest, "held": row.held, "lost": row.lost, "confirmed": outcome.confirmed,
-                "folder": format!("skew-{}", row.name.replace('.', "_"))})
+                "folder": keys.file()})
         })
         .collect();
     let command = capacity_command(args);
