@@ -182,7 +182,7 @@ fn one(
     };
     let mut seconds = Seconds::new(from, (until + CURE_S * CURES.len() as u64) as usize, &objective, rig.stop, &passed);
     let done = seconds.done().clone();
-    let judgement = rig.offer(arrival, orders + 10.0 * rate + 100.0, rig.seed(&format!("probe {rate} {lasts}")), &done, &mut seconds)?;
+    let came = rig.offer(arrival, orders + 10.0 * rate + 100.0, rig.seed(&format!("probe {rate} {lasts}")), &done, &mut seconds)?;
     if rig.stop.is_set() {
         return Ok(None);
     }
@@ -207,7 +207,7 @@ fn one(
         ideal,
         cured_at,
         good: good as f64 / f64::max(offered as f64, 1.0),
-        flaw: flaw(&judgement, &seconds.sends, &objective),
+        flaw: flaw(&came, &seconds.sends, &objective),
     }))
 }
 

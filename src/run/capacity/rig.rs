@@ -77,14 +77,14 @@ impl<'a> Rig<'a> {
     }
 
     /// Offers orders as `arrival` says until `done` is set, or all are over.
-    pub fn offer(&self, arrival: Arrival, orders: f64, seed: Seed, done: &Stop, observer: &mut dyn Observer) -> Result<Judgement, Trouble> {
+    pub fn offer(&self, arrival: Arrival, orders: f64, seed: Seed, done: &Stop, observer: &mut dyn Observer) -> Result<Offered, Trouble> {
         let orders = orders.clamp(1.0, 50_000_000.0) as u32;
         let case = Case { arrival: Arc::new(arrival), orders, seed, ..self.case.clone() };
         let part = workload::whole(&case);
         let Some(session) = &self.session else {
             let mut suite = Suite::new(execute::header(&self.setup, &case, &part), case.scenario.expect.clone());
             let ran = execute::simulate(&self.setup, &case, &part, &mut VirtualClock::new(), done, (&mut suite, observer));
-            return Ok(suite.finish(!ran.stopped));
+            return Ok(Offered { judgement: suite.finish(!ran.stopped), doubt: None });
         };
         self.trials.set(self.trials.get() + 1);
         let file = self.dir.join(format!("trial-{}.jsonl.gz", self.trials.get()));
@@ -96,7 +96,7 @@ impl<'a> Rig<'a> {
             // a trial that went well is told by its numbers
             let _ = std::fs::remove_file(&file);
         }
-        result.map(|part| part.judgement).map_err(|broken| match broken {
+        result.map(|part| Offered { judgement: part.judgement, doubt: part.doubt }).map_err(|broken| match broken {
             Broken::Disk(error) => cannot_write(&file, &error),
             Broken::Target(why) => Trouble::Environment(format!("error: {why}")),
         })
@@ -150,13 +150,20 @@ impl Flaw {
     }
 }
 
-pub(super) fn flaw(judgement: &Judgement, sends: &Sends, objective: &Objective) -> Option<Flaw> {
+/// What came of a load.
+pub(super) struct Offered {
+    judgement: Judgement,
+    /// why its times cannot be relied on
+    doubt: Option<String>,
+}
+
+pub(super) fn flaw(offered: &Offered, sends: &Sends, objective: &Objective) -> Option<Flaw> {
+    let Offered { judgement, doubt } = offered;
     if judgement.verdict == Verdict::Fail {
         let first = judgement.findings.first().map_or(String::new(), |finding| format!("{}: {}", finding.check, finding.what));
         return Some(Flaw::Wrong(format!("something was done wrong: {first}")));
     }
-    let late = || judgement.reason.starts_with("the harness").then(|| judgement.reason.clone());
-    late().or_else(|| sends.spoilt(objective)).map(Flaw::Ours)
+    doubt.clone().or_else(|| sends.spoilt(objective)).map(Flaw::Ours)
 }
 
 /// Long enough for some orders.
@@ -214,7 +221,7 @@ impl Rig<'_> {
         let mut watch = Watch::new(trial, objective, Timestamp::ZERO + OPENS, length, self.stop, &passed);
         let orders = rate * (length.as_secs_f64() * (most + 2) as f64 + objective.within.as_secs_f64()) + 1_000.0;
         let done = watch.done().clone();
-        let judgement = self.offer(at_rate(rate), orders, self.seed(&format!("{rate} {confirms}")), &done, &mut watch)?;
+        let offered = self.offer(at_rate(rate), orders, self.seed(&format!("{rate} {confirms}")), &done, &mut watch)?;
         if self.stop.is_set() {
             return Ok(None);
         }
@@ -225,7 +232,7 @@ impl Rig<'_> {
         let mut seen = Seen { rate, confirms, mean: watch.mean(), offered: sum(|b| b.offered), late: sum(|b| b.slow), backlog, ..Seen::default() };
         // a rate that was held although we were late is held: lateness of ours only makes a target look worse
         let held = decision == Decision::Held;
-        seen.flaw = flaw(&judgement, &watch.sends, &objective).filter(|flaw| !(held && matches!(flaw, Flaw::Ours(_))));
+        seen.flaw = flaw(&offered, &watch.sends, &objective).filter(|flaw| !(held && matches!(flaw, Flaw::Ours(_))));
         if let Some(flaw) = &seen.flaw {
             decision = Decision::Lost(flaw.why().into());
         }
@@ -251,7 +258,7 @@ impl Rig<'_> {
         };
         let mut seconds = Seconds::new(Timestamp::ZERO + OPENS, (step as usize) * factors.len(), &objective, self.stop, &passed);
         let done = seconds.done().clone();
-        let judgement = self.offer(arrival, capacity * total * step * 1.02 + 1_000.0, self.seed("beyond"), &done, &mut seconds)?;
+        let offered = self.offer(arrival, capacity * total * step * 1.02 + 1_000.0, self.seed("beyond"), &done, &mut seconds)?;
         if self.stop.is_set() {
             return Ok(None);
         }
@@ -265,6 +272,6 @@ impl Rig<'_> {
             shed: of(n, &|at| seconds.shed[at]),
             wasted: of(n, &|at| seconds.late[at]),
         });
-        Ok(Some((steps.collect(), flaw(&judgement, &seconds.sends, &objective))))
+        Ok(Some((steps.collect(), flaw(&offered, &seconds.sends, &objective))))
     }
 }
