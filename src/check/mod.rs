@@ -123,8 +123,6 @@ pub trait Checker {
 
 /// What a checker may read besides entries, and where its results go.
 pub struct Context<'a> {
-    /// the checker at work
-    pub about: &'static Invariant,
     pub header: &'a Header,
     /// the judge's own books
     pub ledger: &'a Ledger,
@@ -137,8 +135,9 @@ pub struct Context<'a> {
     pub suspended: bool,
     /// it is about a probe order: judged like any other, but no proof that the case exercised anything
     pub probe: bool,
-    /// what this checker has come to so far
-    tally: &'a mut suite::Tally,
+    /// what the checkers have come to so far, and whose turn it is
+    tallies: &'a mut [suite::Tally],
+    at: usize,
     /// where the books keep the order that this is about, if it is about one
     pub place: Option<Place>,
     /// outcomes that the scenario allows, with how many orders each came true for
@@ -151,7 +150,8 @@ impl Context<'_> {
         self.judged_so_often(1);
     }
     fn judged_so_often(&mut self, times: u64) {
-        self.tally.activations += if self.probe { 0 } else { times };
+        let times = if self.probe { 0 } else { times };
+        self.tally().activations += times;
     }
     /// How long after its cause was answered a claim may be heard, and what the target acknowledged may still be on its way through it:
     /// twice the worst publish lag of the probe orders heard so far, at least 0.5 s and at most 10 s; 2 s where there are none.
@@ -160,17 +160,21 @@ impl Context<'_> {
     }
     /// Counts one check that the record cannot decide.
     fn unknown(&mut self) {
-        self.tally.unknowns += 1;
+        self.tally().unknowns += 1;
     }
     /// Counts one check that passes only thanks to an excuse.
     fn excuse(&mut self) {
-        self.tally.excused += 1;
+        self.tally().excused += 1;
     }
     fn fail(&mut self, order: OrderNo, what: String, expected: impl Into<String>, mut evidence: Vec<u64>) {
         evidence.retain(|n| *n != 0);
         evidence.sort_unstable();
         evidence.dedup();
         let order = order.is_some().then_some(order);
-        self.tally.findings.push(Finding { check: self.about.name.into(), order, what, expected: expected.into(), evidence });
+        let tally = self.tally();
+        tally.fail(Finding { check: tally.about.name.into(), order, what, expected: expected.into(), evidence });
+    }
+    fn tally(&mut self) -> &mut suite::Tally {
+        &mut self.tallies[self.at]
     }
 }

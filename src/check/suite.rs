@@ -60,8 +60,9 @@ impl Judgement {
 }
 
 /// What one checker has come to.
-#[derive(Default)]
 pub(super) struct Tally {
+    /// what it says of itself, at hand
+    pub about: &'static Invariant,
     /// how often it had something to judge; 0 at the end is `not exercised`
     pub activations: u64,
     /// checks that could not be decided
@@ -73,19 +74,16 @@ pub(super) struct Tally {
     panicked: bool,
 }
 
-/// A checker at work.
-struct Slot {
-    checker: Box<dyn Checker>,
-    /// what it says of itself, at hand
-    about: &'static Invariant,
-    tally: Tally,
-}
-
 impl Tally {
-    /// Counts new findings and keeps the first few.
-    fn count(&mut self, before: usize) {
-        self.failures += (self.findings.len() - before) as u64;
-        self.findings.truncate(FINDINGS_KEPT);
+    fn of(about: &'static Invariant) -> Tally {
+        Tally { about, activations: 0, unknowns: 0, excused: 0, failures: 0, findings: Vec::new(), panicked: false }
+    }
+    /// Counts a finding, and keeps the first few.
+    pub fn fail(&mut self, finding: Finding) {
+        self.failures += 1;
+        if self.findings.len() < FINDINGS_KEPT {
+            self.findings.push(finding);
+        }
     }
     fn verdict(&self) -> Verdict {
         if self.failures > 0 {
@@ -106,15 +104,15 @@ pub struct Suite {
     coverage: Coverage,
     ledger: Ledger,
     evidence: Evidence,
-    slots: Vec<Slot>,
-    /// which slots see an entry, by its kind and operation
+    checkers: Vec<Box<dyn Checker>>,
+    /// what each has come to
+    tallies: Vec<Tally>,
+    /// which checkers see an entry, by its kind and operation
     routes: Vec<Vec<usize>>,
-    /// slots that see an event delivered again
+    /// checkers that see an event delivered again
     again: Vec<usize>,
-    /// every slot
+    /// every checker
     all: Vec<usize>,
-    /// how far a call has come along its route, for when a checker panics
-    working: usize,
     broken: bool,
     outcomes: Vec<(Op, u64)>,
     quiet: Span,
@@ -134,6 +132,21 @@ pub struct Suite {
 /// Where in `routes` the checkers of such an entry stand.
 fn route_of(kind: Kind, op: Op) -> usize {
     kind as usize * Op::ALL.len() + op as usize
+}
+
+/// Calls the checkers of a route in turn, counting those that have returned, but for those that have panicked before.
+fn each(
+    (route, done, checkers): (&[usize], &mut usize, &mut [Box<dyn Checker>]),
+    ctx: &mut Context<'_>,
+    mut call: impl FnMut(&mut dyn Checker, &mut Context<'_>),
+) {
+    for at in route {
+        ctx.at = *at;
+        if !ctx.tally().panicked {
+            call(&mut *checkers[*at], ctx);
+        }
+        *done += 1;
+    }
 }
 
 /// The part of the suite that is at work when a checker is called.
@@ -187,8 +200,8 @@ impl Suite {
             routes,
             again,
             all,
-            slots: checkers.into_iter().map(|checker| Slot { about: checker.about(), checker, tally: Tally::default() }).collect(),
-            working: 0,
+            tallies: checkers.iter().map(|checker| Tally::of(checker.about())).collect(),
+            checkers,
             broken: false,
             outcomes: Vec::new(),
             quiet: QUIET,
@@ -229,11 +242,11 @@ impl Suite {
             Call::Again(..) => std::mem::take(&mut self.again),
             Call::SettleOrder(_) | Call::Settle => std::mem::take(&mut self.all),
         };
-        self.working = 0;
-        while self.working < route.len() {
-            if catch_unwind(AssertUnwindSafe(|| self.call_from_here(&route, call, at_rest, suspended))).is_err() {
-                self.slots[route[self.working]].tally.panicked = true;
-                self.working += 1;
+        let mut from = 0;
+        while from < route.len() {
+            if catch_unwind(AssertUnwindSafe(|| self.call_from(&route, &mut from, call, at_rest, suspended))).is_err() {
+                self.tallies[route[from]].panicked = true;
+                from += 1;
             }
         }
         match call {
@@ -243,26 +256,18 @@ impl Suite {
         }
     }
 
-    fn call_from_here(&mut self, route: &[usize], call: Call<'_>, at_rest: bool, suspended: bool) {
+    /// Calls those of a route that come after the first `from`, which counts those that have returned.
+    fn call_from(&mut self, route: &[usize], from: &mut usize, call: Call<'_>, at_rest: bool, suspended: bool) {
         let order = call.order();
         let (probe, place) = (order.is_some_and(OrderNo::is_probe), order.and_then(|order| self.ledger.place(order)));
-        while let Some(slot) = route.get(self.working) {
-            let Slot { checker, about, tally } = &mut self.slots[*slot];
-            if !tally.panicked {
-                let before = tally.findings.len();
-                let (header, ledger, covers, outcomes) = (&self.header, &self.ledger, &self.coverage, &mut self.outcomes);
-                let mut ctx = Context { about, header, ledger, covers, at_rest, suspended, probe, tally, place, outcomes };
-                match call {
-                    Call::Observe(entry) => checker.observe(entry, &mut ctx),
-                    Call::Again(entry, arrival) => checker.again(entry, arrival, &mut ctx),
-                    Call::SettleOrder(order) => checker.settle_order(order, &mut ctx),
-                    Call::Settle => checker.settle(&mut ctx),
-                }
-                if tally.findings.len() > before {
-                    tally.count(before);
-                }
-            }
-            self.working += 1;
+        let Suite { header, ledger, coverage: covers, outcomes, tallies, checkers, .. } = self;
+        let mut ctx = Context { header, ledger, covers, at_rest, suspended, probe, tallies, at: 0, place, outcomes };
+        let todo = (&route[*from..], from, checkers.as_mut_slice());
+        match call {
+            Call::Observe(entry) => each(todo, &mut ctx, |checker, ctx| checker.observe(entry, ctx)),
+            Call::Again(entry, arrival) => each(todo, &mut ctx, |checker, ctx| checker.again(entry, arrival, ctx)),
+            Call::SettleOrder(order) => each(todo, &mut ctx, |checker, ctx| checker.settle_order(order, ctx)),
+            Call::Settle => each(todo, &mut ctx, |checker, ctx| checker.settle(ctx)),
         }
     }
 
@@ -282,7 +287,7 @@ impl Suite {
         for order in self.ledger.orders() {
             self.settle_order(order, at_rest);
         }
-        let replay: Vec<usize> = (0..self.slots.len()).filter(|i| self.slots[*i].checker.hears_replay()).collect();
+        let replay: Vec<usize> = (0..self.checkers.len()).filter(|i| self.checkers[*i].hears_replay()).collect();
         self.all.retain(|i| !replay.contains(i));
         self.call_all(Call::Settle, at_rest, false);
         self.routes.iter_mut().chain([&mut self.again]).for_each(|route| route.retain(|i| replay.contains(i)));
@@ -374,11 +379,9 @@ impl Suite {
 
     /// What an entry about an order that was settled before shows by itself.
     fn late_finding(&mut self, check: &'static str, what: String, expected: &str, e: &Entry) {
-        if let Some(Slot { tally, .. }) = self.slots.iter_mut().find(|slot| slot.about.name == check) {
-            let before = tally.findings.len();
+        if let Some(tally) = self.tallies.iter_mut().find(|tally| tally.about.name == check) {
             let (order, expected, evidence) = (Some(e.msg.order), expected.to_string(), vec![e.n]);
-            tally.findings.push(Finding { check: check.into(), order, what, expected, evidence });
-            tally.count(before);
+            tally.fail(Finding { check: check.into(), order, what, expected, evidence });
         }
     }
 
@@ -425,13 +428,12 @@ impl Suite {
 
     fn judgement(self, at_rest: bool) -> Judgement {
         let damage = self.evidence.damage().map(|text| format!("the record is damaged: {text}"));
-        let record = Tally { activations: self.entries, unknowns: self.evidence.unknowns, ..Tally::default() };
-        let tallies = std::iter::once((&evidence::ABOUT, record)).chain(self.slots.into_iter().map(|slot| (slot.about, slot.tally)));
+        let record = Tally { activations: self.entries, unknowns: self.evidence.unknowns, ..Tally::of(&evidence::ABOUT) };
         let (mut results, mut findings) = (Vec::new(), Vec::new());
-        for (about, tally) in tallies {
+        for tally in std::iter::once(record).chain(self.tallies) {
             // what a damaged record shows may be an effect of the damage
             let verdict = if self.broken || damage.is_some() && tally.failures > 0 { Verdict::Unknown } else { tally.verdict() };
-            let Tally { activations, excused, failures, .. } = tally;
+            let Tally { about, activations, excused, failures, .. } = tally;
             let unknowns = tally.unknowns + u64::from(tally.panicked);
             results.push(CheckResult { name: about.name.into(), verdict, activations, unknowns, excused, failures });
             findings.extend(tally.findings);

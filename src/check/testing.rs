@@ -74,7 +74,7 @@ impl Story {
     /// Writes an entry; returns its index.
     fn write(&mut self, kind: Kind, outcome: Outcome, msg: Message) -> usize {
         self.now += Span::from_secs(1);
-        self.entries.push(Entry { n: self.entries.len() as u64 + 1, at: self.now, due: self.now, kind, outcome, msg });
+        self.entries.push(Entry { n: self.entries.len() as u64 + 1, at: self.now, due: self.now, kind, outcome, msg: msg.into() });
         self.entries.len() - 1
     }
 
@@ -100,7 +100,7 @@ impl Story {
     }
     /// The reply to a message sent before.
     pub fn reply(&mut self, id: Id, outcome: Outcome) -> &mut Story {
-        let asked = self.entries.iter().find(|e| e.kind == Kind::Sent && e.msg.id == id).map(|e| e.msg.clone());
+        let asked = self.entries.iter().find(|e| e.kind == Kind::Sent && e.msg.id == id).map(|e| (*e.msg).clone());
         let msg = asked.map_or(Message::new(Op::PlaceOrder, id), |m| Message { body: None, lines: Default::default(), ..m });
         self.write(Kind::Reply, outcome, msg);
         self
@@ -241,7 +241,7 @@ impl Story {
         self.again_with(index, |_| {})
     }
     pub fn again_with(&mut self, index: usize, change: impl FnOnce(&mut Message)) -> &mut Story {
-        let mut msg = self.entries[index].msg.clone();
+        let mut msg = (*self.entries[index].msg).clone();
         change(&mut msg);
         self.write(Kind::Event, Outcome::None, msg);
         self
@@ -406,7 +406,7 @@ impl Story {
         if rest {
             let n = self.entries.last().map_or(0, |e| e.n) + 1;
             let (kind, outcome, msg) = (Kind::Mark, Outcome::None, Message::new(Op::MarkRest, Id::NONE));
-            suite.observe(&Entry { n, at: self.now, due: self.now, kind, outcome, msg });
+            suite.observe(&Entry { n, at: self.now, due: self.now, kind, outcome, msg: msg.into() });
         }
     }
     pub fn judge(&self) -> Judgement {

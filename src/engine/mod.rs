@@ -82,10 +82,10 @@ enum Flight {
         rule: u32,
         send: Send,
     },
-    Arrive(Message),
+    Arrive(Arc<Message>),
     /// it arrives harmed, by rule `rule`
     ArriveHarmed {
-        msg: Message,
+        msg: Arc<Message>,
         harm: Harm,
         rule: u32,
     },
@@ -96,7 +96,7 @@ enum Flight {
         retry_after: Span,
     },
     CallArrives {
-        call: Message,
+        call: Arc<Message>,
         lost: bool,
         /// the answer carries fields that the target does not know
         drift: bool,
@@ -104,12 +104,12 @@ enum Flight {
         harm: Option<Harm>,
     },
     AnswerArrives {
-        msg: Message,
+        msg: Arc<Message>,
         outcome: Outcome,
         harm: Option<Harm>,
     },
     EventArrives {
-        event: Message,
+        event: Arc<Message>,
         /// the target hears that it was taken
         heard: bool,
         /// what becomes of the answer's body
@@ -126,20 +126,20 @@ enum Flight {
     Crash {
         rule: u32,
         down: Span,
-        by: Message,
+        by: Arc<Message>,
     },
     Pause {
         rule: u32,
         down: Span,
-        by: Message,
+        by: Arc<Message>,
     },
     Resume {
         rule: u32,
-        by: Message,
+        by: Arc<Message>,
     },
     Restart {
         rule: u32,
-        by: Message,
+        by: Arc<Message>,
     },
     World(Later),
 }
@@ -232,9 +232,9 @@ impl<'a> Engine<'a> {
             log: Vec::new(),
             replaying: false,
             out: Vec::new(),
-            actions: Actions::default(),
+            actions: opening,
         };
-        l.act(opening, false);
+        l.act(false);
         let mut orders: Vec<OrderNo> = Vec::new();
         let mut lag = Span::ZERO;
         let mut stopped = false;
@@ -286,9 +286,8 @@ impl<'a> Engine<'a> {
                     l.fly(item.slot);
                 }
             } else {
-                let mut out = std::mem::take(&mut l.out);
-                l.target.poll(l.now, &mut out);
-                l.heard(out);
+                l.target.poll(l.now, &mut l.out);
+                l.heard();
             }
         }
         if live && l.paused.is_some() {
@@ -305,21 +304,24 @@ impl<'a> Engine<'a> {
 }
 
 impl<O: Observer> Loop<'_, O> {
-    fn write(&mut self, kind: Kind, outcome: Outcome, due: Timestamp, msg: Message) {
+    /// Gives the message back as it came.
+    fn write(&mut self, kind: Kind, outcome: Outcome, due: Timestamp, msg: Arc<Message>) -> Arc<Message> {
         if let Some(moment) = moment(kind, outcome)
             && let Some(Crash { rule, wait, down, pauses }) = self.storm.witness(self.now, moment, &msg)
         {
-            let by = Message::of_order(msg.op, msg.id, msg.order);
+            let by = Arc::new(Message::of_order(msg.op, msg.id, msg.order));
             let flight = if pauses { Flight::Pause { rule, down, by } } else { Flight::Crash { rule, down, by } };
             self.later(wait, 0, rule.into(), 0, flight);
         }
         self.n += 1;
         self.heard_at = self.now;
-        self.observer.observe(&Entry { n: self.n, at: self.now, due, kind, outcome, msg });
+        let entry = Entry { n: self.n, at: self.now, due, kind, outcome, msg };
+        self.observer.observe(&entry);
+        entry.msg
     }
 
     fn mark(&mut self, op: Op) {
-        self.write(Kind::Mark, Outcome::None, self.now, Message::new(op, Id::NONE));
+        self.write(Kind::Mark, Outcome::None, self.now, Message::new(op, Id::NONE).into());
     }
 
     fn later(&mut self, after: Span, class: u8, entity: u64, id: u64, flight: Flight) {
@@ -347,7 +349,7 @@ impl<O: Observer> Loop<'_, O> {
             return Span::ZERO;
         }
         let entity = u64::from(msg.order.0) << 24 ^ msg.fulfillment.0 ^ msg.ret.0 ^ u64::from(msg.seq) << 40;
-        self.link.sample(&mut self.seed.draw(LINK_TIME, entity, (msg.op as u32) << 8 | leg))
+        self.link.sample(self.seed, LINK_TIME, entity, (msg.op as u32) << 8 | leg)
     }
 
     fn fly(&mut self, slot: u32) {
@@ -367,21 +369,21 @@ impl<O: Observer> Loop<'_, O> {
         }
         match flight {
             Flight::Send(send) => self.dispatch(send, true),
-            Flight::Again { rule, send } => {
+            Flight::Again { rule, mut send } => {
                 self.fired(rule);
-                self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
+                send.msg = self.write(Kind::Sent, Outcome::None, self.now, send.msg);
                 let (order, id, link) = (send.msg.order, send.msg.id, self.link_time(&send.msg, 0));
                 self.later_msg(link, 3, order, id, Flight::Arrive(send.msg.clone()));
                 self.wait_for(send, false);
             }
-            Flight::Copy(send) => {
+            Flight::Copy(mut send) => {
                 self.keep_for_replay(&send);
-                self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
+                send.msg = self.write(Kind::Sent, Outcome::None, self.now, send.msg);
                 self.wait_for(send.clone(), false);
                 self.deliver(send.msg, None);
             }
-            Flight::Conflict(send, rule) => {
-                self.write(Kind::Sent, Outcome::None, self.now, send.msg.clone());
+            Flight::Conflict(mut send, rule) => {
+                send.msg = self.write(Kind::Sent, Outcome::None, self.now, send.msg);
                 self.fault(rule, &send.msg);
                 let (link, order, id) = (self.link_time(&send.msg, 0), send.msg.order, send.msg.id);
                 self.later_msg(link, 3, order, id, Flight::Arrive(send.msg.clone()));
@@ -400,9 +402,8 @@ impl<O: Observer> Loop<'_, O> {
             Flight::AnswerArrives { .. } if self.down => {}
             Flight::AnswerArrives { msg, outcome, harm: Some(harm) } => self.target.answer_harmed(self.now, msg, outcome, harm),
             Flight::AnswerArrives { msg, outcome, harm: None } => {
-                let mut out = std::mem::take(&mut self.out);
-                self.target.deliver(self.now, Inbound::Answer { msg, outcome }, &mut out);
-                self.heard(out);
+                self.target.deliver(self.now, Inbound::Answer { msg, outcome }, &mut self.out);
+                self.heard();
             }
             Flight::EventArrives { event, heard, harm } => {
                 match harm {
@@ -412,10 +413,9 @@ impl<O: Observer> Loop<'_, O> {
                     None if heard && !self.down => self.target.acknowledged(self.now, event.id),
                     _ => {}
                 }
-                let mut actions = std::mem::take(&mut self.actions);
-                self.world.on_event(self.now, &event, &mut actions);
+                self.world.on_event(self.now, &event, &mut self.actions);
                 self.write(Kind::Event, Outcome::None, self.now, event);
-                self.act(actions, true);
+                self.act(true);
             }
             Flight::EventTaken(id) => {
                 if !self.down {
@@ -444,14 +444,12 @@ impl<O: Observer> Loop<'_, O> {
             Flight::Restart { rule, by } => {
                 self.note(rule, Op::TargetRestarted, &by);
                 self.down = false;
-                let mut out = std::mem::take(&mut self.out);
-                self.target.restart(self.now, &mut out);
-                self.heard(out);
+                self.target.restart(self.now, &mut self.out);
+                self.heard();
             }
             Flight::World(what) => {
-                let mut actions = std::mem::take(&mut self.actions);
-                self.world.on_due(self.now, what, &mut actions);
-                self.act(actions, true);
+                self.world.on_due(self.now, what, &mut self.actions);
+                self.act(true);
             }
         }
     }
@@ -488,28 +486,40 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     /// Does what the world wants done: facts are written first, so that what follows from them follows in the record too.
-    fn act(&mut self, mut actions: Actions, faults: bool) {
-        self.state(&mut actions.facts);
-        for send in actions.sends.drain(..) {
-            if send.after > Span::ZERO {
-                let (after, order, id) = (send.after, send.msg.order, send.msg.id);
-                self.later_msg(after, 1, order, id, Flight::Send(send));
-            } else {
-                self.dispatch(send, faults);
+    fn act(&mut self, faults: bool) {
+        self.state();
+        if !self.actions.sends.is_empty() {
+            let mut sends = std::mem::take(&mut self.actions.sends);
+            for send in sends.drain(..) {
+                if send.after > Span::ZERO {
+                    let (after, order, id) = (send.after, send.msg.order, send.msg.id);
+                    self.later_msg(after, 1, order, id, Flight::Send(send));
+                } else {
+                    self.dispatch(send, faults);
+                }
             }
+            self.actions.sends = sends;
         }
-        for (node, sku, after) in actions.asks.drain(..) {
+        for i in 0..self.actions.asks.len() {
+            let (node, sku, after) = self.actions.asks[i];
             self.read_stock(node, sku, after);
         }
-        for (after, what) in actions.later.drain(..) {
+        self.actions.asks.clear();
+        for i in 0..self.actions.later.len() {
+            let (after, what) = self.actions.later[i];
             self.later(after, 2, what.entity(), what.kind(), Flight::World(what));
         }
-        self.actions = actions;
+        self.actions.later.clear();
     }
 
-    fn state(&mut self, facts: &mut Vec<Message>) {
-        for fact in facts.drain(..) {
-            self.write(Kind::Fact, Outcome::None, self.now, fact);
+    /// Writes down what the partners did.
+    fn state(&mut self) {
+        if !self.actions.facts.is_empty() {
+            let mut facts = std::mem::take(&mut self.actions.facts);
+            for fact in facts.drain(..) {
+                self.write(Kind::Fact, Outcome::None, self.now, fact.into());
+            }
+            self.actions.facts = facts;
         }
     }
 
@@ -524,7 +534,7 @@ impl<O: Observer> Loop<'_, O> {
     /// What a rule did to the target itself, set off by message `by`.
     fn note(&mut self, rule: u32, op: Op, by: &Message) {
         let note = Message { cause: by.id, seq: rule, ..Message::of_order(op, Id::NONE, by.order) };
-        self.write(Kind::Fault, Outcome::None, self.now, note);
+        self.write(Kind::Fault, Outcome::None, self.now, note.into());
     }
 
     fn fault(&mut self, rule: u32, msg: &Message) {
@@ -539,7 +549,7 @@ impl<O: Observer> Loop<'_, O> {
             seq: rule,
             ..Message::of_order(msg.op, Id::NONE, msg.order)
         };
-        self.write(Kind::Fault, Outcome::None, self.now, note);
+        self.write(Kind::Fault, Outcome::None, self.now, note.into());
     }
 
     /// At rest: what the target says of every order and every stock level.
@@ -551,7 +561,7 @@ impl<O: Observer> Loop<'_, O> {
                 Some((code, held, net)) => (msg.code, msg.qty, msg.amount) = (code, held, Money(net)),
                 None => msg.code = Code::UnknownOrder,
             }
-            self.write(Kind::State, Outcome::Ok, self.now, msg);
+            self.write(Kind::State, Outcome::Ok, self.now, msg.into());
         }
         for (node, sku) in self.world.stocked() {
             self.read_stock(node, sku, Id::NONE);
@@ -567,7 +577,7 @@ impl<O: Observer> Loop<'_, O> {
         let Some((on_hand, reserved)) = self.target.inventory(node, sku) else { return };
         let mut msg = Message { node, sku, cause, qty: on_hand as i32, ..Message::new(Op::GetInventory, Id::NONE) };
         msg.lines.push(LineQty { sku, qty: reserved as i32, ..LineQty::default() });
-        self.write(Kind::State, Outcome::Ok, self.now, msg);
+        self.write(Kind::State, Outcome::Ok, self.now, msg.into());
     }
 }
 

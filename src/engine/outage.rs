@@ -4,10 +4,11 @@ use super::{Flight, Loop, SEND_TIMEOUT};
 use crate::history::Observer;
 use crate::model::{Id, Message, Op};
 use crate::sim::{Span, Timestamp};
+use std::sync::Arc;
 
 impl<O: Observer> Loop<'_, O> {
     /// Kills the target. What had reached it and was not answered gets no answer; what it had sent is under way all the same.
-    pub(super) fn crash(&mut self, rule: u32, down: Span, by: Message) {
+    pub(super) fn crash(&mut self, rule: u32, down: Span, by: Arc<Message>) {
         if self.down {
             return;
         }
@@ -21,9 +22,8 @@ impl<O: Observer> Loop<'_, O> {
         self.target.crash();
         if self.target.is_live() {
             // what it had sent before has left it
-            let mut out = std::mem::take(&mut self.out);
-            self.target.poll(Timestamp::NEVER, &mut out);
-            self.heard(out);
+            self.target.poll(Timestamp::NEVER, &mut self.out);
+            self.heard();
         }
         let mut cut: Vec<Id> = self.pending.iter().filter(|(_, waiting)| waiting.delivered && !waiting.lost).map(|(id, _)| *id).collect();
         cut.sort_unstable();
@@ -38,7 +38,7 @@ impl<O: Observer> Loop<'_, O> {
     }
 
     /// The target stands still. What reaches it waits; whoever waits longer for it than he has patience gives up.
-    pub(super) fn pause(&mut self, rule: u32, down: Span, by: Message) {
+    pub(super) fn pause(&mut self, rule: u32, down: Span, by: Arc<Message>) {
         if self.down || self.paused.is_some() {
             return;
         }

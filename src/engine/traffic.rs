@@ -6,7 +6,8 @@ use crate::history::{Kind, Observer};
 use crate::model::{Code, Harm, Id, Message, Outcome};
 use crate::sim::Span;
 use crate::target::{Inbound, Outbound};
-use crate::world::{Actions, Send};
+use crate::world::Send;
+use std::sync::Arc;
 
 impl<O: Observer> Loop<'_, O> {
     /// Whoever sent it hears nothing and gives up.
@@ -26,8 +27,10 @@ impl<O: Observer> Loop<'_, O> {
     /// A message of the world leaves.
     pub(super) fn dispatch(&mut self, mut send: Send, faults: bool) {
         let mut fate = if faults { self.storm.ask(self.now, send.link, &send.msg) } else { None };
-        send.msg.drift |= fate.as_ref().is_some_and(|fate| fate.drift);
-        self.write(Kind::Sent, Outcome::None, send.due.min(self.now), send.msg.clone());
+        if fate.as_ref().is_some_and(|fate| fate.drift) {
+            Arc::make_mut(&mut send.msg).drift = true;
+        }
+        send.msg = self.write(Kind::Sent, Outcome::None, send.due.min(self.now), send.msg);
         self.keep_for_replay(&send);
         let link = self.link_time(&send.msg, 0);
         let (order, id) = (send.msg.order, send.msg.id);
@@ -55,7 +58,7 @@ impl<O: Observer> Loop<'_, O> {
         for (at, delivery) in fate.deliveries.iter().enumerate() {
             let after = link + delivery.after;
             if delivery.new_id && at > 0 {
-                let msg = self.world.copy_of(&send.msg);
+                let msg = Arc::new(self.world.copy_of(&send.msg));
                 let id = msg.id;
                 self.later_msg(after, 4, order, id, Flight::Copy(Send { msg, ..send.clone() }));
             } else {
@@ -75,19 +78,18 @@ impl<O: Observer> Loop<'_, O> {
                 self.later_msg(link, 5, order, id, heard);
             }
             Reply::SentAgain(after) => {
-                let msg = self.world.copy_of(&send.msg);
+                let msg = Arc::new(self.world.copy_of(&send.msg));
                 let id = msg.id;
                 self.later_msg(after, 1, order, id, Flight::Send(Send { msg, ..send.clone() }));
             }
         }
         if let Some(wait) = fate.resync {
-            let mut actions = Actions::default();
-            self.world.resync(send.msg.node, wait, &mut actions);
-            self.act(actions, true);
+            self.world.resync(send.msg.node, wait, &mut self.actions);
+            self.act(true);
         }
     }
 
-    pub(super) fn deliver(&mut self, msg: Message, harm: Option<Harm>) {
+    pub(super) fn deliver(&mut self, msg: Arc<Message>, harm: Option<Harm>) {
         if self.down {
             return self.refuse(msg.id);
         }
@@ -97,12 +99,11 @@ impl<O: Observer> Loop<'_, O> {
         if let Some(waiting) = self.pending.get_mut(&msg.id) {
             waiting.delivered = true;
         }
-        let mut out = std::mem::take(&mut self.out);
         match harm {
-            Some(harm) => self.target.deliver_harmed(self.now, msg, harm, &mut out),
-            None => self.target.deliver(self.now, Inbound::Message(msg), &mut out),
+            Some(harm) => self.target.deliver_harmed(self.now, msg, harm, &mut self.out),
+            None => self.target.deliver(self.now, Inbound::Message(msg), &mut self.out),
         }
-        self.heard(out);
+        self.heard();
     }
 
     /// Nobody listens where the message was to go.
@@ -134,9 +135,9 @@ impl<O: Observer> Loop<'_, O> {
         if let Some(rule) = self.harmed.remove(&send.msg.id) {
             // what was made of it stands with the fault
             let note = Message { cause: send.msg.id, key: send.msg.key, code, seq: rule, ..Message::of_order(send.msg.op, Id::NONE, send.msg.order) };
-            self.write(Kind::Fault, outcome, self.now, note);
+            self.write(Kind::Fault, outcome, self.now, note.into());
         }
-        self.write(Kind::Reply, outcome, send.due.min(self.now), msg);
+        self.write(Kind::Reply, outcome, send.due.min(self.now), msg.into());
         if self.replaying {
             // whoever sent it had its answer long ago
             return;
@@ -146,15 +147,18 @@ impl<O: Observer> Loop<'_, O> {
             && let Some(msg) = self.world.conflicting(&send.msg)
         {
             let (order, id) = (msg.order, msg.id);
-            self.later_msg(wait, 1, order, id, Flight::Conflict(Send { msg, due: self.now + wait, ..send.clone() }, rule));
+            self.later_msg(wait, 1, order, id, Flight::Conflict(Send { msg: msg.into(), due: self.now + wait, ..send.clone() }, rule));
         }
-        let mut actions = std::mem::take(&mut self.actions);
-        self.world.on_reply(self.now, &send, outcome, code, retry_after, &mut actions);
-        self.act(actions, true);
+        self.world.on_reply(self.now, &send, outcome, code, retry_after, &mut self.actions);
+        self.act(true);
     }
 
     /// What the target said goes on its way.
-    pub(super) fn heard(&mut self, mut out: Vec<Outbound>) {
+    pub(super) fn heard(&mut self) {
+        if self.out.is_empty() {
+            return;
+        }
+        let mut out = std::mem::take(&mut self.out);
         for outbound in out.drain(..) {
             match outbound {
                 Outbound::Reply { to, outcome, code, retry_after } => {
@@ -172,7 +176,7 @@ impl<O: Observer> Loop<'_, O> {
         self.out = out;
     }
 
-    pub(super) fn call_leaves(&mut self, call: Message) {
+    pub(super) fn call_leaves(&mut self, call: Arc<Message>) {
         let link = self.link_time(&call, 2);
         let (order, id) = (call.order, call.id);
         let Some(fate) = self.storm.ask(self.now, Link::Calls, &call) else {
@@ -192,25 +196,24 @@ impl<O: Observer> Loop<'_, O> {
         }
         if let Reply::Instead(outcome, retry_after) = fate.reply {
             let seconds = (retry_after.0 / 1_000_000_000) as i32;
-            let msg = Message { key: call.key, corr: call.corr, qty: seconds, ..Message::of_order(call.op, call.id, call.order) };
+            let msg = Message { key: call.key, corr: call.corr, qty: seconds, ..Message::of_order(call.op, call.id, call.order) }.into();
             self.later_msg(link, 7, order, id, Flight::AnswerArrives { msg, outcome, harm: None });
         }
     }
 
-    pub(super) fn call_arrives(&mut self, call: Message, lost: bool, drift: bool, harm: Option<Harm>) {
-        self.write(Kind::Call, Outcome::None, self.now, call.clone());
-        let mut actions = std::mem::take(&mut self.actions);
-        let (outcome, mut answer, takes) = self.world.on_call(self.now, &call, &mut actions);
+    pub(super) fn call_arrives(&mut self, call: Arc<Message>, lost: bool, drift: bool, harm: Option<Harm>) {
+        let call = self.write(Kind::Call, Outcome::None, self.now, call);
+        let (outcome, mut answer, takes) = self.world.on_call(self.now, &call, &mut self.actions);
         answer.drift = drift;
-        self.state(&mut actions.facts);
-        self.write(Kind::Answer, outcome, self.now, answer.clone());
+        self.state();
+        let answer = self.write(Kind::Answer, outcome, self.now, answer.into());
         if !lost {
             let link = self.link_time(&answer, 3);
             let (order, id) = (answer.order, answer.id);
             let (more, harm) = self.trickles(harm);
             self.later_msg(takes + link + more, 7, order, id, Flight::AnswerArrives { msg: answer, outcome, harm });
         }
-        self.act(actions, true);
+        self.act(true);
     }
 
     /// What trickles in is there when it is whole: in the simulation that is a delay, and on a wire it is done.
@@ -221,7 +224,7 @@ impl<O: Observer> Loop<'_, O> {
         }
     }
 
-    pub(super) fn event_leaves(&mut self, event: Message) {
+    pub(super) fn event_leaves(&mut self, event: Arc<Message>) {
         let link = self.link_time(&event, 4);
         let (order, id) = (event.order, event.id);
         let Some(fate) = self.storm.ask(self.now, Link::Events, &event) else {

@@ -8,12 +8,13 @@ use crate::model::{Fixture, Harm, Message, NodeId, Op, OrderNo, Outcome, SkuId};
 pub use crate::scenario::Link;
 pub use crate::scenario::Moment;
 use crate::scenario::{Address, FaultAction, FaultRule, FaultRuleFile, FaultSet};
-use crate::sim::{Purpose, Seed, Span, Timestamp};
-use rustc_hash::FxHashMap;
+use crate::sim::{Purpose, Seed, Span, Timestamp, branch};
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
-/// Each rule has a purpose of its own, counted up from here.
+/// One word a message, of which each rule takes a branch.
 const SHARE: Purpose = Purpose(10_000);
+/// Each rule has a purpose of its own, counted up from here.
 const DELAY: Purpose = Purpose(30_000);
 
 /// One delivery of a message.
@@ -78,6 +79,15 @@ pub struct Acted {
     pub fate: Fate,
 }
 
+/// What there is to know of a rule that names no messages, for nearly all of those that it looks at.
+#[derive(Clone, Copy)]
+struct General {
+    at: u32,
+    share: f64,
+    /// it hits by its share alone
+    plain: bool,
+}
+
 /// The rules of one case at work.
 pub struct Storm {
     rules: Vec<FaultRule>,
@@ -85,14 +95,16 @@ pub struct Storm {
     /// the order that directed rules are sure to hit
     directed_at: u32,
     calm: Timestamp,
-    /// how many messages of (rule, entity, operation) have been looked at
-    seen: FxHashMap<(u32, u64, Op), u32>,
+    /// directed rules that have hit (entity, operation)
+    directed: FxHashSet<(u32, u64, Op)>,
     /// rules that name their messages, in order
     named: FxHashMap<(u64, Op), SmallVec<[u32; 1]>>,
-    /// rules that do not
-    general: Vec<u32>,
+    /// rules that do not, in order, by the messages that they look at
+    general: Vec<Vec<General>>,
     /// how many messages of (entity, operation) there were; counted only where somebody needs it
     asked: FxHashMap<(u64, Op), u32>,
+    /// the first rule that sends such messages once more at the end
+    replays: Vec<Option<u32>>,
     acted: Option<Vec<Acted>>,
     /// when the window of a rule opened
     opened: Vec<Option<Timestamp>>,
@@ -103,11 +115,16 @@ pub struct Storm {
 impl Storm {
     pub fn new(set: &FaultSet, seed: Seed, directed_at: u32, calm: Timestamp, estate: &Fixture) -> Storm {
         let mut named: FxHashMap<(u64, Op), SmallVec<[u32; 1]>> = FxHashMap::default();
-        let mut general = Vec::new();
+        let (mut general, mut replays) = (vec![Vec::new(); MESSAGES], vec![None; MESSAGES]);
         let waiting = (0..).zip(&set.rules).filter(|(_, rule)| rule.after.is_some()).map(|(at, _)| (at, 0)).collect();
         for (at, rule) in (0..).zip(&set.rules).filter(|(_, rule)| rule.link != Link::Target) {
             let Some(address) = &rule.address else {
-                general.push(at);
+                for op in Op::ALL.iter().filter(|op| rule.ops.is_empty() || rule.ops.contains(op)) {
+                    match rule.action {
+                        FaultAction::Replay => _ = replays[sort(rule.link, *op)].get_or_insert(at),
+                        _ => general[sort(rule.link, *op)].push(General { at, share: rule.share, plain: !rule.directed && rule.lasts.is_none() }),
+                    }
+                }
                 continue;
             };
             for op in Op::ALL.iter().filter(|op| rule.concerns(**op)) {
@@ -117,8 +134,8 @@ impl Storm {
             }
         }
         let opened = vec![None; set.rules.len()];
-        let (seen, asked) = (FxHashMap::default(), FxHashMap::default());
-        Storm { rules: set.rules.clone(), seed, directed_at, calm, seen, named, general, asked, acted: None, opened, waiting }
+        let (directed, asked) = (FxHashSet::default(), FxHashMap::default());
+        Storm { rules: set.rules.clone(), seed, directed_at, calm, directed, named, general, asked, replays, acted: None, opened, waiting }
     }
 
     /// Keeps what the rules do, for [`Storm::acted`].
@@ -162,18 +179,17 @@ impl Storm {
         if now >= self.calm || msg.order.is_probe() {
             return None;
         }
-        let entity = entity(link, msg);
-        let mut nth = 0;
-        let mut named = None;
-        if self.acted.is_some() || !self.named.is_empty() {
-            let asked = self.asked.entry((entity, msg.op)).or_insert(0);
-            *asked += 1;
-            nth = *asked;
-            let rules = self.named.get(&(entity, msg.op)).into_iter().flatten().copied();
-            named = rules.into_iter().find(|at| self.rules[*at as usize].nth.is_none_or(|n| n == nth)).map(|at| (at, step(msg.op, nth)));
+        if self.general[sort(link, msg.op)].is_empty() && self.named.is_empty() && self.acted.is_none() {
+            return None;
         }
-        let (at, step) = self.drawn(now, link, msg, entity, named.map_or(u32::MAX, |(at, _)| at)).or(named)?;
-        let fate = self.fate(at, entity, step);
+        let entity = entity(link, msg);
+        let asked = self.asked.entry((entity, msg.op)).or_insert(0);
+        *asked += 1;
+        let nth = *asked;
+        let named = self.named.get(&(entity, msg.op)).into_iter().flatten().copied();
+        let named = named.into_iter().find(|at| self.rules[*at as usize].nth.is_none_or(|n| n == nth));
+        let at = self.drawn(now, link, msg, entity, nth, named.unwrap_or(u32::MAX)).or(named)?;
+        let fate = self.fate(at, entity, step(msg.op, nth));
         if let Some(acted) = &mut self.acted {
             let (node, sku) = if link == Link::Feeds { (msg.node, msg.sku) } else { (NodeId::NONE, SkuId::NONE) };
             acted.push(Acted { link, op: msg.op, order: msg.order, node, sku, nth, fate: fate.clone() });
@@ -181,41 +197,37 @@ impl Storm {
         Some(fate)
     }
 
-    /// The first rule before `before` that names no messages and hits this one, and the step of its draws.
-    fn drawn(&mut self, now: Timestamp, link: Link, msg: &Message, entity: u64, before: u32) -> Option<(u32, u32)> {
-        for at in self.general.iter().copied().take_while(|at| *at < before) {
-            let rule = &self.rules[at as usize];
-            if rule.action == FaultAction::Replay || rule.link != link || !(rule.ops.is_empty() || rule.ops.contains(&msg.op)) {
-                continue;
+    /// The first rule before `before` that names no messages and hits this one.
+    fn drawn(&mut self, now: Timestamp, link: Link, msg: &Message, entity: u64, nth: u32, before: u32) -> Option<u32> {
+        let rules = &self.general[sort(link, msg.op)];
+        let word = self.seed.word(SHARE, entity, step(msg.op, nth));
+        let hits = |general: &&General| {
+            let drawn = branch(word, general.at.into()) < general.share;
+            if general.plain {
+                return drawn;
             }
-            let seen = self.seen.entry((at, entity, msg.op)).or_insert(0);
-            *seen += 1;
-            let nth = *seen;
-            let hit = match rule.lasts {
+            let (at, rule) = (general.at, &self.rules[general.at as usize]);
+            match rule.lasts {
                 Some(lasts) => {
                     let window = &mut self.opened[at as usize];
                     let opened = if rule.after.is_some() { *window } else { Some(*window.get_or_insert(now)) };
                     opened.is_some_and(|opened| opened <= now && now < opened + lasts)
                 }
                 None => {
-                    let directed = rule.directed && nth == 1 && (link == Link::Feeds || msg.order.0 == self.directed_at);
-                    directed || self.seed.draw(of_rule(SHARE, at), entity, step(msg.op, nth)).chance(rule.share)
+                    let directed = rule.directed && (link == Link::Feeds || msg.order.0 == self.directed_at);
+                    directed && self.directed.insert((at, entity, msg.op)) || drawn
                 }
-            };
-            if hit {
-                return Some((at, step(msg.op, nth)));
             }
-        }
-        None
+        };
+        rules.iter().take_while(|rule| rule.at < before).find(hits).map(|rule| rule.at)
     }
 
     /// The rule (from 1) by which this message is sent once more at the end, and how long after the run came to rest.
     pub fn replay_of(&self, link: Link, op: Op) -> Option<(u32, Span)> {
-        let fits = |rule: &FaultRule| rule.action == FaultAction::Replay && rule.link == link && (rule.ops.is_empty() || rule.ops.contains(&op));
-        let at = self.rules.iter().position(fits)?;
-        let delay = self.rules[at].delay;
-        let after = if delay.lo >= delay.hi { delay.lo } else { self.seed.draw(of_rule(DELAY, at as u32), 0, 0).span(delay.lo, delay.hi) };
-        Some((at as u32 + 1, after))
+        let at = self.replays[sort(link, op)]?;
+        let delay = self.rules[at as usize].delay;
+        let after = if delay.lo >= delay.hi { delay.lo } else { self.seed.draw(of_rule(DELAY, at), 0, 0).span(delay.lo, delay.hi) };
+        Some((at + 1, after))
     }
 
     /// No rule acts from now on.
@@ -359,6 +371,14 @@ fn entity(link: Link, msg: &Message) -> u64 {
         _ => u64::from(msg.order.0),
     }
 }
+
+/// A link and an operation, as one number.
+fn sort(link: Link, op: Op) -> usize {
+    link as usize * Op::ALL.len() + op as usize
+}
+
+/// How many of those there are.
+const MESSAGES: usize = (Link::Target as usize + 1) * Op::ALL.len();
 
 fn step(op: Op, nth: u32) -> u32 {
     (op as u32) << 16 | nth.min(0xffff)

@@ -3,6 +3,7 @@
 use crate::model::{Message, Outcome};
 use crate::sim::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What sort of thing an entry records. *Facts* are what partners' books and shelves really did, in one total order;
 /// *claims* (events, replies, answers to queries) are what the target says, in the order in which it was heard.
@@ -56,7 +57,7 @@ pub struct Entry {
     pub due: Timestamp,
     pub kind: Kind,
     pub outcome: Outcome,
-    pub msg: Message,
+    pub msg: Arc<Message>,
 }
 
 /// Whoever folds over entries as they happen.

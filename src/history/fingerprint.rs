@@ -139,7 +139,7 @@ mod tests {
         let order = Order { lines: vec![OrderLine::default(), OrderLine::default()], ..Order::default() };
         let mut msg = Message { body: Some(Arc::new(order)), ..Message::of_order(Op::PlaceOrder, Id(2), OrderNo(1)) };
         msg.lines.extend([LineQty::default(), LineQty::default()]);
-        Entry { n: 1, at: Timestamp(5), due: Timestamp(4), kind: Kind::Sent, outcome: Outcome::None, msg }
+        Entry { n: 1, at: Timestamp(5), due: Timestamp(4), kind: Kind::Sent, outcome: Outcome::None, msg: msg.into() }
     }
 
     fn of(entries: &[Entry]) -> String {
@@ -149,7 +149,10 @@ mod tests {
     #[test]
     fn every_field_of_every_entry_counts() {
         fn body(e: &mut Entry) -> &mut Order {
-            e.msg.body.as_mut().map(Arc::make_mut).expect("a body")
+            msg(e).body.as_mut().map(Arc::make_mut).expect("a body")
+        }
+        fn msg(e: &mut Entry) -> &mut Message {
+            Arc::make_mut(&mut e.msg)
         }
         let changes: [fn(&mut Entry); 39] = [
             |e| e.n += 1,
@@ -157,31 +160,31 @@ mod tests {
             |e| e.due.0 += 1,
             |e| e.kind = Kind::Reply,
             |e| e.outcome = Outcome::Ok,
-            |e| e.msg.op = Op::CancelOrder,
-            |e| e.msg.id.0 += 2,
-            |e| e.msg.key.0 += 1,
-            |e| e.msg.order.0 += 1,
-            |e| e.msg.fulfillment = Fid(1),
-            |e| e.msg.ret.0 += 1,
-            |e| e.msg.pay.0 += 1,
-            |e| e.msg.node = NodeId(1),
-            |e| e.msg.sku = SkuId(1),
-            |e| e.msg.line = LineNo(1),
-            |e| e.msg.qty = 1,
-            |e| e.msg.qty = -1,
-            |e| e.msg.amount = Money(1),
-            |e| e.msg.code = Code::Invalid,
-            |e| e.msg.seq += 1,
-            |e| e.msg.rule_version += 1,
-            |e| e.msg.cause.0 += 1,
-            |e| e.msg.corr.0 += 1,
-            |e| e.msg.drift = true,
-            |e| e.msg.lines[1].sku = SkuId(1),
-            |e| e.msg.lines[1].qty = 1,
-            |e| e.msg.lines[0].seq = 1,
-            |e| e.msg.lines[1].line = LineNo(1),
-            |e| e.msg.lines.truncate(1),
-            |e| e.msg.body = None,
+            |e| msg(e).op = Op::CancelOrder,
+            |e| msg(e).id.0 += 2,
+            |e| msg(e).key.0 += 1,
+            |e| msg(e).order.0 += 1,
+            |e| msg(e).fulfillment = Fid(1),
+            |e| msg(e).ret.0 += 1,
+            |e| msg(e).pay.0 += 1,
+            |e| msg(e).node = NodeId(1),
+            |e| msg(e).sku = SkuId(1),
+            |e| msg(e).line = LineNo(1),
+            |e| msg(e).qty = 1,
+            |e| msg(e).qty = -1,
+            |e| msg(e).amount = Money(1),
+            |e| msg(e).code = Code::Invalid,
+            |e| msg(e).seq += 1,
+            |e| msg(e).rule_version += 1,
+            |e| msg(e).cause.0 += 1,
+            |e| msg(e).corr.0 += 1,
+            |e| msg(e).drift = true,
+            |e| msg(e).lines[1].sku = SkuId(1),
+            |e| msg(e).lines[1].qty = 1,
+            |e| msg(e).lines[0].seq = 1,
+            |e| msg(e).lines[1].line = LineNo(1),
+            |e| msg(e).lines.truncate(1),
+            |e| msg(e).body = None,
             |e| body(e).customer += 1,
             |e| body(e).channel = Channel::App,
             |e| body(e).ship_to = Region::West,

@@ -12,7 +12,7 @@ impl Story {
     fn add(&mut self, at_ms: u64, kind: Kind, msg: Message) -> &mut Entry {
         let at = Timestamp::ZERO + Span::from_millis(at_ms);
         let n = self.0.len() as u64 + 1;
-        self.0.push(Entry { n, at, due: at, kind, outcome: Outcome::None, msg });
+        self.0.push(Entry { n, at, due: at, kind, outcome: Outcome::None, msg: msg.into() });
         self.0.last_mut().expect("just pushed")
     }
     fn place(&mut self, due_ms: u64, at_ms: u64, order: u32, id: u64) {
@@ -25,7 +25,7 @@ impl Story {
         self.add(at_ms, Kind::Reply, Message::of_order(Op::PlaceOrder, Id(id), OrderNo(order))).outcome = outcome;
     }
     fn of(&mut self, at_ms: u64, kind: Kind, op: Op, order: u32) -> &mut Message {
-        &mut self.add(at_ms, kind, Message::of_order(op, Id(900 + at_ms), OrderNo(order))).msg
+        std::sync::Arc::make_mut(&mut self.add(at_ms, kind, Message::of_order(op, Id(900 + at_ms), OrderNo(order))).msg)
     }
     fn totals(&self) -> MeterTotals {
         let mut meter = Meter::new();

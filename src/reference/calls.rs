@@ -5,6 +5,7 @@ use super::state::{Oid, Screen, Stage};
 use super::{Defect, Effect, Reference, Timer};
 use crate::model::{Code, Id, Message, Op, OrderNo, Outcome};
 use crate::sim::{Purpose, Span};
+use std::sync::Arc;
 
 const BACKOFF_JITTER: Purpose = Purpose(900);
 
@@ -44,7 +45,7 @@ impl Kind {
 
 /// A call that has no definite answer yet.
 pub struct PendingCall {
-    msg: Message,
+    msg: Arc<Message>,
     attempt: u32,
     /// the partner said pending: a callback will decide
     waiting: bool,
@@ -65,7 +66,7 @@ impl Reference {
         }
         let mut msg = Message { key, corr: self.correlation(oid), order: oid.order(), ..Message::new(Op::NotificationSend, Id::NONE) };
         fill(&mut msg);
-        self.calls.insert(key, PendingCall { msg, attempt: 0, waiting: false });
+        self.calls.insert(key, PendingCall { msg: msg.into(), attempt: 0, waiting: false });
         self.send_attempt(key);
     }
 
@@ -98,19 +99,21 @@ impl Reference {
     pub(super) fn forget_attempts(&mut self) {
         #[allow(clippy::iter_over_hash_type, reason = "each is changed by itself")]
         for call in self.calls.values_mut() {
-            call.msg.id = call.msg.cause;
+            Arc::make_mut(&mut call.msg).id = call.msg.cause;
         }
     }
 
     fn send_attempt(&mut self, key: Id) {
         let id = self.fresh_id();
         let Some(call) = self.calls.get_mut(&key) else { return };
-        call.msg.id = id;
-        call.msg.cause = self.cause;
+        let msg = Arc::make_mut(&mut call.msg);
+        msg.id = id;
+        msg.cause = self.cause;
         let attempt = call.attempt;
         let mut msg = call.msg.clone();
         if self.has(Defect::CaptureKeyTruncated) && msg.op == Op::PaymentCapture {
-            msg.key = cut(msg.key);
+            let cut = cut(msg.key);
+            Arc::make_mut(&mut msg).key = cut;
         }
         self.out.push(Effect::Call(msg));
         self.timers.push(self.now + self.settings.call_timeout, Timer::CallTimeout(key, attempt));
@@ -153,7 +156,7 @@ impl Reference {
         if renewed {
             let new_key = oid.key(kind, n % 1000 + 1000 * attempt);
             if let Some(mut call) = self.calls.remove(&key) {
-                call.msg.key = new_key;
+                Arc::make_mut(&mut call.msg).key = new_key;
                 self.calls.insert(new_key, call);
             }
             self.send_attempt(new_key);
@@ -162,14 +165,15 @@ impl Reference {
         if self.has(Defect::CorrelationLostOnRetry)
             && let Some(call) = self.calls.get_mut(&key)
         {
-            call.msg.corr = Id::NONE;
+            Arc::make_mut(&mut call.msg).corr = Id::NONE;
         }
         if self.has(Defect::ReleaseUnderNewId)
             && kind == Kind::Release as u8
             && let Some(call) = self.calls.get_mut(&key)
         {
-            call.msg.fulfillment.0 = call.msg.fulfillment.0 & super::nodes::FID_MASK | u64::from(attempt) << 50;
-            let fid = call.msg.fulfillment;
+            let fid = &mut Arc::make_mut(&mut call.msg).fulfillment;
+            fid.0 = fid.0 & super::nodes::FID_MASK | u64::from(attempt) << 50;
+            let fid = *fid;
             if let Some(f) = self.fulfillment_mut(oid, n as usize) {
                 f.fid = fid;
             }

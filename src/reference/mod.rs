@@ -33,9 +33,9 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// a command, feed or callback
-    Message(Message),
+    Message(Arc<Message>),
     /// the answer to one of its calls: `msg.key` is the call's key
-    Answer { msg: Message, outcome: Outcome },
+    Answer { msg: Arc<Message>, outcome: Outcome },
 }
 
 /// What comes out.
@@ -47,8 +47,8 @@ pub enum Effect {
         outcome: Outcome,
         code: Code,
     },
-    Event(Message),
-    Call(Message),
+    Event(Arc<Message>),
+    Call(Arc<Message>),
 }
 
 /// How it is set up.
@@ -340,7 +340,7 @@ impl Reference {
         if self.has(Defect::CaptureAnnouncedTwice) && op == Op::PaymentCaptured {
             let again = Message { seq: seq + 1, id: self.fresh_id(), ..msg.clone() };
             self.event_seq.insert(order, seq + 1);
-            self.out.push(Effect::Event(again));
+            self.out.push(Effect::Event(again.into()));
         }
         if self.has(Defect::CapturedEventLost) && op == Op::PaymentCaptured && order.0 % 3 == 1 {
             // the transaction committed, the publish that followed it did not: nothing is sent, and the next event takes the number
@@ -353,7 +353,7 @@ impl Reference {
             // here the number is used up: a gap is left
             return id;
         }
-        self.out.push(Effect::Event(msg));
+        self.out.push(Effect::Event(msg.into()));
         id
     }
 }

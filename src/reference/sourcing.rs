@@ -5,6 +5,7 @@ use super::{Defect, Effect, Reference, Timer};
 use crate::model::{Code, Fixture, Fulfil, LineNo, Message, NodeId, NodeKind, Op, Outcome, RUN_BEGINS_AT_H, Region, SkuId};
 use crate::sim::Span;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 
@@ -145,7 +146,7 @@ impl Reference {
         let version = self.rules.version;
         let event =
             Message { node: msg.node, code: msg.code, rule_version: version, cause: self.cause, ..Message::new(Op::RulesActivated, self.fresh_id()) };
-        self.out.push(Effect::Event(event));
+        self.out.push(Effect::Event(event.into()));
         if enabled {
             for sku in self.backlog.skus_waited_for() {
                 self.serve_backlog(sku);
@@ -223,7 +224,7 @@ impl Reference {
 
     /// The smallest set of nodes that together have everything, the best first among equals; all of them where nothing has everything.
     fn fewest(&self, nodes: &[NodeId], wants: &[Want], free: &dyn Fn(NodeId, SkuId) -> i64) -> Vec<NodeId> {
-        let mut demand: Vec<(SkuId, i64)> = Vec::new();
+        let mut demand: SmallVec<[(SkuId, i64); 4]> = SmallVec::new();
         for want in wants {
             match demand.iter_mut().find(|(sku, _)| *sku == want.sku) {
                 Some((_, qty)) => *qty += i64::from(want.qty),
@@ -231,10 +232,19 @@ impl Reference {
             }
         }
         let n = nodes.len().min(MOST_NODES);
-        let members = |set: u32| nodes.iter().take(n).enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, node)| *node);
+        // looked up once, for there are many sets
+        let held: SmallVec<[i64; 32]> = demand.iter().flat_map(|(sku, _)| nodes[..n].iter().map(|node| free(*node, *sku))).collect();
+        let has = |set: u32, of: usize, qty: i64| {
+            let (mut rest, mut sum) = (set, 0);
+            while rest != 0 {
+                sum += held[of * n + rest.trailing_zeros() as usize];
+                rest &= rest - 1;
+            }
+            sum >= qty
+        };
         for set in sets_of(n).iter().copied() {
-            if demand.iter().all(|(sku, qty)| members(set).map(|node| free(node, *sku)).sum::<i64>() >= *qty) {
-                return members(set).collect();
+            if demand.iter().enumerate().all(|(of, (_, qty))| has(set, of, *qty)) {
+                return (0..n).filter(|i| set >> i & 1 == 1).map(|i| nodes[i]).collect();
             }
         }
         nodes.to_vec()

@@ -152,7 +152,7 @@ impl Reference {
         for item in &mut event.lines {
             item.qty = self.stock.level(msg.node, item.sku).on_hand as i32;
         }
-        self.out.push(super::Effect::Event(event));
+        self.out.push(super::Effect::Event(event.into()));
         for sku in risen {
             self.goods_came_in(msg.node, sku);
         }
@@ -172,7 +172,7 @@ impl Reference {
         }
         let qty = self.stock.level(msg.node, msg.sku).on_hand as i32;
         let event = Message { node: msg.node, sku: msg.sku, qty, cause: self.cause, ..Message::new(Op::InventoryAdjusted, self.fresh_id()) };
-        self.out.push(super::Effect::Event(event));
+        self.out.push(super::Effect::Event(event.into()));
         if msg.qty > 0 {
             self.goods_came_in(msg.node, msg.sku);
         } else {

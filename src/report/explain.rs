@@ -349,7 +349,7 @@ mod tests {
 
     fn entry(n: u64, kind: Kind, outcome: Outcome, msg: Message) -> Entry {
         let at = Timestamp(n * 250_000_000);
-        Entry { n, at, due: at, kind, outcome, msg }
+        Entry { n, at, due: at, kind, outcome, msg: msg.into() }
     }
 
     fn story() -> Vec<Entry> {

@@ -126,8 +126,8 @@ impl Scenario {
         } else if let Some(place) = self.place(order) {
             self.places[place].kind
         } else {
-            let all = self.kinds.iter().map(|kind| u64::from(kind.weight)).sum();
-            let drawn = seed.draw(KIND, order.0.into(), 0).below(all);
+            let all: u64 = self.kinds.iter().map(|kind| u64::from(kind.weight)).sum();
+            let drawn = ((u128::from(seed.word(KIND, order.0.into(), 0)) * u128::from(all)) >> 64) as u64;
             let mut up_to = 0;
             let mut reached = self.kinds.iter().map(|kind| {
                 up_to += u64::from(kind.weight);

@@ -87,12 +87,12 @@ pub struct Actor {
     open_calls: usize,
     open_events: usize,
     /// published, oldest first, and how many went before
-    published: VecDeque<Message>,
+    published: VecDeque<Arc<Message>>,
     forgotten: usize,
     /// deliveries that failed, of events that are owed
     failed: FxHashMap<Id, u32>,
     /// owed still, and not tried any more; the oldest first
-    dead: Vec<Message>,
+    dead: Vec<Arc<Message>>,
 }
 
 impl Actor {
@@ -183,7 +183,7 @@ impl Actor {
                 count(&self.shared.counters.messages);
                 self.log("received", &msg);
                 self.answers.entry(msg.id).or_default().push_back(answer);
-                self.target.deliver(now, Inbound::Message(msg), &mut self.out);
+                self.target.deliver(now, Inbound::Message(msg.into()), &mut self.out);
             }
             Ask::Order(order, to) => {
                 let view = self.target.order_state(order);
@@ -198,7 +198,7 @@ impl Actor {
                 let _ = to.send(events.map(|msg| CloudEvent::of(msg, now, &self.source(), &self.names)).collect());
             }
             Ask::Replay { after, to } => {
-                let again: Vec<Message> = self.published.iter().skip(after.saturating_sub(self.forgotten)).cloned().collect();
+                let again: Vec<Arc<Message>> = self.published.iter().skip(after.saturating_sub(self.forgotten)).cloned().collect();
                 let _ = to.send(again.len());
                 again.into_iter().for_each(|msg| self.publish(msg, true));
             }
@@ -210,7 +210,7 @@ impl Actor {
                     Some(answer) => {
                         let (msg, outcome) = *answer;
                         debug!(sandbox = self.name, op = msg.op.name(), id = self.names.show_id(msg.id), outcome = outcome.name(), "call answered");
-                        self.target.deliver(now, Inbound::Answer { msg, outcome }, &mut self.out);
+                        self.target.deliver(now, Inbound::Answer { msg: msg.into(), outcome }, &mut self.out);
                     }
                     // nobody knows: its own time-out will see to it
                     None => count(&self.shared.counters.calls_unanswered),
@@ -228,7 +228,7 @@ impl Actor {
                 }
             }
             Ask::DeadLetters { after, most, to } => {
-                let letter = |msg: &Message| DeadLetter {
+                let letter = |msg: &Arc<Message>| DeadLetter {
                     event: CloudEvent::of(msg, now, &self.source(), &self.names),
                     attempts: self.failed.get(&msg.id).copied().unwrap_or_default(),
                 };
@@ -297,7 +297,7 @@ impl Actor {
         }
     }
 
-    fn call(&mut self, msg: Message) {
+    fn call(&mut self, msg: Arc<Message>) {
         count(&self.shared.counters.calls);
         self.log("call sent", &msg);
         self.open_calls += 1;
@@ -313,7 +313,7 @@ impl Actor {
         });
     }
 
-    fn publish(&mut self, msg: Message, once_more: bool) {
+    fn publish(&mut self, msg: Arc<Message>, once_more: bool) {
         count(&self.shared.counters.events);
         self.log("event sent", &msg);
         self.open_events += 1;

@@ -24,7 +24,7 @@ struct Stdio {
     journal: Option<super::journal::OnDisk>,
     /// the numbers under which messages are to be answered
     answers: FxHashMap<Id, VecDeque<u64>>,
-    calls: FxHashMap<String, Message>,
+    calls: FxHashMap<String, Arc<Message>>,
     events: FxHashMap<String, Id>,
     out: Vec<Outbound>,
     skips: Vec<(u64, SkipLine)>,
@@ -125,9 +125,9 @@ impl Stdio {
                 let said = serde_json::from_value::<wire::Payload>(asked.args.clone()).ok().and_then(|said| said.message(call.op, &self.names).ok());
                 let said = said.unwrap_or_else(|| Message { code, ..Message::new(call.op, call.id) });
                 let qty = if outcome == Outcome::Backpressure { (wait.0 / 1_000_000_000) as i32 } else { said.qty };
-                let Message { key, corr, fulfillment, ret, order, id, .. } = call;
+                let Message { key, corr, fulfillment, ret, order, id, .. } = *call;
                 let msg = Message { id, key, corr, cause: id, fulfillment, ret, order, qty, ..said };
-                self.target.deliver(now, Inbound::Answer { msg, outcome }, &mut self.out);
+                self.target.deliver(now, Inbound::Answer { msg: msg.into(), outcome }, &mut self.out);
             }
         } else {
             self.request(now, asked);
@@ -157,7 +157,7 @@ impl Stdio {
             _ => match asked.read(&self.names) {
                 Ok(msg) => {
                     self.answers.entry(msg.id).or_default().push_back(asked.id);
-                    self.target.deliver(now, Inbound::Message(msg), &mut self.out);
+                    self.target.deliver(now, Inbound::Message(msg.into()), &mut self.out);
                 }
                 Err(lacks) => self.answer(asked.id, "unsupported", json!(lacks.to_string())),
             },

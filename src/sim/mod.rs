@@ -16,7 +16,7 @@ mod variates;
 pub use alias::Alias;
 pub use calendar::Calendar;
 pub use clock::{Clock, Inbox, Mailbox, NoInbox, Stopwatch, VirtualClock, Wake, WallClock, time_of_day_ns};
-pub use draws::{Draw, Purpose, Seed};
+pub use draws::{Draw, Purpose, Seed, branch};
 pub use laws::Law;
 pub use paged::Paged;
 pub use sampler::Sampler;

@@ -77,7 +77,7 @@ pub struct Embedded {
     held_up: usize,
     due: Calendar<Due>,
     /// published and not yet taken by the sink
-    outbox: FxHashMap<Id, (Message, u32)>,
+    outbox: FxHashMap<Id, (Arc<Message>, u32)>,
     effects: Vec<Effect>,
     /// what survives a crash; not kept where there is none
     log: Option<Box<dyn Journal>>,
@@ -122,13 +122,13 @@ impl Embedded {
     }
 
     /// An event that was published and that nobody has taken.
-    pub fn owed(&self, event: Id) -> Option<Message> {
+    pub fn owed(&self, event: Id) -> Option<Arc<Message>> {
         self.outbox.get(&event).map(|(msg, _)| msg.clone())
     }
 
     fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
         self.busy += 1;
-        let takes = self.service.sample(&mut self.seed.draw(SERVICE, number, 0));
+        let takes = self.service.sample(self.seed, SERVICE, number, 0);
         self.at_work.insert(number, inbound);
         self.due.push(now + self.model.lasts(now, takes), Due::Done(number));
     }
@@ -216,6 +216,9 @@ impl Embedded {
     }
 
     fn publish(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
+        if self.effects.is_empty() {
+            return;
+        }
         let late = self.stores_late();
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
@@ -250,14 +253,14 @@ impl Embedded {
     }
 
     /// An event goes out again as it was the first time.
-    fn send_again(&mut self, event: Id) -> Option<Message> {
+    fn send_again(&mut self, event: Id) -> Option<Arc<Message>> {
         let (msg, tries) = self.outbox.get(&event)?;
         let (mut msg, tries) = (msg.clone(), *tries);
         if self.defect == Some(Defect::BodyRegeneratedOnRedelivery)
             && tries > 0
             && let Some((_, _, net)) = self.core.order_state(msg.order)
         {
-            msg.amount = Money(net);
+            Arc::make_mut(&mut msg).amount = Money(net);
         }
         Some(msg)
     }
@@ -376,7 +379,7 @@ impl Target for Embedded {
         if self.defect == Some(Defect::EventLostOnCrash) {
             self.outbox.clear();
         }
-        let mut owed: Vec<Message> = self.outbox.values().map(|(msg, _)| msg.clone()).collect();
+        let mut owed: Vec<Arc<Message>> = self.outbox.values().map(|(msg, _)| msg.clone()).collect();
         owed.sort_unstable_by_key(|msg| msg.id);
         out.extend(owed.into_iter().map(Outbound::Event));
         self.store(now, || Logged::Restarted(now));

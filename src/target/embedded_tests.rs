@@ -36,7 +36,7 @@ fn work(target: &mut Embedded, at: u64, ms: u64, message: Option<Message>) -> Ve
     let mut out = Vec::new();
     let start = Timestamp(Span::from_secs(at).0);
     if let Some(message) = message {
-        target.deliver(start, Inbound::Message(message), &mut out);
+        target.deliver(start, Inbound::Message(message.into()), &mut out);
     }
     while target.next_due() <= start + Span::from_millis(ms) {
         let due = target.next_due();
@@ -46,7 +46,7 @@ fn work(target: &mut Embedded, at: u64, ms: u64, message: Option<Message>) -> Ve
 }
 
 /// Events of the order.
-fn events(out: &[Outbound]) -> Vec<Message> {
+fn events(out: &[Outbound]) -> Vec<Arc<Message>> {
     let event = |out: &Outbound| if let Outbound::Event(msg) = out { Some(msg.clone()) } else { None };
     out.iter().filter_map(event).filter(|msg| msg.order.is_some()).collect()
 }
@@ -86,7 +86,7 @@ fn orders_for_one_key_are_worked_on_one_after_another_and_others_beside_them() {
         target.service = Sampler::new(service);
         let mut out = Vec::new();
         for (number, sku) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
-            target.deliver(Timestamp::ZERO, Inbound::Message(of(number, sku)), &mut out);
+            target.deliver(Timestamp::ZERO, Inbound::Message(of(number, sku).into()), &mut out);
         }
         let mut at: Vec<(u64, u64)> = Vec::new();
         for ms in 0..=50 {
@@ -170,6 +170,6 @@ fn defects_lose_in_a_crash_what_they_had_said_or_done() {
     let (told, owed, known) = after_crash(Defect::EventLostOnCrash);
     assert!(events(&told).is_empty() && owed.is_empty() && known);
     let (told, owed, known) = after_crash(Defect::ReplayNotIdempotent);
-    let reserved = |events: &[Message]| events.iter().filter(|msg| msg.op == Op::InventoryReserved).count();
+    let reserved = |events: &[Arc<Message>]| events.iter().filter(|msg| msg.op == Op::InventoryReserved).count();
     assert!(known && reserved(&events(&told)) == 1 && reserved(&owed) == 2, "one of the first time, one of recovery");
 }

@@ -10,14 +10,15 @@ pub use service_model::{Brownout, Discipline, Lane, ServiceModel};
 
 use crate::model::{Code, Harm, Id, Message, NodeId, OrderNo, Outcome, SkuId};
 use crate::sim::{Inbox, NoInbox, Span, Timestamp};
+use std::sync::Arc;
 
 /// What reaches a target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Inbound {
     /// a command, feed or callback
-    Message(Message),
+    Message(Arc<Message>),
     /// the answer to one of its calls: `msg.key` is the call's key, `msg.id` the call's id
-    Answer { msg: Message, outcome: Outcome },
+    Answer { msg: Arc<Message>, outcome: Outcome },
 }
 
 /// What comes from a target.
@@ -31,8 +32,8 @@ pub enum Outbound {
         /// backpressure: how long the target asks to wait
         retry_after: Span,
     },
-    Event(Message),
-    Call(Message),
+    Event(Arc<Message>),
+    Call(Arc<Message>),
 }
 
 /// May time be skipped to what is due next?
@@ -52,12 +53,12 @@ pub enum Skip {
 pub trait Target {
     fn deliver(&mut self, now: Timestamp, inbound: Inbound, out: &mut Vec<Outbound>);
     /// A message comes in harmed. What cannot be read is turned away before anything happens; of a connection that breaks nobody hears.
-    fn deliver_harmed(&mut self, _now: Timestamp, msg: Message, harm: Harm, out: &mut Vec<Outbound>) {
+    fn deliver_harmed(&mut self, _now: Timestamp, msg: Arc<Message>, harm: Harm, out: &mut Vec<Outbound>) {
         let (outcome, code) = if harm == Harm::Reset { (Outcome::TimedOut, Code::None) } else { (Outcome::Refused, Code::Invalid) };
         out.push(Outbound::Reply { to: msg.id, outcome, code, retry_after: Span::ZERO });
     }
     /// The answer to one of its calls comes in harmed: one that cannot be read says nothing, and a time-out sees to it.
-    fn answer_harmed(&mut self, _now: Timestamp, _msg: Message, _outcome: Outcome, _harm: Harm) {}
+    fn answer_harmed(&mut self, _now: Timestamp, _msg: Arc<Message>, _outcome: Outcome, _harm: Harm) {}
     /// The sink has taken the event, and its answer comes in harmed: what its body says is nobody's business, as long as it is whole.
     fn acknowledge_harmed(&mut self, now: Timestamp, event: Id, harm: Harm) {
         if harm == Harm::Reset { self.refused(now, event) } else { self.acknowledged(now, event) }

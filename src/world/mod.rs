@@ -17,7 +17,7 @@ mod stock;
 
 use crate::model::{Code, Fixture, Id, Message, Op, OrderNo, Outcome};
 use crate::scenario::{Behaviour, Kind, Link, PartnerAnswer, PartnerPoint, Scenario};
-use crate::sim::{Law, Purpose, Seed, Span, Timestamp};
+use crate::sim::{Law, Purpose, Sampler, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -93,7 +93,7 @@ impl Later {
 #[derive(Clone, Debug)]
 pub struct Send {
     pub link: Link,
-    pub msg: Message,
+    pub msg: Arc<Message>,
     /// when it was meant to go, where that is earlier than now (a resend of an order)
     pub due: Timestamp,
     pub after: Span,
@@ -129,6 +129,8 @@ pub struct World {
     rule_version: u32,
     client: Client,
     tokens: client::Tokens,
+    bank_answers: Sampler,
+    partner_answers: Sampler,
     /// how often (order, point) was met, for behaviours that name an nth
     met: FxHashMap<(OrderNo, u8), u32>,
 }
@@ -154,6 +156,8 @@ impl World {
             rule_version: 1,
             client: Client::default(),
             tokens: client::Tokens::default(),
+            bank_answers: Sampler::new(BANK_ANSWERS),
+            partner_answers: Sampler::new(PARTNER_ANSWERS),
             met: FxHashMap::default(),
         };
         let mut out = Actions::default();
@@ -222,13 +226,10 @@ impl World {
             return (outcome, answer, Span::ZERO);
         }
         let law = match call.op {
-            // domain 6.2: authorization takes 350 ms in the median, 2.5 s at the 99th percentile (assumed)
-            Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentVoid | Op::PaymentRefund => {
-                Law::LogNormal { p50: Span::from_millis(350), p95: Span::from_millis(1400) }
-            }
-            _ => Law::LogNormal { p50: Span::from_millis(60), p95: Span::from_millis(250) },
+            Op::PaymentAuthorize | Op::PaymentCapture | Op::PaymentVoid | Op::PaymentRefund => &self.bank_answers,
+            _ => &self.partner_answers,
         };
-        let takes = law.sample(&mut self.seed.draw(ANSWER_TIME, call.key.0 ^ call.fulfillment.0, call.op as u32));
+        let takes = law.sample(self.seed, ANSWER_TIME, call.key.0 ^ call.fulfillment.0, call.op as u32);
         (outcome, answer, takes)
     }
 
@@ -263,8 +264,8 @@ impl World {
                     Backoff::default().wait(tries, &mut self.seed.draw(RETRY, sent.msg.key.0, tries))
                 };
                 let wait = wait.max(retry_after);
-                let msg = Message { id: self.fresh_id(), cause: sent.msg.id, ..sent.msg.clone() };
-                out.sends.push(Send { link: sent.link, msg, due: sent.due, after: wait });
+                let msg = Message { id: self.fresh_id(), cause: sent.msg.id, ..(*sent.msg).clone() };
+                out.sends.push(Send { link: sent.link, msg: msg.into(), due: sent.due, after: wait });
             }
         }
     }
@@ -301,7 +302,7 @@ impl World {
         let msg = Message { key, corr: correlation(order), body: Some(body.clone()), ..Message::of_order(Op::PlaceOrder, id, order) };
         self.shopper.placed(order, body);
         self.client.began(&mut self.tokens);
-        Send { link: Link::Commands, msg, due, after: Span::ZERO }
+        Send { link: Link::Commands, msg: msg.into(), due, after: Span::ZERO }
     }
 
     fn fresh_id(&mut self) -> Id {
@@ -314,7 +315,7 @@ impl World {
         let id = self.fresh_id();
         let mut msg = Message { key: id, corr: correlation(order), ..Message::of_order(op, id, order) };
         fill(&mut msg);
-        Send { link: Link::Callbacks, msg, due: self.now, after: Span::ZERO }
+        Send { link: Link::Callbacks, msg: msg.into(), due: self.now, after: Span::ZERO }
     }
 
     fn fact(&mut self, op: Op, order: OrderNo, fill: impl FnOnce(&mut Message)) -> Message {
@@ -346,5 +347,8 @@ fn correlation(order: OrderNo) -> Id {
     if order.is_some() { Id(u64::from(order.0) << 8 | 2) } else { Id::NONE }
 }
 
+/// domain 6.2: authorization takes 350 ms in the median, 2.5 s at the 99th percentile (assumed)
+const BANK_ANSWERS: Law = Law::LogNormal { p50: Span::from_millis(350), p95: Span::from_millis(1400) };
+const PARTNER_ANSWERS: Law = Law::LogNormal { p50: Span::from_millis(60), p95: Span::from_millis(250) };
 const ANSWER_TIME: Purpose = Purpose(300);
 const RETRY: Purpose = Purpose(301);

@@ -89,7 +89,7 @@ impl Recorder<'_> {
             serde_json::from_value::<CloudEvent>(value).expect("what was written").message(names)
         };
         // a command and a call carry no number
-        let wanted = Message { seq: if matches!(msg.op.class(), Class::Command | Class::Call) { 0 } else { msg.seq }, ..msg.clone() };
+        let wanted = Message { seq: if matches!(msg.op.class(), Class::Command | Class::Call) { 0 } else { msg.seq }, ..(**msg).clone() };
         if again.as_ref() != Ok(&wanted) {
             self.seen.problems.insert(format!("{} reads back as another message: {again:?}", msg.op));
         }

@@ -106,7 +106,7 @@ fn needs(kind: Kind, op: Op) -> Needs {
 }
 
 fn has(entry: &Entry, key: &str) -> bool {
-    let Message { order, ret, pay, fulfillment, node, sku, lines, body, code, amount, .. } = &entry.msg;
+    let Message { order, ret, pay, fulfillment, node, sku, lines, body, code, amount, .. } = &*entry.msg;
     match key {
         "order" => order.is_some(),
         "amount" => amount.0 != 0,

@@ -228,7 +228,7 @@ impl Row<'_> {
             lines,
             body,
         };
-        Ok(Entry { n, at, due: self.due.map_or(at, Timestamp), kind, outcome, msg })
+        Ok(Entry { n, at, due: self.due.map_or(at, Timestamp), kind, outcome, msg: msg.into() })
     }
 }
 

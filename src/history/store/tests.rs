@@ -113,7 +113,8 @@ fn entry() -> impl Strategy<Value = Entry> {
                 corr: Id(ids[6]),
                 lines: lines.into_iter().map(|(line, sku, qty, seq)| LineQty { line: LineNo(line), sku: SkuId(sku), qty, seq }).collect(),
                 body: body.map(Arc::new),
-            },
+            }
+            .into(),
         },
     )
 }
@@ -141,7 +142,7 @@ fn some_entries(count: u64) -> Vec<Entry> {
             due: Timestamp(n * 9),
             kind: Kind::Sent,
             outcome: Outcome::None,
-            msg: Message { body: body.clone(), ..msg.clone() },
+            msg: Message { body: body.clone(), ..msg.clone() }.into(),
         })
         .collect()
 }

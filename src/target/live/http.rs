@@ -461,7 +461,7 @@ impl Target for Live {
         }
     }
 
-    fn deliver_harmed(&mut self, now: Timestamp, msg: Message, harm: Harm, _out: &mut Vec<Outbound>) {
+    fn deliver_harmed(&mut self, now: Timestamp, msg: Arc<Message>, harm: Harm, _out: &mut Vec<Outbound>) {
         self.ears.sent();
         let forged = (harm == Harm::Forged).then(|| Signature::new("a secret of somebody else"));
         let mut request = self.request(now, &msg, forged.as_ref().or(self.signature.as_ref()));
@@ -470,7 +470,7 @@ impl Target for Live {
         self.post(&msg, self.how(harm), request, read);
     }
 
-    fn answer_harmed(&mut self, _now: Timestamp, msg: Message, outcome: Outcome, harm: Harm) {
+    fn answer_harmed(&mut self, _now: Timestamp, msg: Arc<Message>, outcome: Outcome, harm: Harm) {
         self.ears.sent();
         let mut answered = answered(outcome, &msg, &self.case.names);
         harmed(&mut answered.body, harm);

@@ -156,11 +156,11 @@ impl<R> Ears<R> {
             What::Reply { to, outcome, code, retry_after } => Outbound::Reply { to, outcome, code, retry_after },
             What::Call(msg, answer) => {
                 self.calls.entry(msg.id).or_default().push_back(answer);
-                Outbound::Call(msg)
+                Outbound::Call(msg.into())
             }
             What::Event(msg, answer) => {
                 self.events.entry(msg.id).or_default().push_back(answer);
-                Outbound::Event(msg)
+                Outbound::Event(msg.into())
             }
         });
         true

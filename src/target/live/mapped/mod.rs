@@ -273,7 +273,7 @@ impl Target for Mapped {
         }
         for (_, msg) in self.again.extract_if(.., |(at, _)| *at <= now) {
             self.case.driven(msg.clone());
-            out.push(Outbound::Call(msg));
+            out.push(Outbound::Call(msg.into()));
         }
     }
 

@@ -38,7 +38,7 @@ impl Ended {
 pub(super) struct Mistaken(pub String);
 
 /// One command, feed or callback, by the steps of the profile.
-pub(super) async fn command(case: Arc<Case>, msg: Message) -> Ended {
+pub(super) async fn command(case: Arc<Case>, msg: Arc<Message>) -> Ended {
     let mapping = case.shared.mapping.clone();
     let Some(steps) = mapping.commands.get(&msg.op) else {
         // silent: the target need not be told
