@@ -28,6 +28,9 @@ const SEND_TIMEOUT: Span = Span::from_secs(30);
 const REPLAY_APART: Span = Span::from_millis(100);
 const REPLAY_LASTS: Span = Span::from_days(30);
 
+/// At rest a target is asked for the states of so many orders at a time.
+const ASKED_AT_ONCE: usize = 64;
+
 /// One way through the network (assumed: a cloud region).
 pub const LINK: Law = Law::LogNormal { p50: Span::from_millis(8), p95: Span::from_millis(30) };
 
@@ -555,13 +558,16 @@ impl<O: Observer> Loop<'_, O> {
     /// At rest: what the target says of every order and every stock level.
     fn read_states(&mut self, orders: &[OrderNo]) {
         let asked = if self.target.tells_states() { orders } else { &[] };
-        for order in asked {
-            let mut msg = Message::of_order(Op::GetOrder, Id::NONE, *order);
-            match self.target.order_state(*order) {
-                Some((code, held, net)) => (msg.code, msg.qty, msg.amount) = (code, held, Money(net)),
-                None => msg.code = Code::UnknownOrder,
+        for some in asked.chunks(ASKED_AT_ONCE) {
+            let states = self.target.order_states(some);
+            for (order, state) in some.iter().zip(states) {
+                let mut msg = Message::of_order(Op::GetOrder, Id::NONE, *order);
+                match state {
+                    Some((code, held, net)) => (msg.code, msg.qty, msg.amount) = (code, held, Money(net)),
+                    None => msg.code = Code::UnknownOrder,
+                }
+                self.write(Kind::State, Outcome::Ok, self.now, msg.into());
             }
-            self.write(Kind::State, Outcome::Ok, self.now, msg.into());
         }
         for (node, sku) in self.world.stocked() {
             self.read_stock(node, sku, Id::NONE);

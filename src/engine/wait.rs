@@ -2,7 +2,7 @@
 
 use super::Loop;
 use crate::history::Observer;
-use crate::sim::{Clock, NoInbox, Span, Timestamp, Wake};
+use crate::sim::{Clock, Inbox, NoInbox, Span, Timestamp, Wake};
 use crate::target::Skip;
 
 /// Where the next order is due so soon, orders come as load, and time passes as it does.
@@ -10,6 +10,8 @@ const LOAD: Span = Span::from_secs(1);
 /// With a live target: how long until it is asked again whether anything is under way, and the longest single wait.
 const BUSY: Span = Span::from_millis(1);
 const MOMENT: Span = Span::from_millis(200);
+/// Under load what is heard may lie for so long: far less than partners take to answer.
+const TICK: Span = Span::from_millis(1);
 
 /// How a wait ended.
 pub(super) enum Wait {
@@ -66,8 +68,11 @@ impl<O: Observer> Loop<'_, O> {
                 }
             }
         };
+        // whatever is heard has its stamp: who is about to wake up anyway need not be woken for it
+        let soon = under_load && until.since(now) <= TICK;
+        let inbox: &dyn Inbox = if soon { &NoInbox } else { self.target.inbox() };
         // not longer, so that a stop is noticed
-        match clock.wait_until(until.min(now + MOMENT), self.target.inbox()) {
+        match clock.wait_until(until.min(now + MOMENT), inbox) {
             Wake::Reached { lag } if due <= clock.now() && due <= horizon => (Wait::Due, lag),
             _ => (Wait::Again, Span::ZERO),
         }

@@ -181,9 +181,14 @@ impl Session {
     }
 }
 
+/// Threads for the network: a case has one of its own, and what wakes another core for each message pays for it twice.
+fn network_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1)
+}
+
 impl Http {
     fn open(asked: &str, profile: &TargetProfile, base: &str, allowed: &[String], otlp: Option<&str>) -> Result<Http, Trouble> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(network_threads()).enable_all().build();
         let runtime = runtime.map_err(|error| Trouble::Environment(format!("error: no threads for the target: {error}")))?;
         let unusable = |what: String| Trouble::Usage(format!("error: target {asked}: {what}"));
         let trust = profile.ca_file.as_ref().map(|file| trusted(&folder_of(asked).join(file))).transpose().map_err(unusable)?;

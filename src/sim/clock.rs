@@ -37,13 +37,14 @@ impl Inbox for NoInbox {
 /// A queue between the receiving threads of a live adapter and the one thread that runs the case. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct Mailbox<T> {
-    queue: Mutex<VecDeque<T>>,
+    /// what came in, and whether somebody waits for it: to wake nobody is a call of the system, too
+    queue: Mutex<(VecDeque<T>, bool)>,
     filled: Condvar,
 }
 
 impl<T> Default for Mailbox<T> {
     fn default() -> Self {
-        Mailbox { queue: Mutex::default(), filled: Condvar::new() }
+        Mailbox { queue: Mutex::new((VecDeque::new(), false)), filled: Condvar::new() }
     }
 }
 
@@ -54,30 +55,38 @@ impl<T> Mailbox<T> {
 
     /// Puts something in, and ends a wait if there is one.
     pub fn push(&self, item: T) {
-        self.lock().push_back(item);
-        self.filled.notify_one();
+        let mut queue = self.lock();
+        queue.0.push_back(item);
+        let awaited = queue.1;
+        drop(queue);
+        if awaited {
+            self.filled.notify_one();
+        }
     }
 
     /// Everything that came in since the last time, in the order of arrival.
     pub fn drain(&self) -> VecDeque<T> {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut self.lock().0)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().0.is_empty()
     }
 
     /// A sender that panicked leaves the queue whole: each change of it is one call.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<T>, bool)> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Inbox for Mailbox<T> {
     fn wait(&self, timeout: Duration) -> bool {
-        let waited = self.filled.wait_timeout_while(self.lock(), timeout, |queue| queue.is_empty());
-        let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !queue.is_empty()
+        let mut queue = self.lock();
+        queue.1 = true;
+        let waited = self.filled.wait_timeout_while(queue, timeout, |(queue, _)| queue.is_empty());
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.1 = false;
+        !queue.0.is_empty()
     }
 }
 

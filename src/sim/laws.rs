@@ -44,12 +44,17 @@ impl Law {
         match *self {
             Law::Const(span) => span,
             Law::Uniform(lo, hi) => draw.span(lo, hi),
-            Law::Exp { mean } => {
+            Law::Exp { .. } => {
                 let gap: f64 = Exp1.sample(draw);
-                scaled(mean, gap.min(EXP_MOST))
+                self.at_means(gap)
             }
             Law::LogNormal { .. } => self.at_normal(StandardNormal.sample(draw)),
         }
+    }
+
+    /// So many means.
+    pub(super) fn at_means(&self, times: f64) -> Span {
+        scaled(self.mean(), times.min(EXP_MOST))
     }
 
     /// Of a log-normal law: the value that lies `z` standard deviations of its logarithm from the median.

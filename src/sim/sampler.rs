@@ -1,52 +1,75 @@
-//! A law prepared for the hot path. A log-normal sample costs a logarithm, a root and an exponential; nearly all of them are link and service
-//! times, so their quantiles are put into a table once.
+//! A law prepared for the hot path. A log-normal sample costs a logarithm, a root and an exponential, an exponential one a rejection loop; nearly
+//! all of them are link and service times, so their quantiles are put into a table once.
 
 use super::{Law, Purpose, Seed, Span, normal_quantile};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A tail is cut into octaves of its probability, each half as likely as the one before, and each into so many cells.
 const CELLS: usize = 32;
 /// What is rarer than 1 in 2^42 on either side is as far out as that: 7 standard deviations.
 const OCTAVES: usize = 41;
 
-/// Upper ends of the cells of both tails, from the median outwards.
-type Tails = [Vec<u64>; 2];
+/// Upper ends of the cells of a tail, from where it begins outwards.
+type Tail = Vec<u64>;
 
-/// Samples a [`Law`], the log-normal one from a table of its quantiles with straight lines between them. Equal laws share their table.
+#[derive(Debug)]
+enum Table {
+    /// below the median, and above it
+    Both([Tail; 2]),
+    /// from nothing upwards
+    Upper(Tail),
+}
+
+impl Table {
+    fn of(law: Law) -> Option<Table> {
+        let tail = |end: &dyn Fn(f64) -> Span| grid().map(|further| end(further).0).collect::<Tail>();
+        match law {
+            Law::LogNormal { .. } => {
+                Some(Table::Both([-1.0, 1.0].map(|side| tail(&|further| law.at_normal(-side * normal_quantile(further / 2.0))))))
+            }
+            Law::Exp { .. } => Some(Table::Upper(tail(&|further| law.at_means(-libm::log(further))))),
+            Law::Const(_) | Law::Uniform(..) => None,
+        }
+    }
+    /// The sample that a random word stands for. With two tails its first bit is the side; the others are the share of it that lies further out.
+    fn at(&self, word: u64) -> Span {
+        match self {
+            Table::Both(tails) => at(&tails[(word >> 63) as usize], word << 1),
+            Table::Upper(tail) => at(tail, word),
+        }
+    }
+}
+
+/// Samples a [`Law`], a log-normal or exponential one from a table of its quantiles with straight lines between them. Equal laws share their table.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     law: Law,
-    tails: Option<Arc<Tails>>,
+    table: Option<Arc<Table>>,
 }
 
 impl Sampler {
     pub fn new(law: Law) -> Sampler {
-        static MADE: Mutex<Vec<(Law, Arc<Tails>)>> = Mutex::new(Vec::new());
-        if !matches!(law, Law::LogNormal { .. }) {
-            return Sampler { law, tails: None };
-        }
+        static MADE: Mutex<Vec<(Law, Arc<Table>)>> = Mutex::new(Vec::new());
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = made.iter().find(|(known, _)| *known == law).map(|(_, tails)| tails.clone());
-        let tails = known.unwrap_or_else(|| {
-            let tails = Arc::new([-1.0, 1.0].map(|side| grid().iter().map(|z| law.at_normal(side * z).0).collect()));
-            made.push((law, tails.clone()));
-            tails
+        let known = made.iter().find(|(known, _)| *known == law).map(|(_, table)| table.clone());
+        let table = known.or_else(|| {
+            let table = Arc::new(Table::of(law)?);
+            made.push((law, table.clone()));
+            Some(table)
         });
-        Sampler { law, tails: Some(tails) }
+        Sampler { law, table }
     }
 
     pub fn sample(&self, seed: Seed, purpose: Purpose, entity: u64, step: u32) -> Span {
-        match &self.tails {
-            Some(tails) => at(tails, seed.word(purpose, entity, step)),
+        match &self.table {
+            Some(table) => table.at(seed.word(purpose, entity, step)),
             None => self.law.sample(&mut seed.draw(purpose, entity, step)),
         }
     }
 }
 
-/// The sample that a random word stands for: its first bit is the side, the others the share of that side's half that lies further out.
-fn at(tails: &Tails, word: u64) -> Span {
-    let tail = &tails[(word >> 63) as usize];
-    let further = word << 1;
+/// The sample of which this share of the tail lies further out.
+fn at(tail: &[u64], further: u64) -> Span {
     let octave = further.leading_zeros() as usize;
     if octave >= OCTAVES {
         return Span(tail[OCTAVES * CELLS]);
@@ -60,18 +83,9 @@ fn at(tails: &Tails, word: u64) -> Span {
     Span(if near >= far { far + share(near - far) } else { far - share(far - near) })
 }
 
-/// How many standard deviations from the median the cells end.
-fn grid() -> &'static [f64] {
-    static GRID: OnceLock<Vec<f64>> = OnceLock::new();
-    GRID.get_or_init(|| {
-        let end = |i: usize| {
-            let (octave, cell) = (i / CELLS, i % CELLS);
-            // of this half so much lies further out, down from all of it at the median
-            let further = libm::exp2(-(octave as f64)) * (1.0 - cell as f64 / (2 * CELLS) as f64);
-            -normal_quantile(further / 2.0)
-        };
-        (0..=OCTAVES * CELLS).map(end).collect()
-    })
+/// Of a tail so much lies further out than the ends of the cells, down from all of it.
+fn grid() -> impl Iterator<Item = f64> {
+    (0..=OCTAVES * CELLS).map(|i| libm::exp2(-((i / CELLS) as f64)) * (1.0 - (i % CELLS) as f64 / (2 * CELLS) as f64))
 }
 
 #[cfg(test)]
@@ -89,13 +103,13 @@ mod tests {
 
     #[test]
     fn every_word_stands_for_the_quantile_that_it_should() {
-        let tails = Sampler::new(LAW).tails.expect("a table");
+        let table = Sampler::new(LAW).table.expect("a table");
         let (mut worst, mut judged) = (0.0f64, 0);
         for i in 0..200_000u64 {
             let mut draw = Seed(3).draw(Purpose(9), i, 0);
             // far out as often as near the median
             let word = draw.word() >> 1 >> draw.below(30) | draw.word() & 1 << 63;
-            let (share, value) = ((word << 1) as f64 / 2f64.powi(65), at(&tails, word));
+            let (share, value) = ((word << 1) as f64 / 2f64.powi(65), table.at(word));
             assert_eq!(value > Span::from_millis(80), word >> 63 == 1, "{word:x}");
             // nanoseconds are no fine grain where a sample is a few of them
             if share > 1e-9 {
@@ -104,6 +118,22 @@ mod tests {
             }
         }
         assert!(worst < 0.002 && judged > 150_000, "{worst} of {judged}");
+    }
+
+    #[test]
+    fn every_word_stands_for_its_quantile_of_an_exponential_law_too() {
+        let mean = Span::from_secs(60);
+        let table = Sampler::new(Law::Exp { mean }).table.expect("a table");
+        let mut worst = 0.0f64;
+        for i in 0..200_000u64 {
+            let mut draw = Seed(3).draw(Purpose(9), i, 0);
+            let word = draw.word() >> draw.below(30);
+            let share = word as f64 / 2f64.powi(64);
+            worst = worst.max((table.at(word).0 as f64 / mean.0 as f64 + libm::log(share)).abs());
+        }
+        assert!(worst < 2e-4, "{worst} means");
+        let most = table.at(0);
+        assert!(most > Span::from_mins(28) && most < Span::from_mins(29) && table.at(u64::MAX) < Span::from_millis(1), "{most}");
     }
 
     #[test]
@@ -121,10 +151,10 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_table_are_finite_and_other_laws_pass() {
-        let tails = Sampler::new(LAW).tails.expect("a table");
-        let (least, most) = (at(&tails, 0), at(&tails, 1 << 63));
+        let table = Sampler::new(LAW).table.expect("a table");
+        let (least, most) = (table.at(0), table.at(1 << 63));
         assert!(least > Span::ZERO && least < Span::from_millis(1) && most > Span::from_secs(60) && most < Span::from_hours(1), "{least} {most}");
-        assert!(at(&tails, u64::MAX >> 1) <= Span::from_millis(80) && at(&tails, u64::MAX) >= Span::from_millis(80));
+        assert!(table.at(u64::MAX >> 1) <= Span::from_millis(80) && table.at(u64::MAX) >= Span::from_millis(80));
         let constant = Sampler::new(Law::Const(Span::from_millis(7)));
         assert_eq!(constant.sample(Seed(1), Purpose(1), 1, 1), Span::from_millis(7));
         let still = Sampler::new(Law::LogNormal { p50: Span::from_millis(8), p95: Span::ZERO });

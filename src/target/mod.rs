@@ -81,6 +81,10 @@ pub trait Target {
     fn resume(&mut self) {}
     /// `GetOrder`: (state, units still reserved, captured less refunded).
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)>;
+    /// The same of many orders, in their order.
+    fn order_states(&mut self, orders: &[OrderNo]) -> Vec<Option<(Code, i32, i64)>> {
+        orders.iter().map(|order| self.order_state(*order)).collect()
+    }
     /// `GetInventory`: (on hand, reserved).
     fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)>;
 

@@ -326,8 +326,7 @@ impl Live {
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, rest: &str) -> Option<T> {
-        let response = self.ask(Method::GET, rest, Vec::new()).ok().filter(|response| response.status == 200)?;
-        serde_json::from_slice(&response.body).ok()
+        read_as(&self.ask(Method::GET, rest, Vec::new()).ok()?)
     }
 
     /// A resend, or a duplicate: of interest to nobody but the log.
@@ -378,6 +377,11 @@ impl Live {
             Harm::Truncated | Harm::Garbled | Harm::Forged => How::AtOnce,
         }
     }
+}
+
+/// What a good answer to a read says.
+fn read_as<T: serde::de::DeserializeOwned>(response: &Response) -> Option<T> {
+    (response.status == 200).then(|| serde_json::from_slice(&response.body).ok())?
 }
 
 /// Does it answer with its manifest?
@@ -527,8 +531,29 @@ impl Target for Live {
     }
 
     fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
-        let view: OrderView = self.read(&format!("orders/{}", self.case.names.show_order(order)))?;
-        Some((Code::parse(&view.state)?, view.reserved, view.net))
+        self.order_states(&[order]).pop().flatten()
+    }
+
+    /// All at a time: one after another, each would wait for the network.
+    fn order_states(&mut self, orders: &[OrderNo]) -> Vec<Option<(Code, i32, i64)>> {
+        let ask = |order: &OrderNo| {
+            let path = self.path(&format!("orders/{}", self.case.names.show_order(*order)));
+            let (client, request) = (self.client.clone(), Request { method: Method::GET, path, headers: Vec::new(), body: Vec::new() });
+            self.handle.spawn(async move { client.send(request).await.ok() })
+        };
+        let asked: Vec<_> = orders.iter().map(ask).collect();
+        let state = |response: &Response| {
+            let view: OrderView = read_as(response)?;
+            Some((Code::parse(&view.state)?, view.reserved, view.net))
+        };
+        let answers = self.handle.block_on(async {
+            let mut answers = Vec::new();
+            for answer in asked {
+                answers.push(answer.await.ok().flatten());
+            }
+            answers
+        });
+        answers.iter().map(|answer| answer.as_ref().and_then(state)).collect()
     }
 
     fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {

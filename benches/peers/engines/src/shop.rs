@@ -3,19 +3,18 @@
 //! Every Rust engine runs this very code with the same keyed draws, so their results must agree to the nanosecond, and what
 //! differs in time is the engine's.
 
-use orderstorm::sim::{Law, Purpose, Seed, Span};
+use orderstorm::sim::{Law, Purpose, Sampler, Seed, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 const WAREHOUSES: u64 = 8;
 const PICKERS: u32 = 200;
-/// Twenty orders a second.
-const GAP: Law = exponential(50);
 const CHOICE: Purpose = Purpose(100);
-
-const fn exponential(mean_ms: u64) -> Law {
-    Law::Exp { mean: Span::from_millis(mean_ms) }
-}
+/// How long until each stage comes, in milliseconds in the mean; the first is the gap to the next order. Twenty orders a second, of 60 s of picking
+/// each: 1,200 of 1,600 pickers are busy.
+const MEANS: [u64; 9] = [50, 2_000, 500, 200, 5_000, 60_000, 120_000, 1_800_000, 3_000_000];
+static LAWS: LazyLock<[Sampler; 9]> = LazyLock::new(|| MEANS.map(|mean| Sampler::new(Law::Exp { mean: Span::from_millis(mean) })));
 
 /// What has just happened to an order. That picking begins is a tenth logical event, at the instant when a picker is free.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -32,17 +31,16 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// What comes next, and how long until then. Twelve hundred of 1,600 pickers are busy: 20 orders a second for 60 s each.
-    fn next(self) -> Option<(Stage, Law)> {
+    fn next(self) -> Option<Stage> {
         Some(match self {
-            Stage::Created => (Stage::Paid, const { exponential(2_000) }),
-            Stage::Paid => (Stage::Reserved, const { exponential(500) }),
-            Stage::Reserved => (Stage::Routed, const { exponential(200) }),
-            Stage::Routed => (Stage::Acknowledged, const { exponential(5_000) }),
-            Stage::Acknowledged => (Stage::Picked, const { exponential(60_000) }),
-            Stage::Picked => (Stage::Packed, const { exponential(120_000) }),
-            Stage::Packed => (Stage::Shipped, const { exponential(1_800_000) }),
-            Stage::Shipped => (Stage::Delivered, const { exponential(3_000_000) }),
+            Stage::Created => Stage::Paid,
+            Stage::Paid => Stage::Reserved,
+            Stage::Reserved => Stage::Routed,
+            Stage::Routed => Stage::Acknowledged,
+            Stage::Acknowledged => Stage::Picked,
+            Stage::Picked => Stage::Packed,
+            Stage::Packed => Stage::Shipped,
+            Stage::Shipped => Stage::Delivered,
             Stage::Delivered => return None,
         })
     }
@@ -103,7 +101,7 @@ impl Shop {
             Stage::Created => {
                 self.created.push(now);
                 if order + 1 < self.orders {
-                    schedule(self.draw(GAP, order, stage as u16), Event { order: order + 1, stage });
+                    schedule(self.lasts(order, stage), Event { order: order + 1, stage });
                 }
             }
             Stage::Acknowledged => {
@@ -135,17 +133,17 @@ impl Shop {
 
     #[inline]
     fn go_on(&self, order: u32, stage: Stage, schedule: &mut impl FnMut(u64, Event)) {
-        if let Some((next, law)) = stage.next() {
-            schedule(self.draw(law, order, next as u16), Event { order, stage: next });
+        if let Some(next) = stage.next() {
+            schedule(self.lasts(order, next), Event { order, stage: next });
         }
     }
 
     fn warehouse(&mut self, order: u32) -> &mut Warehouse {
-        let choice = Seed(self.seed).draw(CHOICE, u64::from(order), 0).below(WAREHOUSES);
+        let choice = Seed(self.seed).word(CHOICE, u64::from(order), 0) % WAREHOUSES;
         &mut self.warehouses[choice as usize]
     }
 
-    fn draw(&self, law: Law, order: u32, purpose: u16) -> u64 {
-        law.sample(&mut Seed(self.seed).draw(Purpose(purpose), u64::from(order), 0)).0.max(1)
+    fn lasts(&self, order: u32, stage: Stage) -> u64 {
+        LAWS[stage as usize].sample(Seed(self.seed), Purpose(stage as u16), u64::from(order), 0).0.max(1)
     }
 }
