@@ -171,6 +171,13 @@ struct Item {
     slot: u32,
 }
 
+impl Item {
+    /// A reply, a call or an event of the target.
+    fn came_in(self) -> bool {
+        matches!(self.class, 5 | 6 | 8)
+    }
+}
+
 struct Loop<'a, O: Observer> {
     world: World,
     storm: Storm,
@@ -268,9 +275,11 @@ impl<'a> Engine<'a> {
                 Wait::Rest => break,
                 Wait::Due => {}
             }
-            // what came in has its stamp; what leaves, leaves now, be it late
-            let now = if live && due != at_target { clock.now() } else { due };
-            if due != at_target {
+            let item = if at_order != due && at_item == due { l.calendar.pop().map(|(_, item)| item) } else { None };
+            // what came in has its stamp, whenever we see to it; what leaves, leaves now, be it late
+            let came_in = item.map_or(at_order != due, Item::came_in);
+            let now = if live && !came_in { clock.now() } else { due };
+            if !came_in {
                 lag = lag.max(late);
             }
             l.now = now.max(l.now);
@@ -284,10 +293,8 @@ impl<'a> Engine<'a> {
                     let send = l.world.place_order(number, body, at);
                     l.dispatch(send, true);
                 }
-            } else if at_item == due {
-                if let Some((_, item)) = l.calendar.pop() {
-                    l.fly(item.slot);
-                }
+            } else if let Some(item) = item {
+                l.fly(item.slot);
             } else {
                 l.target.poll(l.now, &mut l.out);
                 l.heard();
@@ -494,7 +501,8 @@ impl<O: Observer> Loop<'_, O> {
         if !self.actions.sends.is_empty() {
             let mut sends = std::mem::take(&mut self.actions.sends);
             for send in sends.drain(..) {
-                if send.after > Span::ZERO {
+                // what came in was stamped before now, and what follows from it leaves now
+                if send.after > Span::ZERO || self.target.is_live() && faults {
                     let (after, order, id) = (send.after, send.msg.order, send.msg.id);
                     self.later_msg(after, 1, order, id, Flight::Send(send));
                 } else {

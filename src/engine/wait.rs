@@ -73,6 +73,8 @@ impl<O: Observer> Loop<'_, O> {
         let inbox: &dyn Inbox = if soon { &NoInbox } else { self.target.inbox() };
         // not longer, so that a stop is noticed
         match clock.wait_until(until.min(now + MOMENT), inbox) {
+            // what came in meanwhile came before
+            Wake::Reached { .. } if soon => (Wait::Again, Span::ZERO),
             Wake::Reached { lag } if due <= clock.now() && due <= horizon => (Wait::Due, lag),
             _ => (Wait::Again, Span::ZERO),
         }
