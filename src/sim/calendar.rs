@@ -18,7 +18,7 @@ const SLOTS: usize = 1 << DIGIT;
 /// Levels that it takes for all 64 bits of time.
 const LEVELS: usize = 11;
 /// A slot up to this size is sorted straight into the bottom; a larger one is spread over finer slots first.
-const SORT_MAX: usize = 96;
+const SORT_MAX: usize = 32;
 /// Up to this size an item is inserted into the bottom itself; beyond, moving the rest costs more than a heap.
 const INSERT_MAX: usize = 32;
 /// A slot's memory is kept for its next use up to this capacity, so that one burst does not hold memory for ever.
@@ -32,6 +32,13 @@ struct Entry<T> {
     item: T,
 }
 
+/// What is due in one span of time, in no order.
+struct Slot<T> {
+    /// The time of the earliest item, so that looking ahead moves nothing.
+    earliest: u64,
+    entries: Vec<Entry<T>>,
+}
+
 /// The future-event list: items leave in the order of (time, the item's own order).
 ///
 /// The order of simultaneous items comes from their content alone: neither the order of pushing nor how the list is made
@@ -43,9 +50,7 @@ pub struct Calendar<T: Ord + Copy> {
     levels: u16,
     /// Bit s of word l: slot s of level l is occupied.
     occupied: [u64; LEVELS],
-    slots: Box<[Vec<Entry<T>>]>,
-    /// The earliest time in each slot, so that looking ahead moves nothing.
-    earliest: Box<[u64]>,
+    slots: Box<[Slot<T>]>,
     /// Sorted, the earliest last.
     bottom: Vec<Entry<T>>,
     /// Items pushed at or before `covered` while the bottom is long: bursts of reactions without delay.
@@ -65,8 +70,7 @@ impl<T: Ord + Copy> Calendar<T> {
             covered: 0,
             levels: 0,
             occupied: [0; LEVELS],
-            slots: (0..LEVELS * SLOTS).map(|_| Vec::new()).collect(),
-            earliest: vec![u64::MAX; LEVELS * SLOTS].into_boxed_slice(),
+            slots: (0..LEVELS * SLOTS).map(|_| Slot { earliest: u64::MAX, entries: Vec::new() }).collect(),
             bottom: Vec::new(),
             heap: BinaryHeap::new(),
             len: 0,
@@ -108,7 +112,7 @@ impl<T: Ord + Copy> Calendar<T> {
     ///
     /// Looking ahead does not move `covered`: an engine looks at a far timer, then pushes what is much nearer.
     pub fn next_at(&mut self) -> Option<Timestamp> {
-        self.near_at().or_else(|| self.first_slot().map(|(level, slot)| self.earliest[level * SLOTS + slot])).map(Timestamp)
+        self.near_at().or_else(|| self.first_slot().map(|(level, slot)| self.slots[level * SLOTS + slot].earliest)).map(Timestamp)
     }
 
     pub fn len(&self) -> usize {
@@ -146,36 +150,36 @@ impl<T: Ord + Copy> Calendar<T> {
     fn place(&mut self, entry: Entry<T>) {
         let level = Self::level_of(entry.at, self.covered);
         let slot = (entry.at >> (DIGIT * level as u32)) as usize % SLOTS;
-        let index = level * SLOTS + slot;
         self.levels |= 1 << level;
         self.occupied[level] |= 1 << slot;
-        self.earliest[index] = self.earliest[index].min(entry.at);
-        self.slots[index].push(entry);
+        let slot = &mut self.slots[level * SLOTS + slot];
+        slot.earliest = slot.earliest.min(entry.at);
+        slot.entries.push(entry);
     }
 
     /// Marks a slot as empty and hands out what was in it.
     fn take(&mut self, level: usize, slot: usize) -> Vec<Entry<T>> {
-        let index = level * SLOTS + slot;
         self.occupied[level] &= !(1 << slot);
         if self.occupied[level] == 0 {
             self.levels &= !(1 << level);
         }
-        self.earliest[index] = u64::MAX;
-        std::mem::take(&mut self.slots[index])
+        let slot = &mut self.slots[level * SLOTS + slot];
+        slot.earliest = u64::MAX;
+        std::mem::take(&mut slot.entries)
     }
 
     /// Gives a slot its memory back, unless that is much.
     fn keep(&mut self, level: usize, slot: usize, mut emptied: Vec<Entry<T>>) {
         if emptied.capacity() <= KEEP_CAPACITY {
             emptied.clear();
-            self.slots[level * SLOTS + slot] = emptied;
+            self.slots[level * SLOTS + slot].entries = emptied;
         }
     }
 
     /// Fills the empty bottom with the earliest slot; false if there is none.
     fn refill(&mut self) -> bool {
         while let Some((level, slot)) = self.first_slot() {
-            let earliest = self.earliest[level * SLOTS + slot];
+            let earliest = self.slots[level * SLOTS + slot].earliest;
             let entries = self.take(level, slot);
             if level == 0 || entries.len() <= SORT_MAX {
                 self.bottom.extend_from_slice(&entries);

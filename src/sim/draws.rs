@@ -34,6 +34,7 @@ pub fn branch(word: u64, n: u64) -> f64 {
     unit(scramble(word.wrapping_add(WEYL.wrapping_mul(n + 1))))
 }
 
+#[inline]
 fn scramble(mut z: u64) -> u64 {
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -67,11 +68,13 @@ impl Seed {
     }
 
     /// One word for one purpose, entity and step, at a quarter of the price of a stream: for what is drawn at each message.
+    #[inline]
     pub fn word(self, purpose: Purpose, entity: u64, step: u32) -> u64 {
         scramble(scramble(self.0 ^ entity.wrapping_mul(WEYL)).wrapping_add(cause(purpose, step).wrapping_mul(MULTIPLIER)))
     }
 }
 
+#[inline]
 fn cause(purpose: Purpose, step: u32) -> u64 {
     u64::from(purpose.0) << 48 | u64::from(step) << 16
 }

@@ -32,6 +32,7 @@ impl Table {
         }
     }
     /// The sample that a random word stands for. With two tails its first bit is the side; the others are the share of it that lies further out.
+    #[inline]
     fn at(&self, word: u64) -> Span {
         match self {
             Table::Both(tails) => at(&tails[(word >> 63) as usize], word << 1),
@@ -60,6 +61,7 @@ impl Sampler {
         Sampler { law, table }
     }
 
+    #[inline]
     pub fn sample(&self, seed: Seed, purpose: Purpose, entity: u64, step: u32) -> Span {
         match &self.table {
             Some(table) => table.at(seed.word(purpose, entity, step)),
@@ -69,6 +71,7 @@ impl Sampler {
 }
 
 /// The sample of which this share of the tail lies further out.
+#[inline]
 fn at(tail: &[u64], further: u64) -> Span {
     let octave = further.leading_zeros() as usize;
     if octave >= OCTAVES {
