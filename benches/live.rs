@@ -23,6 +23,8 @@ const OHA_BODIES: usize = 50_000;
 struct Count {
     orders: AtomicU64,
     bytes: AtomicU64,
+    /// looks at an order
+    reads: AtomicU64,
 }
 
 /// Takes requests of the contract and answers each at once: orders with a definite no, so that nothing follows.
@@ -71,8 +73,8 @@ fn answer(first: &str, body: &[u8], count: &Count) -> Vec<u8> {
         return respond("422 Unprocessable Content", r#"{"type":"about:blank","title":"rejected","status":422,"code":"out_of_stock"}"#);
     }
     if path == "/count" {
-        let (orders, bytes) = (count.orders.swap(0, Ordering::Relaxed), count.bytes.swap(0, Ordering::Relaxed));
-        return respond("200 OK", &format!("{orders} {bytes}"));
+        let [orders, bytes, reads] = [&count.orders, &count.bytes, &count.reads].map(|count| count.swap(0, Ordering::Relaxed));
+        return respond("200 OK", &format!("{orders} {bytes} {reads}"));
     }
     if path.ends_with("/clock") {
         let to =
@@ -86,10 +88,12 @@ fn answer(first: &str, body: &[u8], count: &Count) -> Vec<u8> {
             r#"{"contract":"orderstorm/v1","name":"stub","version":"1","durable":false,"capabilities":[],"clock":{"mode":"skip","scale":1.0}}"#,
         );
     }
+    count.reads.fetch_add(u64::from(path.contains("/orders/")), Ordering::Relaxed);
     if first.starts_with("get") { respond("404 Not Found", "{}") } else { respond("200 OK", "{}") }
 }
 
-fn read_count(address: &str) -> (u64, u64) {
+/// Orders and their bytes since the last time, and looks at orders.
+fn read_count(address: &str) -> [u64; 3] {
     let mut stream = TcpStream::connect(address).expect("the stub is there");
     stream.write_all(b"GET /count HTTP/1.1\r\nhost: stub\r\nconnection: close\r\n\r\n").expect("the stub listens");
     let mut reader = BufReader::new(stream);
@@ -105,8 +109,8 @@ fn read_count(address: &str) -> (u64, u64) {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).expect("the stub answers");
     let text = String::from_utf8_lossy(&body).into_owned();
-    let (orders, bytes) = text.split_once(' ').expect("two numbers");
-    (orders.parse().expect("a number"), bytes.parse().expect("a number"))
+    let mut numbers = text.split(' ').map(|number| number.parse().expect("a number"));
+    [(); 3].map(|()| numbers.next().expect("three numbers"))
 }
 
 /// CPU seconds and resident memory of a process, from /proc.
@@ -150,9 +154,16 @@ fn watch(mut command: Command, expected_s: f64) -> Ran {
     Ran { seconds: began.elapsed().as_secs_f64(), cpu: last.0, resident, said: said.join().unwrap_or_default() }
 }
 
-fn row(name: &str, ran: &Ran, orders: u64, bytes: u64) {
-    let each = ran.cpu * 1e6 / orders.max(1) as f64;
-    println!("{name:<12} {orders:>9} requests of {:>3} bytes in {:>6.1} s, {each:>6.1} CPU-us each", bytes / orders.max(1), ran.seconds);
+fn row(name: &str, ran: &Ran, [orders, bytes, reads]: [u64; 3]) {
+    let (requests, size) = (orders + reads, bytes / orders.max(1));
+    let each = ran.cpu * 1e6 / requests.max(1) as f64;
+    println!("{name:<12} {requests:>9} requests of {size:>3} bytes in {:>6.1} s, {each:>6.1} CPU-us each", ran.seconds);
+    if reads > 0 {
+        println!(
+            "             {reads} of them look at an order at rest, and have no body; {:.1} CPU-us an order",
+            ran.cpu * 1e6 / orders.max(1) as f64
+        );
+    }
 }
 
 struct Stub(Child);
@@ -210,15 +221,15 @@ fn main() {
         let errors = dir.join("errors.txt");
         ours.stderr(std::fs::File::create(&errors).expect("a file"));
         let ran = watch(ours, seconds as f64);
-        let (orders, bytes) = read_count(address);
-        assert!(orders > 0, "orderstorm offered nothing: {}", std::fs::read_to_string(&errors).unwrap_or_default());
-        (ran, orders, bytes)
+        let count = read_count(address);
+        assert!(count[0] > 0, "orderstorm offered nothing: {}", std::fs::read_to_string(&errors).unwrap_or_default());
+        (ran, count)
     };
     // a larger body is an order of more lines: two trials say how many come nearest to the size
     let lines = match size {
         Some(size) => {
             let [one, two] = [1, 2].map(|lines| {
-                let (_, orders, bytes) = offer(lines, 200, 1);
+                let (_, [orders, bytes, _]) = offer(lines, 200, 1);
                 bytes / orders.max(1)
             });
             let each = two.saturating_sub(one).max(1);
@@ -227,14 +238,14 @@ fn main() {
         None => 1,
     };
     println!("{rate} orders a second offered for {seconds} s to a stub that answers at once");
-    let (ran, orders, bytes) = offer(lines as usize, rate * seconds, seconds);
-    row("orderstorm", &ran, orders, bytes);
+    let (ran, count) = offer(lines as usize, rate * seconds, seconds);
+    row("orderstorm", &ran, count);
     println!("             resident memory by tenths of the run, MiB: {:?}", ran.resident);
     for line in ran.said.lines().filter(|line| ["ack", "send_lag", "PASS", "FAIL", "UNKNOWN"].iter().any(|word| line.trim_start().starts_with(word)))
     {
         println!("             {}", line.trim());
     }
-    let size = (bytes / orders.max(1)) as usize;
+    let size = (count[1] / count[0].max(1)) as usize;
     let url = format!("http://{address}/v1/load/orders");
     let lua = write(
         "orders.lua",
@@ -271,6 +282,5 @@ fn other(name: &str, asked: &str, get: &str, mut command: Command, address: &str
     }
     command.stderr(Stdio::null());
     let ran = watch(command, seconds as f64);
-    let (orders, bytes) = read_count(address);
-    row(name, &ran, orders, bytes);
+    row(name, &ran, read_count(address));
 }

@@ -107,11 +107,11 @@ pub struct Suite {
     checkers: Vec<Box<dyn Checker>>,
     /// what each has come to
     tallies: Vec<Tally>,
-    /// which checkers see an entry, by its kind and operation
-    routes: Vec<Vec<usize>>,
+    /// which checkers see an entry, by its kind and operation; none yet where no such entry came
+    routes: Vec<Option<Vec<usize>>>,
     /// checkers that see an event delivered again
     again: Vec<usize>,
-    /// every checker
+    /// every checker that is at work
     all: Vec<usize>,
     broken: bool,
     outcomes: Vec<(Op, u64)>,
@@ -188,18 +188,15 @@ impl Suite {
     }
 
     fn of(header: Header, checkers: Vec<Box<dyn Checker>>) -> Suite {
-        let slots_that = |wants: &dyn Fn(&dyn Checker) -> bool| (0..checkers.len()).filter(|i| wants(&*checkers[*i])).collect::<Vec<_>>();
-        let pairs = Kind::ALL.iter().flat_map(|kind| Op::ALL.iter().map(move |op| (*kind, *op)));
-        let routes = pairs.map(|(kind, op)| slots_that(&|checker| checker.hears(kind, op))).collect();
-        let (again, all) = (slots_that(&|checker| checker.hears_again()), slots_that(&|_| true));
+        let again = (0..checkers.len()).filter(|i| checkers[*i].hears_again()).collect();
         Suite {
             ledger: Ledger::of(&header),
             coverage: header.tells.as_ref().map_or_else(Coverage::everything, Coverage::of),
             header,
             evidence: Evidence::default(),
-            routes,
+            routes: vec![None; Kind::ALL.len() * Op::ALL.len()],
             again,
-            all,
+            all: (0..checkers.len()).collect(),
             tallies: checkers.iter().map(|checker| Tally::of(checker.about())).collect(),
             checkers,
             broken: false,
@@ -238,7 +235,7 @@ impl Suite {
     /// Calls the checkers concerned in turn; one that panics is left out from then on, and unknown.
     fn call_all(&mut self, call: Call<'_>, at_rest: bool, suspended: bool) {
         let route = match call {
-            Call::Observe(e) => std::mem::take(&mut self.routes[route_of(e.kind, e.msg.op)]),
+            Call::Observe(e) => self.routes[route_of(e.kind, e.msg.op)].take().unwrap_or_else(|| self.who_hears(e.kind, e.msg.op)),
             Call::Again(..) => std::mem::take(&mut self.again),
             Call::SettleOrder(_) | Call::Settle => std::mem::take(&mut self.all),
         };
@@ -250,10 +247,14 @@ impl Suite {
             }
         }
         match call {
-            Call::Observe(e) => self.routes[route_of(e.kind, e.msg.op)] = route,
+            Call::Observe(e) => self.routes[route_of(e.kind, e.msg.op)] = Some(route),
             Call::Again(..) => self.again = route,
             Call::SettleOrder(_) | Call::Settle => self.all = route,
         }
+    }
+
+    fn who_hears(&self, kind: Kind, op: Op) -> Vec<usize> {
+        self.all.iter().copied().filter(|i| self.checkers[*i].hears(kind, op)).collect()
     }
 
     /// Calls those of a route that come after the first `from`, which counts those that have returned.
@@ -290,7 +291,8 @@ impl Suite {
         let replay: Vec<usize> = (0..self.checkers.len()).filter(|i| self.checkers[*i].hears_replay()).collect();
         self.all.retain(|i| !replay.contains(i));
         self.call_all(Call::Settle, at_rest, false);
-        self.routes.iter_mut().chain([&mut self.again]).for_each(|route| route.retain(|i| replay.contains(i)));
+        self.routes.fill(None);
+        self.again.retain(|i| replay.contains(i));
         self.all = replay;
         self.replaying = true;
         // the end of the replay has to be seen as well

@@ -1,5 +1,5 @@
 //! Faults as rules on links. A rule looks at one message and answers what becomes of it and of the answer to it; the first rule
-//! that acts wins. Every decision is a function of (seed, rule, entity, operation, nth), so removing one order moves nothing for
+//! that acts wins. Every decision is a function of (seed, rule, entity, operation, nth message of it), so removing one order moves nothing for
 //! another, and no decision depends on how messages interleave.
 //!
 //! First the storm, then the calm: from `calm` on every rule lets everything pass.

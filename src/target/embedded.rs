@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 const SERVICE: Purpose = Purpose(800);
 
-/// Ordered by content: by number of arrival.
+/// Ordered by content: by number of arrival. The place only finds what was worked on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    Done(u64),
+    Done(u64, u32),
     /// send an event again that the sink refused
     Resend(Id),
     /// what was taken in since the last time is stored: only defects put that off
@@ -69,7 +69,9 @@ pub struct Embedded {
     seed: Seed,
     arrived: u64,
     busy: usize,
-    at_work: FxHashMap<u64, Inbound>,
+    /// what is worked on, each at its place, and places that are free
+    at_work: Vec<Option<Inbound>>,
+    free: Vec<u32>,
     waiting: VecDeque<Waiting>,
     /// keys of which an order is at work or waits for a worker, and the orders that wait for that one
     locked: FxHashMap<SkuId, VecDeque<Waiting>>,
@@ -98,7 +100,8 @@ impl Embedded {
             seed,
             arrived: 0,
             busy: 0,
-            at_work: FxHashMap::default(),
+            at_work: Vec::new(),
+            free: Vec::new(),
             waiting: VecDeque::new(),
             locked: FxHashMap::default(),
             held_up: 0,
@@ -129,8 +132,12 @@ impl Embedded {
     fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
         self.busy += 1;
         let takes = self.service.sample(self.seed, SERVICE, number, 0);
-        self.at_work.insert(number, inbound);
-        self.due.push(now + self.model.lasts(now, takes), Due::Done(number));
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.at_work.push(None);
+            self.at_work.len() as u32 - 1
+        });
+        self.at_work[place as usize] = Some(inbound);
+        self.due.push(now + self.model.lasts(now, takes), Due::Done(number, place));
     }
 
     /// A worker is free for whoever is next.
@@ -303,9 +310,10 @@ impl Target for Embedded {
     fn poll(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
         while self.due.next_at().is_some_and(|at| at <= now) {
             match self.due.pop() {
-                Some((_, Due::Done(number))) => {
+                Some((_, Due::Done(_, place))) => {
                     self.busy -= 1;
-                    if let Some(inbound) = self.at_work.remove(&number) {
+                    self.free.push(place);
+                    if let Some(inbound) = self.at_work[place as usize].take() {
                         self.unlock(&inbound);
                         self.handle(now, inbound);
                     }
@@ -350,6 +358,7 @@ impl Target for Embedded {
         self.core = (self.make)();
         self.busy = 0;
         self.at_work.clear();
+        self.free.clear();
         self.waiting.clear();
         self.locked.clear();
         self.held_up = 0;
