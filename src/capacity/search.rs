@@ -37,7 +37,7 @@ pub struct Found {
 }
 
 /// A rate that fails so often when it is confirmed, a step lower each time, is none that can be promised.
-const STEPS_DOWN: u32 = 12;
+const STEPS_DOWN: u32 = 20;
 /// No target is so slow that a smaller rate would be of use.
 const SLOWEST: f64 = 0.01;
 
@@ -84,7 +84,7 @@ impl Search {
             number += 1;
             if !holds(held, number, &mut trials)? {
                 lost = Some(held);
-                held *= 0.95;
+                held /= self.precision;
                 (number, steps) = (0, steps + 1);
                 confirmed = steps < STEPS_DOWN;
             }
