@@ -28,6 +28,9 @@ pub struct RunReport {
     pub totals: Measures,
     /// real seconds the run took
     pub wall_s: f64,
+    /// the most memory that the program has held, in bytes; only where the system tells
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
 }
 
 /// What is needed to do it again.
@@ -82,6 +85,9 @@ pub struct CaseReport {
     /// how often each fault rule acted
     pub faults_fired: std::collections::BTreeMap<String, u64>,
     pub entries: u64,
+    /// independent regions that it was cut into
+    #[serde(default)]
+    pub partitions: u32,
     /// virtual seconds from first to last entry
     pub virtual_s: f64,
     /// history files, relative to the run's folder

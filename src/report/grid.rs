@@ -1,9 +1,12 @@
 //! The matrix as a grid: a row for each scenario and variant, a column for each fault set, the worst verdict in each cell.
 
-use super::CaseReport;
+use super::{CaseReport, RunReport};
 use crate::check::Verdict;
 use crate::measure::Quantiles;
 use std::collections::BTreeMap;
+
+/// From so many orders on a rate is worth telling.
+const PACED: u64 = 1_000;
 
 pub(super) struct Grid {
     /// fault sets in the order of the run
@@ -142,6 +145,26 @@ pub(super) fn seconds(s: f64) -> String {
 }
 
 /// `12,345`
+/// How fast a run went, and what it took; nothing where it was too small to say.
+pub(super) fn pace(report: &RunReport) -> Option<String> {
+    let (orders, entries) = report.cases.iter().fold((0, 0), |(orders, entries), case| (orders + case.orders_run(), entries + case.entries));
+    if orders < PACED || report.wall_s <= 0.0 {
+        return None;
+    }
+    let a_second = |n: u64| {
+        // no more digits than it is sure of
+        let rate = n as f64 / report.wall_s;
+        let unit = 10f64.powf(rate.max(1.0).log10().floor() - 2.0).max(1.0);
+        thousands(((rate / unit).round() * unit) as u64)
+    };
+    let partitions: u64 = report.cases.iter().map(|case| u64::from(case.partitions)).sum();
+    let mut text = format!("{} orders and {} entries a second, in {} partitions", a_second(orders), a_second(entries), thousands(partitions));
+    if let Some(bytes) = report.peak_memory {
+        text.push_str(&format!(", with at most {} MB of memory", thousands(bytes.div_ceil(1_000_000))));
+    }
+    Some(text)
+}
+
 pub(super) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -218,5 +241,23 @@ mod tests {
         let shown: Vec<String> = [0.0000123, 0.35, 0.99999, 1.5, 90.0, 7200.0, 90_000.0, 864_000.0, f64::NAN].into_iter().map(seconds).collect();
         assert_eq!(shown, ["12.3 us", "350 ms", "1 s", "1.5 s", "1.5 min", "2 h", "25 h", "10 d", "-"]);
         assert_eq!([0, 999, 1000, 1234567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn the_pace_of_a_run_has_three_digits_and_none_where_it_was_small() {
+        let mut report = crate::report::sample::run();
+        report.cases.retain(|case| case.verdict == Verdict::Pass);
+        report.cases.truncate(1);
+        let case = &mut report.cases[0];
+        (case.orders, case.seeds, case.entries, case.partitions) = (1_000_000, 1, 24_920_374, 977);
+        (report.wall_s, report.peak_memory) = (7.6, Some(68_072 * 1024));
+        let words = "132,000 orders and 3,280,000 entries a second, in 977 partitions";
+        assert_eq!(pace(&report), Some(format!("{words}, with at most 70 MB of memory")));
+        report.peak_memory = None;
+        assert_eq!(pace(&report).as_deref(), Some(words));
+        report.cases[0].orders = 999;
+        assert_eq!(pace(&report), None);
+        (report.cases[0].orders, report.wall_s) = (1_000, 0.0);
+        assert_eq!(pace(&report), None);
     }
 }

@@ -1,6 +1,6 @@
 //! `report.html`: one file that needs nothing else, no network and no script.
 
-use super::grid::{Counts, Grid, kpi_rows, meaning, reasons, seconds, stages_in_order, thousands};
+use super::grid::{Counts, Grid, kpi_rows, meaning, pace, reasons, seconds, stages_in_order, thousands};
 use super::plots::{Ground, plots};
 use super::thresholds::{Row, rows};
 use super::{BookRow, CaseReport, LagReport, RunReport, TimelineRow};
@@ -217,6 +217,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             publish_lag => LagReport::over(report.cases.iter().map(|case| case.publish_lag)).map(|lag| lag.sentence()),
             entry_count => thousands(entries),
             wall => seconds(report.wall_s),
+            pace => pace(report),
             tallies => Serde(&tallies),
             faults => Serde(&grid.faults),
             rows => Serde(&matrix(&grid, report, &anchors)),

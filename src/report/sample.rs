@@ -234,6 +234,7 @@ pub(super) fn run() -> RunReport {
         never_exercised: super::never_exercised(&cases),
         cases,
         wall_s: 14.7,
+        peak_memory: Some(71_000_000),
     }
 }
 
@@ -289,6 +290,7 @@ fn case(number: usize, scenario: &str, variant: &str, fault: &str, channel: &str
         entries: if ran { u64::from(orders) * 61 } else { 0 },
         virtual_s: if ran { 190_000.0 + number as f64 } else { 0.0 },
         histories: if verdict == Verdict::Fail { vec![format!("histories/{name}.jsonl.gz")] } else { vec![] },
+        partitions: u32::from(ran),
         digest: if ran { format!("{:064x}", 0x9e37_79b9_7f4a_7c15u128 * (number as u128 + 77)) } else { String::new() },
         measures: Measures::default(),
         reproduce: format!("orderstorm run --seed 42 --case {name}"),

@@ -1,6 +1,6 @@
 //! The report as text for a terminal: what is wrong first, everything else short.
 
-use super::grid::{Counts, Grid, kpi_rows, reasons, seconds, stages_in_order, thousands};
+use super::grid::{Counts, Grid, kpi_rows, pace, reasons, seconds, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
 use super::thresholds::rows;
 use super::{BookRow, CaseReport, FindingReport, LagReport, RunReport, TimelineRow};
@@ -383,6 +383,9 @@ impl Page {
             clean(&manifest.target),
             manifest.seed
         ));
+        if let Some(pace) = pace(report) {
+            self.line(&pace);
+        }
         if let Some(lag) = LagReport::over(report.cases.iter().map(|case| case.publish_lag)) {
             self.line(&lag.sentence());
         }

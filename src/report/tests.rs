@@ -104,6 +104,7 @@ fn an_empty_run_draws() {
         never_exercised: Vec::new(),
         totals: Default::default(),
         wall_s: 0.0,
+        peak_memory: None,
     };
     assert!(to_html(&report).expect("drawable").contains("unknown"));
     assert!(summary(&report, View { width: 1, ..View::default() }).contains("UNKNOWN"));

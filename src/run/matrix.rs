@@ -296,6 +296,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         cases: reports,
         totals: totals.measures(),
         wall_s: watch.seconds(),
+        peak_memory: peak_memory(),
     };
     let paths = report::write_all(&dir, &report).map_err(|error| cannot_write(&dir, &error))?;
     link_latest(&dir);
@@ -321,6 +322,13 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         (_, Verdict::NotApplicable) => Ended::Undecided,
         (_, Verdict::Pass) => Ended::Good,
     })
+}
+
+/// The most memory that this process has held, in bytes: `VmHWM` of proc(5), which other systems than Linux do not have.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib: u64 = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 pub(super) fn history_name(case: &Case, number: u32, of: u32) -> String {

@@ -33,6 +33,7 @@ impl Rows {
                 let row = &mut self.cases[*at];
                 row.seeds += 1;
                 row.entries += case.entries;
+                row.partitions += case.partitions;
                 if let Some(lag) = LagReport::over([row.publish_lag, case.publish_lag]) {
                     row.publish_lag = lag;
                 }
@@ -67,6 +68,7 @@ pub(super) struct Parts {
     /// none: there was no part
     verdict: Option<Verdict>,
     entries: u64,
+    partitions: u32,
     lag: Option<PublishLag>,
     checks: Vec<CheckResult>,
     findings: Vec<FindingReport>,
@@ -94,6 +96,7 @@ impl Parts {
         let verdict = part.judgement.verdict;
         self.verdict = Some(self.verdict.map_or(verdict, |worst| worst.merge(verdict)));
         self.entries += part.judgement.entries;
+        self.partitions += 1;
         self.lag = Some(self.lag.map_or(part.judgement.lag, |lag| lag.merged(part.judgement.lag)));
         self.findings_total += part.judgement.findings_total;
         self.ended = self.ended.max(part.ran.ended.0 as f64 / 1e9);
@@ -185,6 +188,7 @@ pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, 
         entries: parts.entries,
         virtual_s: parts.ended,
         histories: parts.histories,
+        partitions: parts.partitions,
         digest: parts.digests.hex(),
         // courses over time are for the whole run: for every case they would be most of the summary
         measures: Measures { series: Vec::new(), course: Vec::new(), ..parts.measured.measures() },
