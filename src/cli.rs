@@ -340,9 +340,10 @@ pub struct GenerateArgs {
 pub struct FitArgs {
     /// Order history: CSV or JSON Lines, plain or gzip
     pub history: PathBuf,
-    /// Which column is what; `online-retail` is shipped
+    /// Which column is what: a file, or a shipped map such as `online-retail`. Where absent: the shipped
+    /// one whose columns are all there
     #[arg(long, value_name = "MAP.toml")]
-    pub columns: String,
+    pub columns: Option<String>,
     /// File of the profile; none is written where absent
     #[arg(long, value_name = "FILE.toml")]
     pub out: Option<PathBuf>,

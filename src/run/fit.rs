@@ -7,17 +7,18 @@ use crate::cli::{FitArgs, FitModel, Format};
 use crate::fit::{Fitted, Model, REPLICAS, Told, Wanted, fit as fit_history};
 use crate::report::{Compared, compared_plots, write_plots};
 use crate::scenario::Library;
-use crate::workload::{import, parse_columns};
+use crate::workload::{Columns, Import, import, parse_columns};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
     let mut library = Library::shipped()?;
-    let (map, text) = library.column_map(&args.columns)?;
-    let columns = parse_columns(&text, &map).map_err(|error| Trouble::Usage(error.to_string()))?;
     let shown = args.history.display().to_string();
-    let history = import(library.open_source(&args.history)?, &shown, &columns).map_err(|error| Trouble::Usage(error.to_string()))?;
+    let (map, columns, history) = match &args.columns {
+        Some(map) => read(&mut library, &args.history, map)?,
+        None => read_by_a_shipped_map(&mut library, &args.history)?,
+    };
     let source = args.history.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
     let told = Told {
         regions: columns.file().region.is_some(),
@@ -54,10 +55,40 @@ pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
         text += &format!("Report and pictures in {}\n", dir.display());
     }
     match args.format {
-        Format::Human => say(&format!("{text}\nRows: {}\n", history.account)),
+        Format::Human => say(&format!("{text}\nRows, read by the column map {map}: {}\n", history.account)),
         Format::Json => say(&report),
     }
     Ok(if fitted.report.accepted { Ended::Good } else { Ended::Failed })
+}
+
+/// The history by a column map, and what the map is called.
+fn read(library: &mut Library, history: &Path, map: &str) -> Result<(String, Columns, Import), Trouble> {
+    let (name, text) = library.column_map(map)?;
+    let columns = parse_columns(&text, &name).map_err(|error| Trouble::Usage(error.to_string()))?;
+    let shown = history.display().to_string();
+    let read = import(library.open_source(history)?, &shown, &columns).map_err(|error| Trouble::Usage(error.to_string()))?;
+    Ok((name, columns, read))
+}
+
+/// By the first map whose columns are all there: a file that lacks one is refused at its header.
+fn read_by_a_shipped_map(library: &mut Library, history: &Path) -> Result<(String, Columns, Import), Trouble> {
+    // a file that cannot be opened is no question of columns
+    library.open_source(history)?;
+    let mut refused = String::new();
+    for map in Library::column_maps() {
+        match read(library, history, map) {
+            Ok(read) => return Ok(read),
+            Err(trouble) => {
+                let said = trouble.to_string();
+                let why = said.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                refused += &format!("\n  {map}: {why}");
+            }
+        }
+    }
+    Err(Trouble::Usage(format!(
+        "error: {}: no shipped column map fits it{refused}\n  = help: say with --columns which column is what; `orderstorm schema columns` describes the file",
+        history.display()
+    )))
 }
 
 fn drawn(dir: &Path, fitted: &Fitted, report: &str) -> std::io::Result<()> {

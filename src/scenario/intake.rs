@@ -16,15 +16,19 @@ const GENERATED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/profi
 pub const COLUMN_MAPS: &[(&str, &str)] = &[("profiles/columns/online-retail.toml", ONLINE_RETAIL), ("profiles/columns/orderstorm.toml", GENERATED)];
 
 impl Library {
+    /// Names of the column maps that are shipped.
+    pub fn column_maps() -> Vec<&'static str> {
+        COLUMN_MAPS.iter().map(|(path, _)| path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml")).collect()
+    }
+
     /// A column map by name or path: (name for messages, text).
     pub fn column_map(&mut self, asked: &str) -> Result<(String, String), Problems> {
-        let stem = |path: &str| path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml").to_string();
-        if let Some((path, text)) = COLUMN_MAPS.iter().find(|(path, _)| stem(path) == asked) {
+        let known = Library::column_maps();
+        if let Some((_, (path, text))) = known.iter().zip(COLUMN_MAPS).find(|(name, _)| **name == asked) {
             let name = format!("shipped:{path}");
             self.files.insert(name.clone(), hex(&Sha256::digest(text.as_bytes())));
             return Ok((name, (*text).to_string()));
         }
-        let known: Vec<String> = COLUMN_MAPS.iter().map(|(path, _)| stem(path)).collect();
         let help = format!("name a column map file, or a shipped one: {}", known.join(", "));
         let text = std::fs::read_to_string(asked)
             .map_err(|error| Problems(vec![Problem::plain(format!("cannot read the column map {asked}: {error}"), Some(help))]))?;

@@ -66,7 +66,8 @@ fn history(folder: &Folder) {
 fn a_generated_history_gives_its_profile_back_and_a_poisson_model_is_rejected() {
     let folder = Folder::new("fit-truth");
     history(&folder);
-    let fit = ["fit", "orders.csv", "--columns", "orderstorm", "--format", "json"];
+    // its columns say by which map it is to be read
+    let fit = ["fit", "orders.csv", "--format", "json"];
     let ended = folder.orderstorm(&[&fit[..], &["--out", "mine.toml", "--report", "drawn"]].concat()).exits(0);
     let report: Value = serde_json::from_str(&ended.out).expect("JSON");
     assert_eq!((report["accepted"].as_bool(), report["orders"].as_u64()), (Some(true), Some(14_000)));
@@ -142,6 +143,9 @@ fn histories_that_say_too_little_are_refused_with_a_reason() {
         let ended = folder.orderstorm(&["fit", &file, "--columns", "orderstorm", "--out", "none.toml"]).exits(2).says(said);
         assert!(ended.out.is_empty() && !folder.at("none.toml").exists(), "{ended}");
     }
+    let said = ["no-sku.csv: no shipped column map fits it", "online-retail: no-sku.csv", "orderstorm: no-sku.csv", "no column `sku`", "--columns"];
+    folder.orderstorm(&["fit", "no-sku.csv"]).exits(2).says(&said);
+    folder.orderstorm(&["fit", "nowhere.csv"]).exits(2).says(&["cannot read the order history nowhere.csv"]);
 }
 
 /// Days are all that is known of the times, and every order is alike: what cannot be fitted is said.
@@ -167,7 +171,7 @@ fn the_whole_history_is_accepted_with_a_cox_model_and_not_with_a_poisson_model()
     }
     let folder = Folder::new("fit-whole");
     let file = file.to_str().expect("a path of text");
-    let fit = ["fit", file, "--columns", "online-retail"];
+    let fit = ["fit", file];
     let ended = folder.orderstorm(&[&fit[..], &["--out", "uci.toml", "--format", "json"]].concat()).exits(0);
     let report: Value = serde_json::from_str(&ended.out).expect("JSON");
     assert_eq!(report["orders"], 19_773);
