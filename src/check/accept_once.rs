@@ -28,7 +28,7 @@ impl Checker for AcceptOnce {
     }
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         ctx.judged();
-        let Some(account) = ctx.ledger.order(e.msg.order) else { return };
+        let Some(account) = ctx.account else { return };
         if account.accepted.len() > 1 {
             let mut evidence = vec![account.placed.n, account.placed_last];
             evidence.extend(account.accepted.iter().take(3));

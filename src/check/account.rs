@@ -241,6 +241,9 @@ pub struct Account {
     /// numbers of the fault rules that acted on it, from 1
     pub fault_rules: SmallVec<[u32; 2]>,
     pub(super) heard: Vec<Heard>,
+    /// numbers of events up to 64 that were heard, one bit each, and the greatest of all
+    numbers: u64,
+    top_number: u32,
     /// the greatest ids among those heard, and among those sent: whoever numbers upwards has said nothing twice that is greater
     heard_top: Id,
     inbound_top: Id,
@@ -392,12 +395,10 @@ impl Account {
     }
     /// The first number that is missing among the events heard, with the entry that follows it.
     pub fn hole(&self) -> Option<(u32, u64)> {
-        let heard = self.heard.iter().filter(|h| h.seq != 0).map(|h| (h.seq, h.n));
-        if heard.clone().zip(1..).all(|((seq, _), want)| seq == want) {
-            // heard in their order, as nearly always
+        if self.top_number <= u64::BITS && self.numbers.count_ones() == self.top_number {
             return None;
         }
-        let mut seqs: Vec<(u32, u64)> = heard.collect();
+        let mut seqs: Vec<(u32, u64)> = self.heard.iter().filter(|h| h.seq != 0).map(|h| (h.seq, h.n)).collect();
         seqs.sort_unstable();
         let mut want = 1;
         for (seq, n) in seqs {
@@ -454,6 +455,10 @@ impl Account {
             return if first.digest == digest { Arrival::Again } else { Arrival::Changed { n: first.n } };
         }
         self.heard_top = self.heard_top.max(e.msg.id);
+        self.top_number = self.top_number.max(e.msg.seq);
+        if let Some(bit) = e.msg.seq.checked_sub(1).and_then(|bit| 1u64.checked_shl(bit)) {
+            self.numbers |= bit;
+        }
         self.heard.push(Heard { id: e.msg.id, seq: e.msg.seq, digest, n: e.n });
         Arrival::New
     }

@@ -78,7 +78,7 @@ impl Checker for AllocWithinOrder {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)).filter(|state| state.unnumbered) else { return };
-        let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
+        let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
         if state.tallies.is_empty() && account.lines.iter().any(|line| line.reserved > 0) {
             ctx.judged();
             if !ctx.at_rest {
@@ -98,7 +98,7 @@ impl Checker for AllocWithinOrder {
 }
 
 fn take(tallies: &mut SmallVec<[Tally; 2]>, order: OrderNo, step: &Step, ctx: &mut Context<'_>) {
-    let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
+    let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
     if step.op == Op::InventoryReserved {
         ctx.judged();
     }

@@ -26,8 +26,8 @@ impl Checker for AuthOnce {
         kind == Kind::Fact && op == Op::PaymentAuthorize
     }
 
-    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(e.msg.order).filter(|account| account.body.is_some()) else { return };
+    fn observe(&mut self, _: &Entry, ctx: &mut Context<'_>) {
+        let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
         ctx.judged();
         let open = account.auths.iter().filter(|auth| auth.open() > 0);
         let (live, evidence): (i64, Vec<u64>) = open.fold((0, Vec::new()), |(sum, mut list), auth| {
@@ -48,7 +48,7 @@ impl Checker for AuthOnce {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order).filter(|a| a.is_over(ctx.covers) && !a.is_parked() && !a.auths.is_empty()) else { return };
+        let Some(account) = ctx.account.filter(|a| a.is_over(ctx.covers) && !a.is_parked() && !a.auths.is_empty()) else { return };
         ctx.judged();
         if !ctx.at_rest {
             return ctx.unknown();

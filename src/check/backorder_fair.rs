@@ -66,7 +66,7 @@ impl Checker for BackorderFair {
         if ctx.header.fixture.policies.backorder != "fifo" {
             return;
         }
-        let Some(account) = ctx.ledger.order(e.msg.order) else { return };
+        let Some(account) = ctx.account else { return };
         for q in &e.msg.lines {
             let Some(line) = account.line(q.line, q.sku).filter(|line| line.exchange.is_none()) else { continue };
             if e.msg.op == Op::LineBackordered {
@@ -86,7 +86,7 @@ impl Checker for BackorderFair {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(suspicions) = self.suspicions.remove(&order) else { return };
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         for s in suspicions {
             if account.cancel_sent.is_set() && account.cancel_sent.at <= s.served_at {
                 continue;
@@ -124,7 +124,7 @@ impl BackorderFair {
             if !fits || !alike || whole {
                 continue;
             }
-            let cause_at = ctx.ledger.sent_at(account.no, e.msg.cause);
+            let cause_at = ctx.sent_at(e.msg.cause);
             let (rival, rival_placed) = (account.no, account.placed.n);
             let suspicion = Suspicion { line: w.line, since: w.n, rival, rival_placed, served: e.n, served_at: e.at, cause: e.msg.cause, cause_at };
             self.suspicions.entry(w.order).or_default().push(suspicion);
@@ -134,7 +134,7 @@ impl BackorderFair {
     /// `line` of `account` is served now: by the same or an earlier cause than those who seemed to overtake it?
     fn resolve(&mut self, account: &Account, line: &LineBook, e: &Entry, ctx: &mut Context<'_>) {
         let Some(open) = self.suspicions.get_mut(&account.no) else { return };
-        let cause_at = ctx.ledger.sent_at(account.no, e.msg.cause);
+        let cause_at = ctx.sent_at(e.msg.cause);
         let (mine, others): (Vec<_>, Vec<_>) = std::mem::take(open).into_iter().partition(|s| s.line == line.line);
         *open = others;
         for s in mine {

@@ -61,7 +61,7 @@ impl Checker for CancelHonest {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         let left: Vec<u64> = account.parcels.iter().flat_map(|parcel| parcel.shipments.iter().copied()).collect();
         let done = |outcome: Outcome| outcome == Outcome::Ok && ctx.header.fixture.policies.cancel_ok == "done";
         let mut promised: SmallVec<[(usize, i64, [u64; 2]); 2]> = SmallVec::new();

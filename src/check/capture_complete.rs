@@ -27,7 +27,7 @@ impl Checker for CaptureComplete {
         if !(ctx.covers.facts(MONEY) && ctx.covers.facts(GOODS)) {
             return;
         }
-        let Some(account) = ctx.ledger.order(order).filter(|a| a.body.is_some() && a.is_over(ctx.covers) && !a.is_parked() && nets(a, ctx)) else {
+        let Some(account) = ctx.account.filter(|a| a.body.is_some() && a.is_over(ctx.covers) && !a.is_parked() && nets(a, ctx)) else {
             return;
         };
         ctx.judged();

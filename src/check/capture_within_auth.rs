@@ -33,7 +33,7 @@ impl Checker for CaptureWithinAuth {
         if !ctx.covers.facts(&[Op::PaymentAuthorize]) {
             return;
         }
-        let Some(account) = ctx.ledger.order(e.msg.order) else { return };
+        let Some(account) = ctx.account else { return };
         ctx.judged();
         let captures = || account.entries_of(Flow::Captured);
         let Some(auth) = account.auths.iter().find(|auth| auth.pay == e.msg.pay) else {

@@ -27,11 +27,11 @@ impl Checker for CaptureWithinShipped {
         kind == Kind::Fact && op == Op::PaymentCapture
     }
 
-    fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
+    fn observe(&mut self, _: &Entry, ctx: &mut Context<'_>) {
         if ctx.header.fixture.policies.capture != "on_ship" || !ctx.covers.facts(GOODS) {
             return;
         }
-        let Some(account) = ctx.ledger.order(e.msg.order).filter(|account| account.body.is_some() && nets(account, ctx)) else { return };
+        let Some(account) = ctx.account.filter(|account| account.body.is_some() && nets(account, ctx)) else { return };
         ctx.judged();
         let (captured, left) = (account.sum(Flow::Captured, true), capturable(account));
         if captured > left {

@@ -27,7 +27,7 @@ impl Checker for EventGapless {
     }
     fn observe(&mut self, _: &Entry, _: &mut Context<'_>) {}
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         ctx.judged_so_often(account.numbered());
         let Some((missing, next)) = account.hole() else { return };
         if ctx.at_rest {

@@ -98,7 +98,7 @@ impl ExceptionClass {
     fn raised(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         let m = &e.msg;
         let Some((class, _)) = NAMES.into_iter().find(|(_, code)| *code == m.code) else { return };
-        let Some(account) = ctx.ledger.order(m.order) else { return };
+        let Some(account) = ctx.account else { return };
         let trouble = ctx.place.and_then(|place| self.troubles.get(place)).copied().unwrap_or(0);
         let names =
             |classes: Classes| NAMES.iter().filter(|(bit, _)| bit & classes != 0).map(|(_, code)| code.name()).collect::<Vec<_>>().join(" or ");

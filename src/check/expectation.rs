@@ -190,7 +190,7 @@ impl Checker for Expectation {
                     state.waiting.push(event);
                     return;
                 }
-                let Some(account) = ctx.ledger.order(m.order) else { return };
+                let Some(account) = ctx.account else { return };
                 let credit = ctx.ledger.credit(account, ctx.header);
                 take(&self.sets, state, event, &credit);
                 while let Some(i) = state.waiting.iter().position(|event| event.seq <= state.next + 1) {
@@ -257,7 +257,7 @@ impl Checker for Expectation {
 impl Expectation {
     /// Judges one order that is not heard of any more.
     fn settle_one(&mut self, order: OrderNo, state: &State, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order).filter(|account| account.placed.is_set()) else { return };
+        let Some(account) = ctx.account.filter(|account| account.placed.is_set()) else { return };
         if self.is_empty() || order.is_probe() {
             return;
         }

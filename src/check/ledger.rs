@@ -45,7 +45,10 @@ impl Ledger {
         Ledger { lag: LagMeter::at_scale(header.scale()), ..Ledger::default() }
     }
     pub fn order(&self, no: OrderNo) -> Option<&Account> {
-        Some(&self.accounts[self.place(no)?.at as usize])
+        self.place(no).map(|place| self.account(place))
+    }
+    pub(super) fn account(&self, place: Place) -> &Account {
+        &self.accounts[place.at as usize]
     }
     /// Where the account of an order is kept, while it is open.
     pub fn place(&self, order: OrderNo) -> Option<Place> {
@@ -99,21 +102,9 @@ impl Ledger {
     pub fn publish_lag(&self) -> PublishLag {
         self.lag.measured()
     }
-    /// When the harness first sent the message of this id, as far as an event of this order can be caused by it.
-    pub fn sent_at(&self, order: OrderNo, id: Id) -> Option<Timestamp> {
-        if id.is_none() {
-            return None;
-        }
-        self.order(order).and_then(|account| account.sent_at(id)).or_else(|| self.feeds.get(&id).copied())
-    }
-    /// May an event or call of this order name this id as its cause? A message about it, the answer to a call of its, an event or call of
-    /// its own; or a feed.
-    pub fn can_cause(&self, order: OrderNo, id: Id) -> bool {
-        self.order(order).is_some_and(|account| account.sent_at(id).is_some() || account.is_own(id)) || self.feeds.contains_key(&id)
-    }
-    /// Nobody asked for what names this cause: it was a timer's.
-    pub fn is_timers(&self, order: OrderNo, cause: Id) -> bool {
-        cause.is_none() || self.order(order).is_some_and(|account| account.is_own(cause))
+    /// When the harness first sent the message of this id, which is about no order.
+    pub(super) fn feed_sent_at(&self, id: Id) -> Option<Timestamp> {
+        self.feeds.get(&id).copied()
     }
     /// Did the target go down after this?
     pub(super) fn was_down_since(&self, from: Timestamp) -> bool {
@@ -163,7 +154,9 @@ impl Ledger {
         }
         if arrival == Arrival::New {
             self.stock(e);
-            self.rules.observe(e, self.lag.measured().grace);
+            if e.msg.op == Op::UpsertNode {
+                self.rules.observe(e, self.lag.measured().grace);
+            }
         }
         arrival
     }

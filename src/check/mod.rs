@@ -73,8 +73,8 @@ pub use suite::{FINDINGS_KEPT, Judgement, QUIET, Suite};
 pub use verdict::{CheckResult, Finding, Verdict};
 
 use crate::history::{Entry, Header, Kind};
-use crate::model::{Op, OrderNo};
-use crate::sim::Span;
+use crate::model::{Id, Op, OrderNo};
+use crate::sim::{Span, Timestamp};
 
 /// A check that is always on, in words: what exactly is claimed, so that it can be argued with.
 pub struct Invariant {
@@ -138,13 +138,31 @@ pub struct Context<'a> {
     /// what the checkers have come to so far, and whose turn it is
     tallies: &'a mut [suite::Tally],
     at: usize,
-    /// where the books keep the order that this is about, if it is about one
+    /// where the books keep the order that this is about, if it is about one that is open
     pub place: Option<Place>,
+    /// what the books say of that order
+    pub account: Option<&'a Account>,
     /// outcomes that the scenario allows, with how many orders each came true for
     pub outcomes: &'a mut Vec<(Op, u64)>,
 }
 
 impl Context<'_> {
+    /// When the harness first sent the message of this id, as far as an event of this order can be caused by it.
+    fn sent_at(&self, id: Id) -> Option<Timestamp> {
+        if id.is_none() {
+            return None;
+        }
+        self.account.and_then(|account| account.sent_at(id)).or_else(|| self.ledger.feed_sent_at(id))
+    }
+    /// May an event or call of this order name this id as its cause? A message about it, the answer to a call of its, an event or call of
+    /// its own; or a feed.
+    fn can_cause(&self, id: Id) -> bool {
+        self.account.is_some_and(|account| account.sent_at(id).is_some() || account.is_own(id)) || self.ledger.feed_sent_at(id).is_some()
+    }
+    /// Nobody asked for what names this cause: it was a timer's.
+    fn is_timers(&self, cause: Id) -> bool {
+        cause.is_none() || self.account.is_some_and(|account| account.is_own(cause))
+    }
     /// Counts one occasion on which there was something to judge.
     fn judged(&mut self) {
         self.judged_so_often(1);

@@ -30,7 +30,7 @@ impl Checker for NoLost {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order).filter(|account| account.placed.is_set()) else { return };
+        let Some(account) = ctx.account.filter(|account| account.placed.is_set()) else { return };
         match account.happened() {
             Happened::No => return,
             Happened::Unknown if ctx.at_rest && account.said.is_none() => return ctx.unknown(),

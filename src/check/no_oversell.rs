@@ -70,11 +70,11 @@ impl Checker for NoOversell {
         }
     }
 
-    fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
+    fn settle_order(&mut self, _: OrderNo, ctx: &mut Context<'_>) {
         if !ctx.suspended {
             return;
         }
-        for held in ctx.ledger.order(order).iter().flat_map(|account| account.held.iter()) {
+        for held in ctx.account.iter().flat_map(|account| account.held.iter()) {
             *self.holed.entry((held.node, held.sku)).or_default() += (held.reserved - held.released).max(0);
         }
     }
@@ -116,8 +116,8 @@ impl NoOversell {
             let Some(shelf) = ctx.ledger.shelf(key.0, key.1) else { continue };
             ctx.judged();
             // decided after its cause was sent; where the cause is not known, after the order was
-            let placed = ctx.ledger.order(e.msg.order).map_or(Timestamp::ZERO, |account| account.placed.at);
-            let decided = ctx.ledger.sent_at(e.msg.order, e.msg.cause).unwrap_or(placed);
+            let placed = ctx.account.map_or(Timestamp::ZERO, |account| account.placed.at);
+            let decided = ctx.sent_at(e.msg.cause).unwrap_or(placed);
             let safety = ctx.header.fixture.node(key.0).map_or(0, |node| i64::from(node.safety_stock));
             let limit = (shelf.most(decided, ctx.grace()) - safety).max(0);
             let excess = shelf.committed - limit;
@@ -137,11 +137,11 @@ impl NoOversell {
     }
 
     fn released(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        let cause_at = ctx.ledger.sent_at(e.msg.order, e.msg.cause);
+        let cause_at = ctx.sent_at(e.msg.cause);
         // a release that nobody asked for (a timer's) happened no longer than a grace before it was heard
         let grace = ctx.grace();
-        let timer = ctx.ledger.is_timers(e.msg.order, e.msg.cause);
-        let emitted_by = ctx.ledger.order(e.msg.order).and_then(|account| account.faulted_at(e.msg.id)).unwrap_or(e.at);
+        let timer = ctx.is_timers(e.msg.cause);
+        let emitted_by = ctx.account.and_then(|account| account.faulted_at(e.msg.id)).unwrap_or(e.at);
         for q in &e.msg.lines {
             let Some(pending) = self.pending.get_mut(&(e.msg.node, q.sku)) else { continue };
             for crossing in pending.iter_mut() {

@@ -36,7 +36,7 @@ impl Checker for NoPhantom {
             return;
         }
         self.books |= e.kind == Kind::Fact && m.op == Op::PaymentAuthorize;
-        let Some(account) = ctx.ledger.order(m.order) else { return };
+        let Some(account) = ctx.account else { return };
         // a record without any PlaceOrder does not tell who placed what
         if !account.placed.is_set() && !ctx.covers.placed() {
             return;
@@ -73,7 +73,7 @@ impl Checker for NoPhantom {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        for parcel in ctx.ledger.order(order).iter().flat_map(|account| account.parcels.iter()) {
+        for parcel in ctx.account.iter().flat_map(|account| account.parcels.iter()) {
             if self.owners.get(&parcel.fid).is_some_and(|(owner, _)| *owner == order) {
                 self.owners.remove(&parcel.fid);
             }

@@ -94,7 +94,7 @@ impl Checker for PaidBeforeRelease {
 
 impl PaidBeforeRelease {
     fn released(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(e.msg.order).filter(|account| account.body.is_some()) else { return };
+        let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
         ctx.judged();
         let (order, fid) = (account.no, e.msg.fulfillment);
         let nothing = Said::default();

@@ -43,20 +43,24 @@ impl Checker for PartnerAgreement {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         if account.money.is_empty() && account.parcels.iter().all(|p| p.releases.is_empty() && p.released_claims.is_empty()) {
             return;
         }
-        let money: Vec<_> = FLOWS.iter().filter(|(_, _, claims)| ctx.covers.facts(MONEY) && ctx.covers.claims(claims)).collect();
+        let covers = ctx.covers;
+        let money = || FLOWS.iter().filter(|(_, _, claims)| covers.facts(MONEY) && covers.claims(claims));
         let [releases, shipments] = [RELEASED, SHIPPED].map(|claims| ctx.covers.facts(GOODS) && ctx.covers.claims(claims));
-        if money.is_empty() && !releases && !shipments {
+        if money().next().is_none() && !releases && !shipments {
             return;
         }
         ctx.judged();
         if !ctx.at_rest || ctx.suspended {
             return ctx.unknown();
         }
-        for (flow, name, _) in money {
+        for (flow, name, _) in money() {
+            if !account.money.iter().any(|moved| moved.flow == *flow) {
+                continue;
+            }
             let (facts, claims, excused) = unmatched(account, *flow);
             if excused {
                 ctx.excuse();

@@ -23,8 +23,8 @@ impl<T: Default> PerOrder<T> {
     /// What is remembered of the order; nothing yet is the default.
     pub fn entry(&mut self, place: Place) -> &mut T {
         let at = place.at as usize;
-        while at >= self.0.len() {
-            self.0.push((OrderNo::NONE, T::default()));
+        if self.0.get(at).is_none() {
+            self.grow(at);
         }
         let kept = &mut self.0[at];
         // what an order that had this place before left behind is nobody's, unless it was left for the next
@@ -35,6 +35,12 @@ impl<T: Default> PerOrder<T> {
             kept.0 = place.order;
         }
         &mut kept.1
+    }
+    #[cold]
+    fn grow(&mut self, at: usize) {
+        while at >= self.0.len() {
+            self.0.push((OrderNo::NONE, T::default()));
+        }
     }
     pub fn get(&self, place: Place) -> Option<&T> {
         let kept = self.0.get(place.at as usize)?;

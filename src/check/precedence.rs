@@ -84,9 +84,17 @@ struct Life {
     first: Option<Step>,
 }
 
-#[derive(Default)]
 pub(super) struct Precedence {
     orders: PerOrder<Life>,
+    /// by operation: the rules that name it as the earlier step, and whether any names it as a later one
+    rules: Vec<(Vec<&'static Rule>, bool)>,
+}
+
+impl Default for Precedence {
+    fn default() -> Precedence {
+        let of = |op: &Op| (RULES.iter().filter(|rule| rule.earlier == *op).collect(), RULES.iter().any(|rule| rule.later.contains(op)));
+        Precedence { orders: PerOrder::default(), rules: Op::ALL.iter().map(of).collect() }
+    }
 }
 
 impl Checker for Precedence {
@@ -103,17 +111,18 @@ impl Checker for Precedence {
             return;
         }
         let Some(place) = ctx.place else { return };
-        let life = self.orders.entry(place);
+        let Precedence { orders, rules } = self;
+        let life = orders.entry(place);
         let step = Step { seq: m.seq, op: m.op, fulfillment: m.fulfillment.0, ret: m.ret.0, n: e.n };
         if step.seq == life.next + 1 && life.waiting.is_empty() {
             life.next = step.seq;
-            return take(life, step, m.order, ctx);
+            return take(rules, life, step, m.order, ctx);
         }
         life.waiting.push(step);
         while let Some(at) = life.waiting.iter().position(|step| step.seq <= life.next + 1) {
             let step = life.waiting.swap_remove(at);
             life.next = life.next.max(step.seq);
-            take(life, step, m.order, ctx);
+            take(rules, life, step, m.order, ctx);
         }
     }
 
@@ -124,8 +133,8 @@ impl Checker for Precedence {
     }
 }
 
-fn take(life: &mut Life, step: Step, order: OrderNo, ctx: &mut Context<'_>) {
-    let on_ship = ctx.header.fixture.policies.capture == "on_ship";
+fn take(rules: &[(Vec<&Rule>, bool)], life: &mut Life, step: Step, order: OrderNo, ctx: &mut Context<'_>) {
+    let (rules, is_later) = &rules[step.op as usize];
     let first = *life.first.get_or_insert(step);
     if step.op == Op::OrderAccepted {
         ctx.judged();
@@ -135,11 +144,11 @@ fn take(life: &mut Life, step: Step, order: OrderNo, ctx: &mut Context<'_>) {
         }
         life.accepted = true;
     }
-    for rule in RULES.iter().filter(|rule| rule.earlier == step.op) {
+    for rule in rules {
         let Some(object) = step.object(rule.of) else { continue };
         ctx.judged();
         let is_late = |seen: &&Step| {
-            let counts = on_ship || seen.op != Op::PaymentCaptured || !GONE.contains(&step.op);
+            let counts = ctx.header.fixture.policies.capture == "on_ship" || seen.op != Op::PaymentCaptured || !GONE.contains(&step.op);
             counts && rule.later.contains(&seen.op) && seen.object(rule.of) == Some(object)
         };
         if let Some(seen) = life.seen.iter().find(is_late) {
@@ -152,7 +161,7 @@ fn take(life: &mut Life, step: Step, order: OrderNo, ctx: &mut Context<'_>) {
             ctx.fail(order, what, format!("{} comes before {}, by the target's own numbers", step.op, seen.op), vec![seen.n, step.n]);
         }
     }
-    if RULES.iter().any(|rule| rule.later.contains(&step.op)) {
+    if *is_later {
         life.seen.push(step);
     }
 }

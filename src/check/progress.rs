@@ -115,7 +115,7 @@ impl Checker for Progress {
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         let m = &e.msg;
-        let Some(account) = ctx.ledger.order(m.order).filter(|account| account.placed.is_set()) else { return };
+        let Some(account) = ctx.account.filter(|account| account.placed.is_set()) else { return };
         let Some(place) = ctx.place else { return };
         let waits = self.orders.entry(place);
         let policies = &ctx.header.fixture.policies;
@@ -180,9 +180,9 @@ impl Checker for Progress {
         }
     }
 
-    fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
+    fn settle_order(&mut self, _: OrderNo, ctx: &mut Context<'_>) {
         let Some(waits) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         let policies = &ctx.header.fixture.policies;
         // whose books are not in the record cannot show that something was not done
         if let Some(since) = waits.ready.filter(|_| ctx.covers.facts(&[Op::NodeRelease])) {

@@ -92,7 +92,7 @@ impl Checker for QuietAfterEnd {
             return;
         }
         let decided_before = state.asked.iter().any(|(key, n)| key.is_some() && *key == m.key && *n < end_n);
-        let account = ctx.ledger.order(m.order);
+        let account = ctx.account;
         let stopped = account.and_then(|account| account.parcel(m.fulfillment)).is_some_and(|parcel| !parcel.cancels.is_empty());
         if decided_before {
             return ctx.excuse();

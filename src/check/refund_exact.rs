@@ -31,7 +31,7 @@ impl Checker for RefundExact {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
+        let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
         let refunded = account.sum(Flow::Refunded, true);
         let came_back = account.returns.iter().any(|ret| !ret.units().is_empty());
         let recorded = ctx.covers.facts(MONEY) && ctx.covers.facts(&[Op::CbNodeInspected]);

@@ -29,7 +29,7 @@ impl Checker for RefundWithinCaptured {
         if !ctx.covers.facts(&[Op::PaymentCapture]) {
             return;
         }
-        let Some(account) = ctx.ledger.order(e.msg.order) else { return };
+        let Some(account) = ctx.account else { return };
         ctx.judged();
         let of = |flow: Flow| account.money.iter().filter(move |m| m.fact && m.flow == flow);
         let evidence = |paid: bool| {

@@ -140,7 +140,7 @@ impl Checker for RejectInert {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         let refused_order = state.placed_no != 0 && !state.placed_yes;
         let mut told = false;
         for command in state.commands.iter().filter(|command| command.refused != 0) {
@@ -189,17 +189,14 @@ fn harmed(e: &Entry, ctx: &mut Context<'_>) {
 
 /// What must not be of an order that was turned down.
 fn effects(account: &Account) -> Vec<(&'static str, u64)> {
-    let first = |name: &'static str, mut entries: Vec<u64>| {
-        entries.sort_unstable();
-        entries.first().map(|n| (name, *n))
-    };
-    let all = |of: fn(&super::account::Parcel) -> &[u64]| account.parcels.iter().flat_map(|parcel| of(parcel).iter().copied()).collect::<Vec<u64>>();
-    let captured = account.entries_of(super::account::Flow::Captured);
+    let first = |name: &'static str, n: Option<u64>| n.map(|n| (name, n));
+    let of_parcels = |of: fn(&super::account::Parcel) -> &[u64]| account.parcels.iter().flat_map(|parcel| of(parcel).iter().copied()).min();
+    let captured = account.money.iter().filter(|moved| moved.fact && moved.flow == super::account::Flow::Captured).map(|moved| moved.n);
     [
-        first("it was called accepted", account.accepted.to_vec()),
-        first("a node took on a release of it", all(|parcel| &parcel.releases)),
-        first("a parcel of it left", all(|parcel| &parcel.shipments)),
-        first("money was captured for it", captured),
+        first("it was called accepted", account.accepted.iter().copied().min()),
+        first("a node took on a release of it", of_parcels(|parcel| &parcel.releases)),
+        first("a parcel of it left", of_parcels(|parcel| &parcel.shipments)),
+        first("money was captured for it", captured.min()),
     ]
     .into_iter()
     .flatten()

@@ -36,7 +36,7 @@ impl Checker for ReleasedOnEnd {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         if account.held.is_empty() && !account.is_ended() {
             return;
         }

@@ -4,6 +4,8 @@ use super::per_order::PerOrder;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Class, Id, Message, Op, OrderNo, Outcome};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "REPLY_IDEMPOTENT",
@@ -16,8 +18,8 @@ pub(super) const ABOUT: Invariant = Invariant {
 
 /// A thing asked for under a key, and the first definite answer to it.
 struct Asked {
-    what: Message,
-    ids: Vec<Id>,
+    what: Arc<Message>,
+    ids: SmallVec<[Id; 2]>,
     answer: Option<(bool, u64)>,
 }
 
@@ -26,9 +28,34 @@ pub(super) struct ReplyIdempotent {
     orders: PerOrder<Vec<Asked>>,
 }
 
-/// The request without what differs from one attempt to the next.
-fn request(m: &Message) -> Message {
-    Message { id: Id::NONE, cause: Id::NONE, corr: Id::NONE, ..m.clone() }
+/// The same request, but for what differs from one attempt to the next.
+fn is_same(one: &Message, other: &Message) -> bool {
+    let Message {
+        id: _,
+        cause: _,
+        corr: _,
+        op,
+        key,
+        order,
+        fulfillment,
+        ret,
+        pay,
+        node,
+        sku,
+        line,
+        qty,
+        amount,
+        code,
+        seq,
+        rule_version,
+        drift,
+        lines,
+        body,
+    } = one;
+    let who = (*op, *key, *order, *fulfillment, *ret, *pay) == (other.op, other.key, other.order, other.fulfillment, other.ret, other.pay);
+    let what = (*node, *sku, *line, *qty, *amount) == (other.node, other.sku, other.line, other.qty, other.amount);
+    let rest = (*code, *seq, *rule_version, *drift) == (other.code, other.seq, other.rule_version, other.drift);
+    who && what && rest && *lines == other.lines && *body == other.body
 }
 
 fn word(done: bool) -> &'static str {
@@ -51,12 +78,11 @@ impl Checker for ReplyIdempotent {
         let Some(place) = ctx.place else { return };
         let asked = self.orders.entry(place);
         if e.kind == Kind::Sent {
-            let what = request(m);
-            match asked.iter_mut().find(|known| known.what == what) {
+            match asked.iter_mut().find(|known| is_same(&known.what, m)) {
                 Some(known) => known.ids.push(m.id),
                 None => {
                     asked.reserve_exact(1);
-                    asked.push(Asked { what, ids: vec![m.id], answer: None });
+                    asked.push(Asked { what: m.clone(), ids: smallvec![m.id], answer: None });
                 }
             }
             return;

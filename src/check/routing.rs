@@ -99,7 +99,7 @@ impl Checker for Routing {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         if ctx.suspended {
             if !state.decisions.is_empty() {
                 ctx.unknown();
@@ -134,9 +134,9 @@ impl Checker for Routing {
 /// An order was promised units of a node.
 fn reserved(state: &mut State, e: &Entry, ctx: &mut Context<'_>) {
     let m = &e.msg;
-    let Some(account) = ctx.ledger.order(m.order).filter(|account| account.body.is_some()) else { return };
+    let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
     let Some(node) = ctx.header.fixture.node(m.node) else { return };
-    let cause_at = ctx.ledger.sent_at(m.order, m.cause);
+    let cause_at = ctx.sent_at(m.cause);
     let from = cause_at.unwrap_or(account.placed.at);
     let rules = ctx.ledger.rules();
     let name = node.name.as_str();
@@ -202,7 +202,7 @@ fn reserved(state: &mut State, e: &Entry, ctx: &mut Context<'_>) {
 /// A pickup line belongs to the store that its shopper chose.
 fn picked_up_elsewhere(e: &Entry, doing: &str, ctx: &mut Context<'_>) {
     let m = &e.msg;
-    let Some(account) = ctx.ledger.order(m.order) else { return };
+    let Some(account) = ctx.account else { return };
     for q in &m.lines {
         let Some(line) = account.line(q.line, q.sku) else { continue };
         if line.fulfil != Fulfil::Pickup || line.node.is_none() || m.node.is_none() {

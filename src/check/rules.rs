@@ -4,7 +4,7 @@
 //! between the old and the new rule are both right.
 
 use crate::history::{Entry, Kind};
-use crate::model::{Code, Id, NodeId, Op, Outcome};
+use crate::model::{Code, Id, NodeId, Outcome};
 use crate::sim::{Span, Timestamp};
 
 #[derive(Debug)]
@@ -26,11 +26,9 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Takes in what was said of an `UpsertNode`.
     pub(super) fn observe(&mut self, e: &Entry, grace: Span) {
         let m = &e.msg;
-        if m.op != Op::UpsertNode {
-            return;
-        }
         match e.kind {
             Kind::Sent if matches!(m.code, Code::NodeEnabled | Code::NodeDisabled) => {
                 if let Some(known) = self.changes.iter_mut().find(|c| (c.node, c.version) == (m.node, m.rule_version)) {

@@ -28,7 +28,7 @@ impl Checker for ShipOnce {
         kind == Kind::Fact && matches!(op, Op::CbNodeShipped | Op::CbNodeCollected)
     }
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(e.msg.order).filter(|account| account.body.is_some()) else { return };
+        let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
         ctx.judged();
         let parcels_with = |line, sku| {
             let of = account.parcels.iter().filter(move |p| p.shipped_lines.iter().any(|q| q.line == line && q.sku == sku));
@@ -54,11 +54,11 @@ impl Checker for ShipOnce {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order).filter(|account| account.body.is_some()) else { return };
-        let new_goods = account.returns.iter().filter_map(|ret| ret.body.as_ref()).flat_map(|body| &body.lines);
-        let ordered: Vec<SkuId> = account.lines.iter().map(|line| line.sku).chain(new_goods.map(|line| line.sku)).collect();
+        let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
+        let new_goods = || account.returns.iter().filter_map(|ret| ret.body.as_ref()).flat_map(|body| &body.lines);
+        let ordered = |sku: SkuId| account.lines.iter().any(|line| line.sku == sku) || new_goods().any(|line| line.sku == sku);
         for parcel in &account.parcels {
-            for q in parcel.shipped_lines.iter().filter(|q| !ordered.contains(&q.sku)) {
+            for q in parcel.shipped_lines.iter().filter(|q| !ordered(q.sku)) {
                 let what = format!("{} of {} left for {order}, which ordered none", q.qty, ctx.header.fixture.sku_name(q.sku));
                 let evidence = parcel.shipments.iter().copied().chain([account.placed.n]).collect();
                 ctx.fail(order, what, "no unit leaves that was not ordered", evidence);

@@ -22,7 +22,7 @@ impl Checker for StateAgreement {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         let Some(said) = account.said.filter(|said| !matches!(said.code, Code::UnknownOrder | Code::None)) else { return };
         let Some((_, last)) = account.last_claim else { return };
         ctx.judged();

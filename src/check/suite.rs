@@ -134,18 +134,11 @@ fn route_of(kind: Kind, op: Op) -> usize {
     kind as usize * Op::ALL.len() + op as usize
 }
 
-/// Calls the checkers of a route in turn, counting those that have returned, but for those that have panicked before.
-fn each(
-    (route, done, checkers): (&[usize], &mut usize, &mut [Box<dyn Checker>]),
-    ctx: &mut Context<'_>,
-    mut call: impl FnMut(&mut dyn Checker, &mut Context<'_>),
-) {
+/// Calls the checkers of a route in turn. Whose turn it is stands in the context.
+fn each(route: &[usize], checkers: &mut [Box<dyn Checker>], ctx: &mut Context<'_>, mut call: impl FnMut(&mut dyn Checker, &mut Context<'_>)) {
     for at in route {
         ctx.at = *at;
-        if !ctx.tally().panicked {
-            call(&mut *checkers[*at], ctx);
-        }
-        *done += 1;
+        call(&mut *checkers[*at], ctx);
     }
 }
 
@@ -234,42 +227,48 @@ impl Suite {
 
     /// Calls the checkers concerned in turn; one that panics is left out from then on, and unknown.
     fn call_all(&mut self, call: Call<'_>, at_rest: bool, suspended: bool) {
-        let route = match call {
-            Call::Observe(e) => self.routes[route_of(e.kind, e.msg.op)].take().unwrap_or_else(|| self.who_hears(e.kind, e.msg.op)),
-            Call::Again(..) => std::mem::take(&mut self.again),
-            Call::SettleOrder(_) | Call::Settle => std::mem::take(&mut self.all),
-        };
-        let mut from = 0;
-        while from < route.len() {
-            if catch_unwind(AssertUnwindSafe(|| self.call_from(&route, &mut from, call, at_rest, suspended))).is_err() {
-                self.tallies[route[from]].panicked = true;
-                from += 1;
-            }
+        if let Call::Observe(e) = call
+            && self.routes[route_of(e.kind, e.msg.op)].is_none()
+        {
+            self.routes[route_of(e.kind, e.msg.op)] = Some(self.who_hears(e.kind, e.msg.op));
         }
-        match call {
-            Call::Observe(e) => self.routes[route_of(e.kind, e.msg.op)] = Some(route),
-            Call::Again(..) => self.again = route,
-            Call::SettleOrder(_) | Call::Settle => self.all = route,
+        let order = call.order();
+        let place = order.and_then(|order| self.ledger.place(order));
+        let Suite { header, ledger, coverage: covers, outcomes, tallies, checkers, routes, again, all, .. } = self;
+        let route = match call {
+            Call::Observe(e) => routes[route_of(e.kind, e.msg.op)].as_deref().unwrap_or_default(),
+            Call::Again(..) => again,
+            Call::SettleOrder(_) | Call::Settle => all,
+        };
+        let (probe, account) = (order.is_some_and(OrderNo::is_probe), place.map(|place| ledger.account(place)));
+        let mut ctx = Context { header, ledger, covers, at_rest, suspended, probe, tallies, at: 0, place, account, outcomes };
+        let mut panicked = Vec::new();
+        let mut todo = route;
+        while catch_unwind(AssertUnwindSafe(|| match call {
+            Call::Observe(entry) => each(todo, checkers, &mut ctx, |checker, ctx| checker.observe(entry, ctx)),
+            Call::Again(entry, arrival) => each(todo, checkers, &mut ctx, |checker, ctx| checker.again(entry, arrival, ctx)),
+            Call::SettleOrder(order) => each(todo, checkers, &mut ctx, |checker, ctx| checker.settle_order(order, ctx)),
+            Call::Settle => each(todo, checkers, &mut ctx, |checker, ctx| checker.settle(ctx)),
+        }))
+        .is_err()
+        {
+            panicked.push(ctx.at);
+            let done = todo.iter().position(|at| *at == ctx.at).map_or(todo.len(), |at| at + 1);
+            todo = &todo[done..];
+        }
+        panicked.into_iter().for_each(|at| self.leave_out(at));
+    }
+
+    #[cold]
+    fn leave_out(&mut self, panicked: usize) {
+        self.tallies[panicked].panicked = true;
+        for route in self.routes.iter_mut().flatten().chain([&mut self.again, &mut self.all]) {
+            route.retain(|at| *at != panicked);
         }
     }
 
     fn who_hears(&self, kind: Kind, op: Op) -> Vec<usize> {
         self.all.iter().copied().filter(|i| self.checkers[*i].hears(kind, op)).collect()
-    }
-
-    /// Calls those of a route that come after the first `from`, which counts those that have returned.
-    fn call_from(&mut self, route: &[usize], from: &mut usize, call: Call<'_>, at_rest: bool, suspended: bool) {
-        let order = call.order();
-        let (probe, place) = (order.is_some_and(OrderNo::is_probe), order.and_then(|order| self.ledger.place(order)));
-        let Suite { header, ledger, coverage: covers, outcomes, tallies, checkers, .. } = self;
-        let mut ctx = Context { header, ledger, covers, at_rest, suspended, probe, tallies, at: 0, place, outcomes };
-        let todo = (&route[*from..], from, checkers.as_mut_slice());
-        match call {
-            Call::Observe(entry) => each(todo, &mut ctx, |checker, ctx| checker.observe(entry, ctx)),
-            Call::Again(entry, arrival) => each(todo, &mut ctx, |checker, ctx| checker.again(entry, arrival, ctx)),
-            Call::SettleOrder(order) => each(todo, &mut ctx, |checker, ctx| checker.settle_order(order, ctx)),
-            Call::Settle => each(todo, &mut ctx, |checker, ctx| checker.settle(ctx)),
-        }
     }
 
     fn settle_order(&mut self, order: OrderNo, at_rest: bool) {
@@ -294,6 +293,7 @@ impl Suite {
         self.routes.fill(None);
         self.again.retain(|i| replay.contains(i));
         self.all = replay;
+        self.all.retain(|i| !self.tallies[*i].panicked);
         self.replaying = true;
         // the end of the replay has to be seen as well
         self.rest_seen = false;

@@ -63,7 +63,7 @@ impl Use {
 
 impl Traceable {
     fn correlation(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        let Some((wanted, placed)) = ctx.ledger.order(e.msg.order).filter(|a| a.corr.is_some()).map(|a| (a.corr, a.placed.n)) else { return };
+        let Some((wanted, placed)) = ctx.account.filter(|a| a.corr.is_some()).map(|a| (a.corr, a.placed.n)) else { return };
         if e.msg.corr.is_none() {
             return self.corr.absent("correlation id", CORR, e, ctx);
         }
@@ -98,7 +98,7 @@ impl Checker for Traceable {
         }
         ctx.judged();
         self.cause.there("cause", CAUSE, ctx);
-        let unknown = ctx.covers.is_whole() && !ctx.ledger.can_cause(m.order, m.cause);
+        let unknown = ctx.covers.is_whole() && !ctx.can_cause(m.cause);
         let Some(place) = ctx.place.filter(|_| unknown) else { return };
         let open = self.open.entry(place);
         if open.len() < OPEN_MAX && !open.iter().any(|(id, ..)| *id == m.cause) {
@@ -114,11 +114,11 @@ impl Checker for Traceable {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(open) = ctx.place.and_then(|place| self.open.remove(place)) else { return };
-        let Some(account) = ctx.ledger.order(order) else { return };
+        let Some(account) = ctx.account else { return };
         let waited = account.lines.iter().any(|line| line.backordered.is_set());
         for (id, op, n) in open {
             // whoever waits for goods is served when another order gives them back
-            if waited || ctx.ledger.can_cause(order, id) {
+            if waited || ctx.can_cause(id) {
                 continue;
             }
             if ctx.suspended || !ctx.at_rest {

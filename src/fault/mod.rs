@@ -101,8 +101,8 @@ pub struct Storm {
     named: FxHashMap<(u64, Op), SmallVec<[u32; 1]>>,
     /// rules that do not, in order, by the messages that they look at
     general: Vec<Vec<General>>,
-    /// how many messages of (entity, operation) there were; counted only where somebody needs it
-    asked: FxHashMap<(u64, Op), u32>,
+    /// how many messages there were of an entity, by operation; counted only where somebody needs it
+    asked: FxHashMap<u64, SmallVec<[(Op, u32); 12]>>,
     /// the first rule that sends such messages once more at the end
     replays: Vec<Option<u32>>,
     acted: Option<Vec<Acted>>,
@@ -183,11 +183,19 @@ impl Storm {
             return None;
         }
         let entity = entity(link, msg);
-        let asked = self.asked.entry((entity, msg.op)).or_insert(0);
-        *asked += 1;
-        let nth = *asked;
-        let named = self.named.get(&(entity, msg.op)).into_iter().flatten().copied();
-        let named = named.into_iter().find(|at| self.rules[*at as usize].nth.is_none_or(|n| n == nth));
+        let asked = self.asked.entry(entity).or_default();
+        let nth = match asked.iter_mut().find(|(op, _)| *op == msg.op) {
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                asked.push((msg.op, 1));
+                1
+            }
+        };
+        let named = if self.named.is_empty() { None } else { self.named.get(&(entity, msg.op)) };
+        let named = named.into_iter().flatten().copied().find(|at| self.rules[*at as usize].nth.is_none_or(|n| n == nth));
         let at = self.drawn(now, link, msg, entity, nth, named.unwrap_or(u32::MAX)).or(named)?;
         let fate = self.fate(at, entity, step(msg.op, nth));
         if let Some(acted) = &mut self.acted {

@@ -57,7 +57,9 @@ impl Reference {
                 };
             }
         }
-        self.seen_messages.insert(msg.id, ());
+        if self.has(Defect::DedupByMessageId) {
+            self.seen_messages.insert(msg.id, ());
+        }
         let known = body.lines.iter().all(|line| {
             let pickup_ok = line.fulfil == Fulfil::Ship || self.estate.node(line.node).is_some();
             self.estate.product(line.sku).is_some() && line.qty > 0 && pickup_ok

@@ -242,6 +242,10 @@ impl Reference {
             }
             sum >= qty
         };
+        let all = (1u32 << n) - 1;
+        if !demand.iter().enumerate().all(|(of, (_, qty))| has(all, of, *qty)) {
+            return nodes.to_vec();
+        }
         for set in sets_of(n).iter().copied() {
             if demand.iter().enumerate().all(|(of, (_, qty))| has(set, of, *qty)) {
                 return (0..n).filter(|i| set >> i & 1 == 1).map(|i| nodes[i]).collect();

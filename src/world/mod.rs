@@ -133,12 +133,16 @@ pub struct World {
     partner_answers: Sampler,
     /// how often (order, point) was met, for behaviours that name an nth
     met: FxHashMap<(OrderNo, u8), u32>,
+    /// by operation: some step of some kind waits for such an event
+    awaited: Vec<bool>,
 }
 
 impl World {
     /// The world at its beginning, and what it does first: opening stock and the feeds that report it.
     pub fn new(plan: &Plan) -> (World, Actions) {
+        let steps = || plan.scenario.kinds.iter().flat_map(|kind| &kind.steps);
         let mut world = World {
+            awaited: Op::ALL.iter().map(|op| steps().any(|step| step.on == Some(*op))).collect(),
             scenario: plan.scenario.clone(),
             estate: plan.estate.clone(),
             seed: plan.seed,
@@ -331,7 +335,7 @@ impl World {
 
     /// How a partner behaves at `point` for this order, this time.
     fn behaviour(&mut self, order: OrderNo, point: PartnerPoint, node: crate::model::NodeId) -> Option<Behaviour> {
-        if order.is_probe() {
+        if order.is_probe() || !self.scenario.kinds.iter().any(|kind| kind.partner.iter().any(|b| b.at == point)) {
             return None;
         }
         let nth = self.met.entry((order, point as u8)).or_insert(0);

@@ -61,6 +61,9 @@ impl World {
     }
 
     fn set_off(&mut self, order: OrderNo, on: Option<Op>, out: &mut Actions) {
+        if on.is_some_and(|op| !self.awaited[op as usize]) {
+            return;
+        }
         let scenario = self.scenario.clone();
         for (i, step) in scenario.kind_of(order, self.seed).steps.iter().enumerate() {
             let done = self.shopper.set_off.entry(order).or_insert(0);
