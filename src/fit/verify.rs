@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Replicas that are drawn of each model.
 pub const REPLICAS: usize = 20;
+/// Replicas in all whose peak hours are looked at before a model is rejected for it: a right one is beyond all of them once in fifty times.
+const OF_PEAKS: usize = 99;
 /// Limits of the differences and of the ratios (docs/fit.md says where they come from).
 const GAPS: f64 = 0.05;
 const WEEK: f64 = 0.04;
@@ -21,6 +23,8 @@ const RANKS: f64 = 0.05;
 const BASKETS: f64 = 0.07;
 const DISPERSION: (f64, f64) = (0.8, 1.25);
 const PEAK: (f64, f64) = (0.9, 1.1);
+/// Further off no peak hour is accepted, however different replicas are.
+const PEAK_AT_MOST: (f64, f64) = (0.7, 1.4);
 const NAMES: [&str; 4] = ["dispersion in 1 min", "dispersion in 10 min", "dispersion in 1 h", "dispersion in 1 d"];
 
 /// One statistic of a model, and whether it is accepted.
@@ -33,10 +37,11 @@ pub struct Check {
     pub floor: f64,
     /// from, to
     pub limit: (f64, f64),
-    /// the same of single replicas, from the 5th to the 95th percentile: distances from all of them, ratios to the history
+    /// the same of single replicas, from the 5th to the 95th percentile: distances from all of them, ratios to the history. Of a peak hour
+    /// beyond its limit: from the least to the greatest of 99
     pub spread: (f64, f64),
     /// within the limit, or no further off than single replicas are; then up to twice the limit, for a model whose replicas are very different
-    /// from each other proves nothing
+    /// from each other proves nothing (a peak hour up to 0.7 or 1.4: one maximum says little)
     pub accepted: bool,
 }
 
@@ -55,6 +60,20 @@ impl Check {
         let as_replicas = (spread.0..=spread.1).contains(&1.0) && within(limit.0 * limit.0, limit.1 * limit.1);
         let accepted = within(limit.0, limit.1) || as_replicas;
         Check { statistic, value, floor, limit, spread, accepted }
+    }
+
+    /// One maximum of the history: a limit alone would reject a right model of a short history more often than not, and so would the spread of a
+    /// few replicas.
+    fn peak(real: f64, floor: f64, mut of_replicas: Vec<f64>, more: impl Iterator<Item = f64>) -> Check {
+        let check = Check::ratio("peak hour", real, floor, PEAK, &of_replicas);
+        if check.accepted || real <= 0.0 || !(PEAK_AT_MOST.0..=PEAK_AT_MOST.1).contains(&check.value) {
+            return check;
+        }
+        of_replicas.extend(more);
+        let over = || of_replicas.iter().map(|replica| replica / real);
+        let (least, greatest) = (over().fold(f64::INFINITY, f64::min), over().fold(0.0, f64::max));
+        let value = over().sum::<f64>() / of_replicas.len() as f64;
+        Check { value, spread: (least, greatest), accepted: (least..=greatest).contains(&1.0), ..check }
     }
 }
 
@@ -92,10 +111,9 @@ pub(super) fn arrivals(axis: &Axis, rate: &Rate, profile: &LoadProfile, seed: Se
         let case = seed.derive(&format!("replica {number}"));
         let due = due(&profile.arrival, case, case.derive("orders"), Share::whole(orders as u32));
         let times: Vec<f64> = due.map(|at| BEGINS_S + at.0 as f64 / 1e9).collect();
-        drawn();
         Stream::of(&times, days, rate, &|_| true)
     };
-    let replicas: Vec<Stream> = (0..REPLICAS).map(replica).collect();
+    let replicas: Vec<Stream> = (0..REPLICAS).map(replica).inspect(|_| drawn()).collect();
     let pool = Pool { week: sum(replicas.iter().map(|one| &one.week)), gaps: sum(replicas.iter().map(|one| &one.gaps)) };
     let single = |distance: &dyn Fn(&Stream) -> f64| replicas.iter().map(distance).collect::<Vec<f64>>();
 
@@ -108,8 +126,8 @@ pub(super) fn arrivals(axis: &Axis, rate: &Rate, profile: &LoadProfile, seed: Se
     }
     let of_week = single(&|one| variation(&one.week, &pool.week));
     checks.push(Check::distance("hours of the week", variation(&all.week, &pool.week), variation(&one.week, &other.week), WEEK, of_week));
-    let peaks: Vec<f64> = replicas.iter().map(|one| one.peak).collect();
-    checks.push(Check::ratio("peak hour", all.peak, quotient(one.peak, other.peak), PEAK, &peaks));
+    let more = (REPLICAS..OF_PEAKS).map(|number| replica(number).peak);
+    checks.push(Check::peak(all.peak, quotient(one.peak, other.peak), single(&|one| one.peak), more));
     (checks, pool)
 }
 
@@ -203,4 +221,23 @@ fn sum<'a>(lists: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
         sums.iter_mut().zip(list).for_each(|(sum, value)| *sum += value);
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peak(real: f64, few: &[f64], more: &[f64]) -> Check {
+        Check::peak(real, 1.0, few.to_vec(), more.iter().copied())
+    }
+
+    #[test]
+    fn a_peak_hour_beyond_its_limit_is_accepted_where_it_lies_among_many_replicas_and_not_where_it_does_not() {
+        let near = peak(100.0, &[95.0, 105.0], &[]);
+        assert_eq!((near.accepted, near.value), (true, 1.0));
+        let among = peak(100.0, &[115.0, 125.0], &[98.0, 122.0]);
+        assert_eq!((among.accepted, among.spread), (true, (0.98, 1.25)));
+        assert!(!peak(100.0, &[115.0, 125.0], &[105.0, 122.0]).accepted, "all of theirs are busier");
+        assert!(!peak(100.0, &[145.0, 150.0], &[50.0]).accepted, "too far off, whatever more replicas would say");
+    }
 }

@@ -55,11 +55,11 @@ fn model<'a>(report: &'a Value, name: &str) -> &'a Value {
     models.iter().find(|model| model["model"] == name).unwrap_or_else(|| panic!("no {name}: {report}"))
 }
 
-/// The seed matters: of the seeds 1 to 9 three (1, 3, 4) give a history whose busiest hour is so calm that the peak hour is rejected, though the
-/// model is the right one. The limit of 0.9 to 1.1 is narrow for one maximum of twelve weeks.
+/// The busiest hour under this seed is so calm that its limit of 0.9 to 1.1 would reject the model, though it is the right one: one maximum of
+/// twelve weeks says little, and more replicas have to be asked.
 fn history(folder: &Folder) {
     folder.write("truth.toml", TRUTH);
-    folder.orderstorm(&["generate", "--profile", "truth.toml", "--format", "csv", "--seed", "2", "--out", "orders.csv"]).exits(0);
+    folder.orderstorm(&["generate", "--profile", "truth.toml", "--format", "csv", "--seed", "1", "--out", "orders.csv"]).exits(0);
 }
 
 #[test]
