@@ -24,6 +24,11 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// It is counted from when the order was due, and so holds what the harness sent it late.
+    pub fn counts_from_due(self) -> bool {
+        !matches!(self, Stage::SendLag | Stage::AckService | Stage::ReleaseToShip | Stage::ReturnToRefund)
+    }
+
     pub const ALL: [Stage; 10] = [
         Stage::SendLag,
         Stage::Ack,

@@ -101,6 +101,11 @@ const FORM: &str =
     "write [PHASE:] METRIC OPERATOR LIMIT, such as `latency.ack.p99 < 250ms`, `orders.failed == 0` or `peak: requests.failed.share < 1%`";
 
 impl Threshold {
+    /// The same of another figure.
+    pub fn about(&self, metric: Metric) -> Threshold {
+        Threshold { metric, ..self.clone() }
+    }
+
     /// A phase that has a name has no window yet: see [`Threshold::within`].
     pub fn parse(text: &str) -> Result<Threshold, Wrong> {
         let bad = |what: String| (what, FORM.to_string());
