@@ -387,7 +387,13 @@ fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
     }
     match state.came.iter_mut().find(|(known, ..)| *known == op) {
         Some((_, count, _, last)) => (*count, *last) = (*count + 1, n),
-        None => state.came.push((op, 1, n, n)),
+        None => {
+            if state.came.is_empty() {
+                // what a plain order comes to
+                state.came.reserve(12);
+            }
+            state.came.push((op, 1, n, n));
+        }
     }
 }
 

@@ -1,24 +1,28 @@
 //! Events of one order in the order of their numbers, whatever order they are heard in.
 
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 
 /// Gives items out by their `seq` 1, 2, 3, .., each as soon as all before it have come.
 #[derive(Debug)]
 pub(super) struct InOrder<T> {
     given: u32,
-    ahead: BTreeMap<u32, T>,
+    /// few, so a list
+    ahead: SmallVec<[(u32, T); 1]>,
 }
 
 impl<T> Default for InOrder<T> {
     fn default() -> InOrder<T> {
-        InOrder { given: 0, ahead: BTreeMap::new() }
+        InOrder { given: 0, ahead: SmallVec::new() }
     }
 }
 
 impl<T> InOrder<T> {
     /// Takes an item in; one whose number was given out already comes next.
     pub fn push(&mut self, seq: u32, item: T) {
-        self.ahead.insert(seq, item);
+        match self.ahead.iter_mut().find(|(known, _)| *known == seq) {
+            Some((_, known)) => *known = item,
+            None => self.ahead.push((seq, item)),
+        }
     }
     /// Is it this number's turn, with nothing waiting? Then it counts as given out, and need not be put in.
     pub fn passes(&mut self, seq: u32) -> bool {
@@ -28,11 +32,11 @@ impl<T> InOrder<T> {
     }
     /// The next item, unless one before it is missing.
     pub fn pop(&mut self) -> Option<T> {
-        let (seq, _) = self.ahead.first_key_value()?;
-        if *seq > self.given + 1 {
+        let first = (0..self.ahead.len()).min_by_key(|at| self.ahead[*at].0)?;
+        if self.ahead[first].0 > self.given + 1 {
             return None;
         }
-        let (seq, item) = self.ahead.pop_first()?;
+        let (seq, item) = self.ahead.swap_remove(first);
         self.given = self.given.max(seq);
         Some(item)
     }

@@ -86,6 +86,8 @@ struct General {
     share: f64,
     /// it hits by its share alone
     plain: bool,
+    /// it has a window of time
+    lasts: bool,
 }
 
 /// The rules of one case at work.
@@ -122,7 +124,10 @@ impl Storm {
                 for op in Op::ALL.iter().filter(|op| rule.ops.is_empty() || rule.ops.contains(op)) {
                     match rule.action {
                         FaultAction::Replay => _ = replays[sort(rule.link, *op)].get_or_insert(at),
-                        _ => general[sort(rule.link, *op)].push(General { at, share: rule.share, plain: !rule.directed && rule.lasts.is_none() }),
+                        _ => {
+                            let (plain, lasts) = (!rule.directed && rule.lasts.is_none(), rule.lasts.is_some());
+                            general[sort(rule.link, *op)].push(General { at, share: rule.share, plain, lasts });
+                        }
                     }
                 }
                 continue;
@@ -211,7 +216,8 @@ impl Storm {
         let word = self.seed.word(SHARE, entity, step(msg.op, nth));
         let hits = |general: &&General| {
             let drawn = branch(word, general.at.into()) < general.share;
-            if general.plain {
+            let near = link == Link::Feeds || msg.order.0 == self.directed_at;
+            if general.plain || !general.lasts && !near {
                 return drawn;
             }
             let (at, rule) = (general.at, &self.rules[general.at as usize]);
@@ -221,10 +227,7 @@ impl Storm {
                     let opened = if rule.after.is_some() { *window } else { Some(*window.get_or_insert(now)) };
                     opened.is_some_and(|opened| opened <= now && now < opened + lasts)
                 }
-                None => {
-                    let directed = rule.directed && (link == Link::Feeds || msg.order.0 == self.directed_at);
-                    directed && self.directed.insert((at, entity, msg.op)) || drawn
-                }
+                None => rule.directed && near && self.directed.insert((at, entity, msg.op)) || drawn,
             }
         };
         rules.iter().take_while(|rule| rule.at < before).find(hits).map(|rule| rule.at)

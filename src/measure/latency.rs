@@ -10,7 +10,7 @@ const LONGEST_US: u64 = 400 * 86_400 * 1_000_000;
 
 /// So many latencies of a stage are kept one by one; more go into a histogram, which takes 140 KB however few they are. Most
 /// cases are small, and a run has many.
-const FEW: usize = 512;
+const FEW: usize = 2_048;
 
 /// A quantile says something only where so many samples lie beyond it.
 const BEYOND: u64 = 10;

@@ -64,14 +64,14 @@ impl World {
         if on.is_some_and(|op| !self.awaited[op as usize]) {
             return;
         }
-        let scenario = self.scenario.clone();
-        for (i, step) in scenario.kind_of(order, self.seed).steps.iter().enumerate() {
-            let done = self.shopper.set_off.entry(order).or_insert(0);
+        let World { scenario, shopper, seed, .. } = self;
+        for (i, step) in scenario.kind_of(order, *seed).steps.iter().enumerate() {
+            let done = shopper.set_off.entry(order).or_insert(0);
             if !step.action.is_of_order() || step.on != on || *done >> i & 1 == 1 {
                 continue;
             }
             *done |= 1 << i;
-            let mut draw = self.seed.draw(STEP_DELAY, order.0.into(), i as u32);
+            let mut draw = seed.draw(STEP_DELAY, order.0.into(), i as u32);
             let wait = if step.after.lo >= step.after.hi { step.after.lo } else { draw.span(step.after.lo, step.after.hi) };
             for time in 0..step.times {
                 // the second time follows a moment later, as an impatient shopper does it
