@@ -2,25 +2,25 @@
 //! that nobody injected. Only what was certainly never written may go out on another connection.
 
 use super::body::{Abrupt, Paced};
+use super::lane::{Exchange, Lanes, Place};
+use super::reading::LARGEST_ANSWER;
 use super::tls::{Tls, Trust};
 use super::wire::Wire;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use tracing::{debug, trace};
-
-/// Answers are read so far.
-const LARGEST_ANSWER: usize = 8 << 20;
 
 pub struct Request {
     pub method: Method,
@@ -79,14 +79,14 @@ impl std::fmt::Display for Failed {
 type Connection = SendRequest<Paced>;
 
 struct Host {
-    /// host and port, as the `Host` header has them
-    authority: String,
+    /// plain connections, and host and port as the `Host` header has them
+    lanes: Arc<Lanes>,
     /// path before every path
     base: String,
     /// of an address that begins with `https`
     tls: Option<Tls>,
+    /// connections with TLS, and those of bodies that trickle
     idle: Mutex<Vec<Connection>>,
-    in_flight: Semaphore,
     /// between two requests; nothing where their rate is not bounded
     gap: Mutex<Duration>,
     ticks: tokio::sync::Mutex<Option<Interval>>,
@@ -115,11 +115,10 @@ impl Client {
         let authority = format!("{host}:{}", uri.port_u16().unwrap_or(port));
         let base = uri.path().trim_end_matches('/').to_owned();
         Ok(Client(Arc::new(Host {
-            authority,
+            lanes: Arc::new(Lanes { authority, patience: timeout, places: Semaphore::new(in_flight.max(1)), idle: Mutex::default() }),
             base,
             tls,
             idle: Mutex::default(),
-            in_flight: Semaphore::new(in_flight.max(1)),
             gap: Mutex::default(),
             ticks: tokio::sync::Mutex::new(None),
             timeout,
@@ -127,7 +126,7 @@ impl Client {
     }
 
     pub fn authority(&self) -> &str {
-        &self.0.authority
+        &self.0.lanes.authority
     }
 
     /// Sends no more than so many requests a second from now on; each waits for its turn.
@@ -136,7 +135,7 @@ impl Client {
     }
 
     async fn turn(&self) {
-        let gap = *self.0.gap.lock().unwrap_or_else(PoisonError::into_inner);
+        let gap = self.0.gap();
         if gap.is_zero() {
             return;
         }
@@ -157,7 +156,58 @@ impl Client {
 
     /// The same, with a body that may trickle or break off.
     pub async fn send_as(&self, how: How, request: Request) -> Result<Response, Failed> {
-        let Ok(_permit) = self.0.in_flight.acquire().await else { return Err(Failed::Malformed("the client is closed".into())) };
+        let Some(place) = self.0.lanes.place().await else { return Err(Failed::Malformed("the client is closed".into())) };
+        let answer = match how {
+            How::AtOnce if self.0.is_plain(&request) => self.send_plain(place, request).await,
+            _ => self.send_by_hyper(how, request).await,
+        };
+        if let Err(failed) = &answer {
+            debug!(to = self.0.lanes.authority, %failed, "no answer");
+        }
+        answer
+    }
+
+    /// Sends one request, once, at this moment and on this thread where a connection is there that nobody uses, and has `done` told what became of it.
+    pub fn start(&self, handle: &Handle, request: Request, done: impl FnOnce(Result<Response, Failed>) + Send + 'static) {
+        let at_once = self.0.is_plain(&request) && self.0.gap().is_zero();
+        let Some(place) = at_once.then(|| self.0.lanes.try_place()).flatten() else {
+            let client = self.clone();
+            handle.spawn(async move { done(client.send(request).await) });
+            return;
+        };
+        match self.0.text(&request) {
+            Ok(text) => {
+                let exchange = Exchange { text, deadline: self.0.deadline(handle), done: Box::new(done) };
+                if let Some((place, exchange)) = place.send(handle, exchange) {
+                    handle.spawn(place.send_on_new(exchange));
+                }
+            }
+            Err(why) => done(Err(Failed::Malformed(why))),
+        }
+    }
+
+    /// The same, from a task of the network: gives where the answer comes.
+    pub fn ask(&self, request: Request) -> oneshot::Receiver<Result<Response, Failed>> {
+        let (tell, told) = oneshot::channel();
+        // whoever asked may be gone
+        self.start(&Handle::current(), request, |answer| drop(tell.send(answer)));
+        told
+    }
+
+    async fn send_plain(&self, place: Place, request: Request) -> Result<Response, Failed> {
+        let text = self.0.text(&request).map_err(Failed::Malformed)?;
+        self.turn().await;
+        let (tell, told) = oneshot::channel();
+        let done = Box::new(|answer| drop(tell.send(answer)));
+        let handle = Handle::current();
+        let exchange = Exchange { text, deadline: self.0.deadline(&handle), done };
+        if let Some((place, exchange)) = place.send(&handle, exchange) {
+            place.send_on_new(exchange).await;
+        }
+        told.await.unwrap_or_else(|_| Err(Failed::Broken("the client has ended".into())))
+    }
+
+    async fn send_by_hyper(&self, how: How, request: Request) -> Result<Response, Failed> {
         let (abrupt, patience) = (Abrupt::default(), self.0.timeout + if let How::Slowly(over) = how { over } else { Duration::ZERO });
         let request = self.0.build(how, request, &abrupt).map_err(Failed::Malformed)?;
         self.turn().await;
@@ -167,19 +217,64 @@ impl Client {
                 How::AtOnce | How::Slowly(_) => self.0.send(request).await,
             }
         };
-        let answer = tokio::time::timeout(patience, sending).await.unwrap_or(Err(Failed::TimedOut));
-        if let Err(failed) = &answer {
-            debug!(to = self.0.authority, %failed, "no answer");
-        }
-        answer
+        tokio::time::timeout(patience, sending).await.unwrap_or(Err(Failed::TimedOut))
     }
 }
 
+/// What the plain way says itself, or does not understand.
+const FRAMING: [&str; 6] = ["connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"];
+
 impl Host {
-    fn build(&self, how: How, request: Request, abrupt: &Abrupt) -> Result<hyper::Request<Paced>, String> {
+    fn gap(&self) -> Duration {
+        *self.gap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on, whatever thread this is.
+    fn deadline(&self, handle: &Handle) -> Instant {
+        let _entered = handle.enter();
+        sleep(self.timeout).deadline()
+    }
+
+    fn is_plain(&self, request: &Request) -> bool {
+        let framing = || request.headers.iter().any(|(name, _)| FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing)));
+        self.tls.is_none() && request.method != Method::HEAD && request.method != Method::CONNECT && !framing()
+    }
+
+    fn path(&self, request: &Request) -> String {
         let path = format!("{}{}", self.base, request.path);
-        let path = if path.is_empty() { "/" } else { &path };
-        let mut built = hyper::Request::builder().method(request.method).uri(path).header(HOST, &self.authority);
+        if path.is_empty() { "/".into() } else { path }
+    }
+
+    /// A request as it goes over the wire.
+    fn text(&self, request: &Request) -> Result<Vec<u8>, String> {
+        let path = Uri::try_from(self.path(request)).map_err(|error| error.to_string())?;
+        let path = path.path_and_query().filter(|_| path.authority().is_none()).ok_or("no path")?;
+        let mut text = Vec::with_capacity(256 + 64 * request.headers.len() + request.body.len());
+        for part in [request.method.as_str(), " ", path.as_str(), " HTTP/1.1\r\nhost: ", &self.lanes.authority, "\r\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        for (name, value) in &request.headers {
+            // read only: a header of ours is no copy of its own
+            if !value.bytes().all(|byte| byte == b'\t' || byte >= b' ' && byte != 0x7f) {
+                return Err(format!("the value of the header `{name}` cannot be sent"));
+            }
+            let usual = !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+            let other = (!usual).then(|| HeaderName::from_bytes(name.as_bytes())).transpose().map_err(|error| error.to_string())?;
+            for part in [other.as_ref().map_or(*name, HeaderName::as_str), ": ", value, "\r\n"] {
+                text.extend_from_slice(part.as_bytes());
+            }
+        }
+        if !request.body.is_empty() || matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
+            text.extend_from_slice(format!("content-length: {}\r\n", request.body.len()).as_bytes());
+        }
+        text.extend_from_slice(b"\r\n");
+        text.extend_from_slice(&request.body);
+        Ok(text)
+    }
+
+    fn build(&self, how: How, request: Request, abrupt: &Abrupt) -> Result<hyper::Request<Paced>, String> {
+        let path = self.path(&request);
+        let mut built = hyper::Request::builder().method(request.method).uri(path).header(HOST, &self.lanes.authority);
         for (name, value) in request.headers {
             built = built.header(name, HeaderValue::from_str(&value).map_err(|error| error.to_string())?);
         }
@@ -208,9 +303,9 @@ impl Host {
     }
 
     async fn connect(&self, abrupt: Abrupt) -> Result<Connection, Failed> {
-        let stream = TcpStream::connect(&self.authority).await.map_err(|error| Failed::Refused(error.to_string()))?;
+        let stream = TcpStream::connect(&self.lanes.authority).await.map_err(|error| Failed::Refused(error.to_string()))?;
         let wire = Wire::new(stream, abrupt);
-        trace!(to = self.authority, tls = self.tls.is_some(), "connected");
+        trace!(to = self.lanes.authority, tls = self.tls.is_some(), "connected");
         match &self.tls {
             Some(tls) => greet(tls.secure(wire).await.map_err(Failed::Refused)?).await,
             None => greet(wire).await,
@@ -270,164 +365,5 @@ async fn read(response: hyper::Response<Incoming>) -> Result<Response, Failed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-    }
-
-    /// A server that does `with` to each connection, and counts whole requests.
-    fn server(with: fn(&mut std::net::TcpStream, &dyn Fn() -> bool)) -> (String, Arc<AtomicUsize>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/base", listener.local_addr().unwrap());
-        let requests = Arc::new(AtomicUsize::new(0));
-        let count = requests.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (mut stream, count) = (stream.unwrap(), count.clone());
-                std::thread::spawn(move || {
-                    let mut reading = stream.try_clone().unwrap();
-                    let read = || {
-                        let (mut text, mut byte) = (Vec::new(), [0]);
-                        while !text.ends_with(b"\r\n\r\n") {
-                            if (&reading).read(&mut byte).unwrap_or(0) == 0 {
-                                return false;
-                            }
-                            text.push(byte[0]);
-                        }
-                        count.fetch_add(1, Ordering::SeqCst);
-                        true
-                    };
-                    with(&mut stream, &read);
-                    let _ = reading.flush();
-                });
-            }
-        });
-        (url, requests)
-    }
-
-    const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-    fn ask() -> Request {
-        Request { method: Method::POST, path: "/orders".into(), headers: vec![("x-message-id", "1".into())], body: Vec::new() }
-    }
-
-    fn client(url: &str) -> Client {
-        Client::new(url, 4, Duration::from_millis(300)).unwrap()
-    }
-
-    #[test]
-    fn what_was_written_is_never_written_again() {
-        let (url, requests) = server(|_, read| {
-            read();
-        });
-        let failed = runtime().block_on(client(&url).send(ask())).err();
-        assert!(matches!(failed, Some(Failed::Broken(_))), "{failed:?}");
-        assert_eq!(requests.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn requests_wait_for_their_turn() {
-        let runtime = runtime();
-        let (url, requests) = server(|stream, read| {
-            while read() {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-            }
-        });
-        let client = Client::new(&url, 100, Duration::from_secs(10)).unwrap();
-        client.pace(100);
-        runtime.block_on(async {
-            let began = tokio::time::Instant::now();
-            let sends = (0..21).map(|_| {
-                tokio::spawn({
-                    let client = client.clone();
-                    async move { client.send(ask()).await }
-                })
-            });
-            for sent in sends.collect::<Vec<_>>() {
-                sent.await.unwrap().unwrap();
-            }
-            // the last of 21 leaves twenty turns of ten milliseconds after the first, and no sooner
-            assert!(began.elapsed() >= Duration::from_millis(200));
-        });
-        assert_eq!(requests.load(Ordering::SeqCst), 21);
-    }
-
-    #[test]
-    fn a_body_may_trickle_and_what_breaks_off_is_reset_and_never_whole() {
-        let (said, heard) = std::sync::mpsc::channel();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (mut stream, mut text, mut some) = (stream.unwrap(), String::new(), [0; 4096]);
-                let end = loop {
-                    match stream.read(&mut some) {
-                        Ok(0) => break "closed".to_string(),
-                        Ok(n) => text += &String::from_utf8_lossy(&some[..n]),
-                        Err(error) => break format!("{:?}", error.kind()),
-                    }
-                    if text.ends_with("0123456789") {
-                        let _ = stream.write_all(GOOD);
-                    }
-                };
-                said.send((text, end)).unwrap();
-            }
-        });
-        let (client, runtime) = (client(&url), runtime());
-        let mut request = ask();
-        request.body = b"0123456789".to_vec();
-        let failed = runtime.block_on(client.send_as(How::BrokenOff, request)).err();
-        assert!(matches!(failed, Some(Failed::Broken(_))), "{failed:?}");
-        let (text, end) = heard.recv().unwrap();
-        assert!(text.contains("content-length: 10") && text.ends_with("\r\n\r\n01234"), "{text}");
-        assert_eq!(end, "ConnectionReset");
-        let mut request = ask();
-        request.body = b"0123456789".to_vec();
-        let answer = runtime.block_on(client.send_as(How::Slowly(Duration::from_millis(200)), request)).map(|answer| answer.status);
-        assert_eq!(answer, Ok(200));
-        drop((client, runtime));
-        assert!(heard.recv().unwrap().0.ends_with("0123456789"));
-    }
-
-    #[test]
-    fn a_connection_that_ended_while_it_was_idle_is_replaced_and_one_that_lives_is_used_again() {
-        let (url, requests) = server(|stream, read| {
-            read();
-            let _ = stream.write_all(GOOD);
-        });
-        let (client, runtime) = (client(&url), runtime());
-        for n in 1..=3 {
-            let answer = runtime.block_on(client.send(ask())).map(|answer| (answer.status, answer.body));
-            assert_eq!(answer.unwrap(), (200, Bytes::from_static(b"ok")));
-            assert_eq!(requests.load(Ordering::SeqCst), n);
-            // its end must have come, or the next request is on its way into nowhere
-            while client.0.idle.lock().unwrap().iter().any(|connection| !connection.is_closed()) {
-                runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
-            }
-        }
-        let (url, _) = server(|stream, read| {
-            while read() {
-                let _ = stream.write_all(GOOD);
-            }
-        });
-        let client = super::Client::new(&url, 4, Duration::from_millis(300)).unwrap();
-        for _ in 0..3 {
-            runtime.block_on(client.send(ask())).map(|answer| answer.status).unwrap();
-        }
-        assert_eq!(client.0.idle.lock().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn nobody_there_and_no_answer_are_told_apart() {
-        let refused = runtime().block_on(client("http://127.0.0.1:1").send(ask())).err();
-        assert!(matches!(refused, Some(Failed::Refused(_))), "{refused:?}");
-        let (url, _) = server(|_, read| while read() {});
-        assert_eq!(runtime().block_on(client(&url).send(ask())).err(), Some(Failed::TimedOut));
-        assert!(Client::new("ftp://127.0.0.1", 1, Duration::ZERO).is_err_and(|why| why.contains("not understood")));
-    }
-}
+#[path = "client_tests.rs"]
+mod tests;

@@ -2,6 +2,8 @@
 
 mod body;
 mod client;
+mod lane;
+mod reading;
 mod server;
 mod spans;
 mod tls;

@@ -358,8 +358,7 @@ impl Live {
         let exchange = self.case.exchange(SpanKind::Client, msg, None);
         let what = if self.sent_before(msg) { "sent again" } else { "sent" };
         self.case.log(what, msg);
-        self.handle.spawn(async move {
-            let answer = client.send_as(how, request).await;
+        let done = move |answer: Result<Response, Failed>| {
             let at = case.clock.now();
             let said = answer.as_ref().map(|answer| answer.status).map_err(Failed::to_string);
             exchange.into_iter().for_each(|exchange| exchange.end(said.clone()));
@@ -367,7 +366,11 @@ impl Live {
             debug!(case = case.name, op = op.name(), id = case.names.show_id(to), outcome = outcome.name(), code = code.name(), "answer");
             case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
             in_flight.fetch_sub(1, Ordering::AcqRel);
-        });
+        };
+        match how {
+            How::AtOnce => client.start(&self.handle, request, done),
+            how => drop(self.handle.spawn(async move { done(client.send_as(how, request).await) })),
+        }
     }
 
     fn how(&self, harm: Harm) -> How {
@@ -538,21 +541,23 @@ impl Target for Live {
     fn order_states(&mut self, orders: &[OrderNo]) -> Vec<Option<(Code, i32, i64)>> {
         let ask = |order: &OrderNo| {
             let path = self.path(&format!("orders/{}", self.case.names.show_order(*order)));
-            let (client, request) = (self.client.clone(), Request { method: Method::GET, path, headers: Vec::new(), body: Vec::new() });
-            self.handle.spawn(async move { client.send(request).await.ok() })
+            Request { method: Method::GET, path, headers: Vec::new(), body: Vec::new() }
         };
-        let asked: Vec<_> = orders.iter().map(ask).collect();
+        let (client, requests): (Client, Vec<Request>) = (self.client.clone(), orders.iter().map(ask).collect());
         let state = |response: &Response| {
             let view: OrderView = read_as(response)?;
             Some((Code::parse(&view.state)?, view.reserved, view.net))
         };
-        let answers = self.handle.block_on(async {
+        // by one task of the network, which sees many answers at a time, and wakes this thread once
+        let asking = self.handle.spawn(async move {
+            let asked: Vec<_> = requests.into_iter().map(|request| client.ask(request)).collect();
             let mut answers = Vec::new();
             for answer in asked {
-                answers.push(answer.await.ok().flatten());
+                answers.push(answer.await.ok().and_then(Result::ok));
             }
             answers
         });
+        let answers = self.handle.block_on(asking).unwrap_or_else(|_| orders.iter().map(|_| None).collect());
         answers.iter().map(|answer| answer.as_ref().and_then(state)).collect()
     }
 
