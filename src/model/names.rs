@@ -52,6 +52,12 @@ impl Interner {
 /// The names of one live case, shared by the threads that read and write its messages.
 pub type SharedNames = Arc<Mutex<ForeignNames>>;
 
+/// An id of ours as it is written. Each message has several, and the formatter of `std` takes longer for each than its header.
+fn hex(number: u64) -> String {
+    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+    (0..digits).rev().filter_map(|at| char::from_digit((number >> (4 * at)) as u32 & 15, 16)).collect()
+}
+
 impl ForeignNames {
     /// Does this number of an id stand for a text of somebody else's?
     pub fn is_foreign(number: u64) -> bool {
@@ -90,7 +96,7 @@ impl ForeignNames {
 
     /// The text an id was read from.
     pub fn show_id(&self, id: Id) -> String {
-        self.ids.names.get(&id.0).cloned().unwrap_or_else(|| id.to_string())
+        self.ids.names.get(&id.0).cloned().unwrap_or_else(|| hex(id.0))
     }
 
     pub fn show_fid(&self, fid: Fid) -> String {
@@ -155,4 +161,16 @@ fn own_order(text: &str) -> Option<u32> {
 
 fn canonical_decimal(text: &str) -> Option<u32> {
     (text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0')).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_as_std_writes_it() {
+        for number in [0, 1, 9, 15, 16, 0xabc, 0x1000, u64::MAX >> 4, u64::MAX] {
+            assert_eq!(hex(number), Id(number).to_string());
+        }
+    }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,14 +42,61 @@ pub enum How {
 
 pub struct Response {
     pub status: u16,
-    pub headers: HeaderMap,
+    pub headers: Headers,
     pub body: Bytes,
 }
 
 impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.headers.get_all(name).next().and_then(text_of)
     }
+}
+
+/// The headers of an answer, in their order: one text, for few of them are ever asked for.
+#[derive(Default)]
+pub struct Headers {
+    text: Vec<u8>,
+    /// where in the text each name and its value end
+    ends: Vec<(usize, usize)>,
+}
+
+impl Headers {
+    pub(super) fn with_capacity(lines: usize, bytes: usize) -> Headers {
+        Headers { text: Vec::with_capacity(bytes), ends: Vec::with_capacity(lines) }
+    }
+
+    pub(super) fn push(&mut self, name: &str, value: &[u8]) {
+        let from = self.text.len();
+        self.text.extend_from_slice(name.as_bytes());
+        let name_ends = self.text.len();
+        self.text[from..].make_ascii_lowercase();
+        self.text.extend_from_slice(value);
+        self.ends.push((name_ends, self.text.len()));
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut from = 0;
+        self.ends.iter().map(move |(name_ends, ends)| {
+            let line = (&self.text[from..*name_ends], &self.text[*name_ends..*ends]);
+            from = *ends;
+            line
+        })
+    }
+
+    /// Names in lower case, and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.lines().map(|(name, value)| (str::from_utf8(name).unwrap_or_default(), value))
+    }
+
+    /// All values of a name in lower case.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.lines().filter(move |(other, _)| *other == name.as_bytes()).map(|(_, value)| value)
+    }
+}
+
+/// A value, where it is readable text.
+pub(super) fn text_of(value: &[u8]) -> Option<&str> {
+    str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte == b'\t' || (b' '..0x7f).contains(&byte)))
 }
 
 /// Why there is no answer.
@@ -241,7 +288,7 @@ impl Host {
     }
 
     fn path(&self, request: &Request) -> String {
-        let path = format!("{}{}", self.base, request.path);
+        let path = [self.base.as_str(), &request.path].concat();
         if path.is_empty() { "/".into() } else { path }
     }
 
@@ -254,11 +301,12 @@ impl Host {
             text.extend_from_slice(part.as_bytes());
         }
         for (name, value) in &request.headers {
-            // read only: a header of ours is no copy of its own
-            if !value.bytes().all(|byte| byte == b'\t' || byte >= b' ' && byte != 0x7f) {
+            // looked at where they are, and to the end, which goes many at a time: a header of ours is no copy of its own
+            if !value.bytes().fold(true, |fine, byte| fine & (byte >= b' ' && byte != 0x7f || byte == b'\t')) {
                 return Err(format!("the value of the header `{name}` cannot be sent"));
             }
-            let usual = !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+            let usual = |fine, byte: u8| fine & (byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+            let usual = !name.is_empty() && name.bytes().fold(true, usual);
             let other = (!usual).then(|| HeaderName::from_bytes(name.as_bytes())).transpose().map_err(|error| error.to_string())?;
             for part in [other.as_ref().map_or(*name, HeaderName::as_str), ": ", value, "\r\n"] {
                 text.extend_from_slice(part.as_bytes());
@@ -361,7 +409,9 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) ->
 async fn read(response: hyper::Response<Incoming>) -> Result<Response, Failed> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| Failed::Broken(error.to_string()))?.to_bytes();
-    Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+    let mut headers = Headers::default();
+    head.headers.iter().for_each(|(name, value)| headers.push(name.as_str(), value.as_bytes()));
+    Ok(Response { status: head.status.as_u16(), headers, body })
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! One answer of HTTP/1.1 out of the bytes of a connection (RFC 9112, 6.3), as they come in.
 
-use super::Response;
+use super::client::text_of;
+use super::{Headers, Response};
 use bytes::{Buf, BytesMut};
 use httparse::{EMPTY_HEADER, Status};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 
 /// Answers are read so far.
 pub const LARGEST_ANSWER: usize = 8 << 20;
@@ -29,7 +29,7 @@ enum Frame {
 
 struct Head {
     status: u16,
-    headers: HeaderMap,
+    headers: Headers,
     frame: Frame,
     /// the connection may be used again
     keeps: bool,
@@ -78,11 +78,8 @@ fn head(held: &mut BytesMut) -> Result<Option<Head>, String> {
             Status::Partial => return Ok(None),
         };
         let (status, newer) = (parsed.code.unwrap_or_default(), parsed.version == Some(1));
-        let mut headers = HeaderMap::with_capacity(parsed.headers.len());
-        for line in parsed.headers.iter() {
-            let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|error| error.to_string())?;
-            headers.append(name, HeaderValue::from_bytes(line.value).map_err(|error| error.to_string())?);
-        }
+        let mut headers = Headers::with_capacity(parsed.headers.len(), length);
+        parsed.headers.iter().for_each(|line| headers.push(line.name, line.value));
         held.advance(length);
         match status {
             100 | 102..=199 => continue,
@@ -90,32 +87,32 @@ fn head(held: &mut BytesMut) -> Result<Option<Head>, String> {
             _ => {}
         }
         let frame = frame(status, newer, &headers)?;
-        let says = |what: &str| words(&headers, CONNECTION).any(|word| word.eq_ignore_ascii_case(what));
+        let says = |what: &str| words(&headers, "connection").any(|word| word.eq_ignore_ascii_case(what));
         // who says the length twice, and differently, may not mean the same end as we do
-        let clear = !(headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH));
+        let clear = ["transfer-encoding", "content-length"].iter().any(|name| headers.get_all(name).next().is_none());
         let keeps = clear && frame != Frame::UntilEnd && !says("close") && (newer || says("keep-alive"));
         return Ok(Some(Head { status, headers, frame, keeps }));
     }
 }
 
 /// The words of a header that is a list; what is no text is a word that nobody knows.
-fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    headers.get_all(name).into_iter().flat_map(|value| value.to_str().unwrap_or("?").split(',').map(str::trim))
+fn words<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).flat_map(|value| text_of(value).unwrap_or("?").split(',').map(str::trim))
 }
 
-fn frame(status: u16, newer: bool, headers: &HeaderMap) -> Result<Frame, String> {
+fn frame(status: u16, newer: bool, headers: &Headers) -> Result<Frame, String> {
     if matches!(status, 204 | 304) {
         return Ok(Frame::Length(0));
     }
-    if headers.contains_key(TRANSFER_ENCODING) {
-        let chunked = words(headers, TRANSFER_ENCODING).last().is_some_and(|word| word.eq_ignore_ascii_case("chunked"));
+    if let Some(last) = words(headers, "transfer-encoding").last() {
+        let chunked = last.eq_ignore_ascii_case("chunked");
         return match (newer, chunked) {
             (false, _) => Err("transfer-encoding in an answer of HTTP/1.0".into()),
             (true, true) => Ok(Frame::Chunk),
             (true, false) => Ok(Frame::UntilEnd),
         };
     }
-    let mut lengths = words(headers, CONTENT_LENGTH);
+    let mut lengths = words(headers, "content-length");
     let Some(length) = lengths.next() else { return Ok(Frame::UntilEnd) };
     let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
     match length.parse::<usize>() {
@@ -261,7 +258,7 @@ mod tests {
     fn headers_are_all_there() {
         let mut held = BytesMut::from(&b"HTTP/1.1 429 Wait\r\nRetry-After: 7\r\nx: \xff\r\nx: b\r\ncontent-length: 0\r\n\r\n"[..]);
         let (answer, _) = Reading::default().take(&mut held, false).unwrap().unwrap();
-        assert_eq!((answer.header("retry-after"), answer.header("x"), answer.headers.get_all("x").iter().count()), (Some("7"), None, 2));
+        assert_eq!((answer.header("retry-after"), answer.header("x"), answer.headers.get_all("x").count()), (Some("7"), None, 2));
     }
 
     #[test]

@@ -69,6 +69,12 @@ impl<T> Mailbox<T> {
         std::mem::take(&mut self.lock().0)
     }
 
+    /// The same, into a queue that is emptied again and again, and changes places with ours: neither has to grow each time.
+    pub fn drain_into(&self, other: &mut VecDeque<T>) {
+        other.clear();
+        std::mem::swap(&mut self.lock().0, other);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.lock().0.is_empty()
     }

@@ -16,7 +16,13 @@ pub struct TraceContext {
 
 impl TraceContext {
     pub fn header(&self) -> String {
-        format!("00-{:032x}-{:016x}-01", self.trace, self.span)
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        push_hex(&mut text, &self.trace.to_be_bytes());
+        text.push('-');
+        push_hex(&mut text, &self.span.to_be_bytes());
+        text.push_str("-01");
+        text
     }
 
     /// Trace and span of a header. A version that is newer may say more after them; what is not valid is no context.
@@ -33,6 +39,15 @@ impl TraceContext {
         }
         let (trace, span) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(span, 16).ok()?);
         (trace != 0 && span != 0).then_some((trace, span))
+    }
+}
+
+/// Each message has such a header, and the formatter of `std` takes its time over a wide number.
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
     }
 }
 

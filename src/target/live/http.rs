@@ -55,6 +55,10 @@ struct Case {
 
 impl Case {
     fn log(&self, what: &'static str, msg: &Message) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            // names are not made for nobody
+            return;
+        }
         let names = &self.names;
         let (order, key) = (msg.order.is_some().then(|| names.show_order(msg.order)), msg.key.is_some().then(|| names.show_id(msg.key)));
         debug!(case = self.name, op = msg.op.name(), order, id = names.show_id(msg.id), key, "{what}");
@@ -360,8 +364,9 @@ impl Live {
         self.case.log(what, msg);
         let done = move |answer: Result<Response, Failed>| {
             let at = case.clock.now();
-            let said = answer.as_ref().map(|answer| answer.status).map_err(Failed::to_string);
-            exchange.into_iter().for_each(|exchange| exchange.end(said.clone()));
+            if let Some(exchange) = exchange {
+                exchange.end(answer.as_ref().map(|answer| answer.status).map_err(Failed::to_string));
+            }
             let (outcome, code, retry_after) = read(answer);
             debug!(case = case.name, op = op.name(), id = case.names.show_id(to), outcome = outcome.name(), code = code.name(), "answer");
             case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });

@@ -61,6 +61,8 @@ enum Asking {
 /// What was heard and not given to the engine yet, and who waits for answers of ours.
 struct Ears<R> {
     heard: VecDeque<Heard<R>>,
+    /// empty: changes places with the inbox
+    spare: VecDeque<Heard<R>>,
     /// calls and events that wait, by id; the oldest first
     calls: FxHashMap<Id, VecDeque<R>>,
     events: FxHashMap<Id, VecDeque<R>>,
@@ -76,7 +78,7 @@ const GONE_AFTER_S: f64 = 60.0;
 impl<R> Ears<R> {
     fn new() -> Ears<R> {
         let (calls, events) = (FxHashMap::default(), FxHashMap::default());
-        Ears { heard: VecDeque::new(), calls, events, skipped_to: Timestamp::ZERO, asking: Asking::No, silent: None }
+        Ears { heard: VecDeque::new(), spare: VecDeque::new(), calls, events, skipped_to: Timestamp::ZERO, asking: Asking::No, silent: None }
     }
 
     /// Something is sent to the target.
@@ -107,7 +109,8 @@ impl<R> Ears<R> {
     /// Takes in what has come. Nothing was under way when time was skipped, so what came since is not older, though it may have been
     /// stamped before our own clock was moved.
     fn gather(&mut self, inbox: &Mailbox<Heard<R>>) {
-        for heard in inbox.drain() {
+        inbox.drain_into(&mut self.spare);
+        while let Some(heard) = self.spare.pop_front() {
             match heard.what {
                 What::Skipped(skipped) => {
                     let overtaken = matches!(self.asking, Asking::Overtaken);

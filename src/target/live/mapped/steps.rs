@@ -362,11 +362,8 @@ fn answered(scope: Scope, result: &Result<Response, Failed>) -> Scope {
         Ok(response) => {
             let body = serde_json::from_slice::<Json>(&response.body)
                 .map_or_else(|_| Value::from(String::from_utf8_lossy(&response.body).into_owned()), value_of);
-            let headers: BTreeMap<String, Value> = response
-                .headers
-                .iter()
-                .map(|(name, value)| (name.as_str().to_owned(), Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned())))
-                .collect();
+            let headers: BTreeMap<String, Value> =
+                response.headers.iter().map(|(name, value)| (name.to_owned(), Value::from(String::from_utf8_lossy(value).into_owned()))).collect();
             scope
                 .with("status", Value::from(response.status))
                 .with("headers", Value::from(headers))
