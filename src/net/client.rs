@@ -1,5 +1,6 @@
 //! A pool of keep-alive connections to one host. One call is one request on the wire: a second POST that nobody asked for would be a fault
-//! that nobody injected. Only what was certainly never written may go out on another connection.
+//! that nobody injected. Only what was certainly never written may go out on another connection. Plain requests go by a `lane`; those with TLS, and
+//! bodies that trickle or break off, by hyper.
 
 use super::body::{Abrupt, Paced};
 use super::lane::{Exchange, Lanes, Place};

@@ -281,6 +281,10 @@ mod tests {
         thread.join().expect("the sender ran");
         assert_eq!(mailbox.drain(), [1, 2]);
         assert!(mailbox.is_empty());
+        mailbox.push(3);
+        let mut other = VecDeque::from([9]);
+        mailbox.drain_into(&mut other);
+        assert_eq!((other, mailbox.is_empty()), (VecDeque::from([3]), true));
     }
 
     #[test]
