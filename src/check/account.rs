@@ -259,8 +259,8 @@ pub struct Account {
 
 impl Account {
     pub(super) fn new(no: OrderNo) -> Account {
-        // what a plain order comes to: most never grow
-        let (inbound, heard, calls, money) = (Vec::with_capacity(20), Vec::with_capacity(20), Vec::with_capacity(10), Vec::with_capacity(6));
+        // what an order that is turned down comes to: with room for a whole course, orders by the thousand would be mostly room
+        let (inbound, heard, calls, money) = (Vec::with_capacity(6), Vec::with_capacity(6), Vec::new(), Vec::new());
         Account { no, inbound, heard, calls, money, ..Account::default() }
     }
     /// The account of another order, in the same memory.
