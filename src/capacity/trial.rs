@@ -55,7 +55,7 @@ pub struct Trial {
     batches: Vec<Batch>,
     /// more are not waited for
     most: usize,
-    /// what the search held is tried once more: it need only not be seen to be lost
+    /// what the search held is tried once more, to the end: it need only not be seen to be lost
     confirms: bool,
 }
 
@@ -64,7 +64,8 @@ impl Trial {
         Trial { objective, batches: Vec::new(), most: most.max(LEAST + 1), confirms: false }
     }
 
-    /// A trial of a rate that was held already: at its longest time the mean decides, however wide the interval about it.
+    /// A trial of a rate that was held already. It goes on to its longest time unless the rate is lost before; then the mean decides, however wide
+    /// the interval about it.
     pub fn confirming(self) -> Trial {
         Trial { confirms: true, ..self }
     }
@@ -73,10 +74,10 @@ impl Trial {
     pub fn push(&mut self, batch: Batch) -> Option<Decision> {
         self.batches.push(batch);
         let steady = self.steady();
-        if steady.len() >= LEAST
-            && let Some(decision) = self.decide(steady)
-        {
-            return Some(decision);
+        let decision = if steady.len() >= LEAST { self.decide(steady) } else { None };
+        // near the limit long queues take minutes to come, and half a minute may see none: so whoever confirms looks to the end
+        if decision.is_some() && !(self.confirms && decision == Some(Decision::Held)) {
+            return decision;
         }
         if self.batches.len() < self.most {
             return None;
