@@ -1,22 +1,22 @@
 //! The future-event list: a ladder wheel.
 //!
 //! A binary heap costs more the more is pending, because each pop walks memory at random. Here a push appends to one of
-//! 704 slots, and a pop takes from a short sorted list, the bottom. Only when the bottom is used up is the next slot
+//! 416 slots, and a pop takes from a short sorted list, the bottom. Only when the bottom is used up is the next slot
 //! emptied into it, and a slot with too many items is first spread over finer slots. Each item moves at most once a
 //! level, sequentially, so the cost does not grow with the number pending.
 //!
-//! Time is cut into digits of six bits. An item stands at the level of the highest digit in which its time differs from
+//! Time is cut into digits of five bits. An item stands at the level of the highest digit in which its time differs from
 //! `covered`, in the slot of that digit's value. Nothing has to be tuned to the distribution of times.
 
 use super::Timestamp;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-/// Bits of a digit: 64 slots a level, so one word says which are occupied.
-const DIGIT: u32 = 6;
+/// Bits of a digit: 32 slots a level, so one word says which are occupied.
+const DIGIT: u32 = 5;
 const SLOTS: usize = 1 << DIGIT;
 /// Levels that it takes for all 64 bits of time.
-const LEVELS: usize = 11;
+const LEVELS: usize = 13;
 /// A slot up to this size is sorted straight into the bottom; a larger one is spread over finer slots first.
 const SORT_MAX: usize = 32;
 /// Up to this size an item is inserted into the bottom itself; beyond, moving the rest costs more than a heap.
@@ -49,7 +49,7 @@ pub struct Calendar<T: Ord + Copy> {
     /// Bit l: some slot of level l is occupied.
     levels: u16,
     /// Bit s of word l: slot s of level l is occupied.
-    occupied: [u64; LEVELS],
+    occupied: [u32; LEVELS],
     slots: Box<[Slot<T>]>,
     /// Sorted, the earliest last.
     bottom: Vec<Entry<T>>,
@@ -100,9 +100,9 @@ impl<T: Ord + Copy> Calendar<T> {
         }
         self.len -= 1;
         let from_heap = match (self.bottom.last(), self.heap.peek()) {
-            (Some(last), Some(Reverse(top))) => top.cmp(last) == Ordering::Less,
-            (None, _) => true,
             (_, None) => false,
+            (None, _) => true,
+            (Some(last), Some(Reverse(top))) => top.cmp(last) == Ordering::Less,
         };
         let entry = if from_heap { self.heap.pop().map(|top| top.0) } else { self.bottom.pop() };
         entry.map(|entry| (Timestamp(entry.at), entry.item))
@@ -179,15 +179,17 @@ impl<T: Ord + Copy> Calendar<T> {
     /// Fills the empty bottom with the earliest slot; false if there is none.
     fn refill(&mut self) -> bool {
         while let Some((level, slot)) = self.first_slot() {
-            let earliest = self.slots[level * SLOTS + slot].earliest;
-            let entries = self.take(level, slot);
+            let Slot { earliest, entries } = &mut self.slots[level * SLOTS + slot];
+            let earliest = *earliest;
             if level == 0 || entries.len() <= SORT_MAX {
-                self.bottom.extend_from_slice(&entries);
+                std::mem::swap(&mut self.bottom, entries);
                 self.bottom.sort_unstable_by(|a, b| b.cmp(a));
                 self.covered = earliest | ((1 << (DIGIT * level as u32)) - 1);
-                self.keep(level, slot, entries);
+                let emptied = self.take(level, slot);
+                self.keep(level, slot, emptied);
                 return true;
             }
+            let entries = self.take(level, slot);
             // Relative to its earliest item a slot spreads at once as finely as its items differ.
             self.covered = earliest;
             for entry in &entries {

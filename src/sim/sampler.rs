@@ -71,7 +71,7 @@ impl Sampler {
 }
 
 /// The sample of which this share of the tail lies further out.
-#[inline]
+#[inline(always)]
 fn at(tail: &[u64], further: u64) -> Span {
     let octave = further.leading_zeros() as usize;
     if octave >= OCTAVES {
