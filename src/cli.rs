@@ -94,7 +94,8 @@ Exit codes: 0 one order went through and was judged right; 1 it was judged wrong
     #[command(after_help = "Examples:
   orderstorm capacity                              S01.base against the embedded reference, p99 < 250 ms
   orderstorm capacity S01.last-units --objective 'p99<100ms' --service workers=10,law=exponential,mean=10ms,queue=none,lane=commands,network=0ms
-  orderstorm capacity --target reference           a live target, in real time: some minutes
+  orderstorm capacity --target reference           a live target, in real time: half an hour
+                                                   as a rule, less with --from near the answer
   orderstorm capacity --skew 0,0.8,1.2,one --objective 'p99<1s' --service workers=10,law=exponential,mean=10ms,queue=none,lane=keys,network=0ms
 
 A trial holds a rate until batches of it decide; what is undecided after 300 s is lost. Exit code 0: a rate was held and confirmed by other
@@ -102,10 +103,11 @@ seeds; 1: none was, or something was done wrong under load; 4: the harness was t
     Capacity(CapacityArgs),
     /// See whether the target comes back by itself after a trigger is gone, or stays down: a metastable failure
     #[command(after_help = "Examples:
-  orderstorm probe --rate 600 --client timeout=1s,retries=3,backoff=none
-  orderstorm probe --rate 450 --trigger brownout --lasts 2s,10s,30s --client timeout=1s,retries=none
+  orderstorm probe --rate 50,100,150 --client timeout=1s,retries=3,backoff=none
+  orderstorm probe --rate 150 --trigger brownout --lasts 2s,10s,30s --client timeout=1s,retries=none
 
-Exit code 0: it recovered everywhere; 1: it stayed down somewhere, or something was done wrong; 4: the harness was the limit. docs/capacity.md says how.")]
+Exit code 0: it recovered everywhere; 1: it stayed down somewhere, or something was done wrong; 4: the harness was the limit, or a rate was
+more than the target holds without any trigger. docs/capacity.md says how.")]
     Probe(ProbeArgs),
     /// Judge a stored history again
     #[command(after_help = "Example:\n  orderstorm check results/latest/histories/S01.base.none.web.1.jsonl.gz")]

@@ -10,7 +10,7 @@ mod trial;
 mod usl;
 
 pub use degrade::{Grade, Step, grade};
-pub use recovery::{Second, recovered};
+pub use recovery::{Second, itself_before, recovered};
 pub use search::{Found, Search, Tried};
 pub use sends::{Lags, Sends, bottleneck};
 pub use trial::{Batch, Decision, Objective, Trial};

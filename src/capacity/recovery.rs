@@ -14,6 +14,19 @@ pub struct Second {
 /// It is itself again when so many seconds in a row are as they should be.
 const IN_A_ROW: usize = 10;
 
+/// The least that is answered in time where all is well: 95 % of those offered, less three standard deviations of a Poisson number.
+fn least(offered: u64) -> f64 {
+    offered as f64 * 0.95 - 3.0 * (offered as f64).sqrt()
+}
+
+/// It held its load before the trigger: in the second half of the seconds before `begins` the orders were in time. Who did not has nothing to come
+/// back to.
+pub fn itself_before(seconds: &[Second], begins: usize) -> bool {
+    let usual = seconds.get(begins / 2..begins).unwrap_or_default();
+    let (offered, good) = usual.iter().fold((0, 0), |(offered, good), second| (offered + second.offered, good + second.good));
+    offered > 0 && good as f64 >= least(offered)
+}
+
 /// Seconds from `ends` (when the trigger was gone) until it is itself again: ten seconds in a row in which the good ones are at least 95 % of those
 /// offered, less three standard deviations of a Poisson number, and the backlog is no more than it was in 95 % of the seconds before `begins`.
 /// None where that does not come.
@@ -22,9 +35,8 @@ pub fn recovered(seconds: &[Second], begins: usize, ends: usize) -> Option<usize
     before.sort_unstable();
     let usual = before.get(before.len() * 95 / 100).or(before.last()).copied().unwrap_or(0);
     let fine = |second: &Second| {
-        let least = second.offered as f64 * 0.95 - 3.0 * (second.offered as f64).sqrt();
         // a few orders more than usual are no backlog
-        second.good as f64 >= least && second.backlog <= usual.max(1) * 2 + 3
+        second.good as f64 >= least(second.offered) && second.backlog <= usual.max(1) * 2 + 3
     };
     let after = seconds.get(ends..)?;
     after.windows(IN_A_ROW).position(|row| row.iter().all(fine))
@@ -38,6 +50,15 @@ mod tests {
         (0..100)
             .map(|at| if bad.contains(&at) { Second { offered: 100, good: 0, backlog: 500 } } else { Second { offered: 100, good: 98, backlog: 4 } })
             .collect()
+    }
+
+    #[test]
+    fn who_was_late_before_the_trigger_was_not_itself() {
+        assert!(itself_before(&run(20..30), 20));
+        // a slow start is none of it
+        assert!(itself_before(&run(0..9), 20));
+        assert!(!itself_before(&run(14..30), 20));
+        assert!(!itself_before(&[], 20), "nobody was asked");
     }
 
     #[test]

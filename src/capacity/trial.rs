@@ -84,7 +84,7 @@ impl Trial {
         }
         let steady = self.steady();
         let late = Mean::of(steady, slow).mean;
-        let wrong = Mean::of(steady, |batch| share(batch.errors, batch.offered)).mean;
+        let wrong = Mean::of(steady, errors).mean;
         let fine = steady.len() >= LEAST && late <= 1.0 - self.objective.quantile && wrong <= self.objective.errors;
         if self.confirms && fine && backlog_grows(steady).is_none() {
             return Some(Decision::Held);
@@ -105,17 +105,17 @@ impl Trial {
     }
 
     fn decide(&self, steady: &[Batch]) -> Option<Decision> {
-        let Objective { quantile, within, errors } = self.objective;
+        let Objective { quantile, within, errors: may } = self.objective;
         let allowed = 1.0 - quantile;
         let late = Mean::of(steady, slow);
-        let wrong = Mean::of(steady, |batch| share(batch.errors, batch.offered));
+        let wrong = Mean::of(steady, errors);
         let percent = |share: f64| format!("{:.2} %", share * 100.0);
         if late.at_least() > allowed {
             let what = format!("{} of the orders were answered later than {within}, where {} may", percent(late.mean), percent(allowed));
             return Some(Decision::Lost(what));
         }
-        if wrong.at_least() > errors {
-            return Some(Decision::Lost(format!("{} of the orders ended in an error, where {} may", percent(wrong.mean), percent(errors))));
+        if wrong.at_least() > may {
+            return Some(Decision::Lost(format!("{} of the orders ended in an error, where {} may", percent(wrong.mean), percent(may))));
         }
         if let Some(grows) = backlog_grows(steady) {
             if steady.len() < GROWS {
@@ -129,7 +129,7 @@ impl Trial {
         let unseen = 3.0 / seen.max(1) as f64;
         // batches of a busy queue hang together, so near the limit a few of them look surer than they are
         let near = late.at_most() > allowed / 4.0 && steady.len() < NEAR;
-        let fine = !near && late.at_most().max(unseen) < allowed && (errors == 0.0 && wrong.mean == 0.0 || wrong.at_most() <= errors);
+        let fine = !near && late.at_most().max(unseen) < allowed && (may == 0.0 && wrong.mean == 0.0 || wrong.at_most() <= may);
         fine.then_some(Decision::Held)
     }
 
@@ -138,13 +138,26 @@ impl Trial {
         if steady.len() < LEAST {
             return "it did not come to a steady state".into();
         }
-        let late = Mean::of(steady, slow);
-        format!(
-            "undecided: {:.2} to {:.2} % of the orders were late, where {:.2} % may",
-            late.at_least().max(0.0) * 100.0,
-            late.at_most() * 100.0,
-            (1.0 - self.objective.quantile) * 100.0
-        )
+        let allowed = 1.0 - self.objective.quantile;
+        let (late, wrong) = (Mean::of(steady, slow), Mean::of(steady, errors));
+        let interval = |of: &Mean, what: &str, may: f64| {
+            let (least, most) = (of.at_least().max(0.0) * 100.0, of.at_most() * 100.0);
+            format!("{least:.2} to {most:.2} % of the orders {what}, where {:.2} % may", may * 100.0)
+        };
+        // the mean decides for whoever confirms, and the whole interval for whoever searches
+        let of = |mean: &Mean| if self.confirms { mean.mean } else { mean.at_most() };
+        let mut why = Vec::new();
+        if of(&late) >= allowed {
+            why.push(interval(&late, "were late", allowed));
+        }
+        if of(&wrong) > self.objective.errors {
+            why.push(interval(&wrong, "had no yes or no", self.objective.errors));
+        }
+        why.extend(backlog_grows(steady).map(|grows| format!("the backlog grows by {grows:.1} orders a batch")));
+        if why.is_empty() {
+            why.push(format!("too few orders to tell so near the limit: {}", interval(&late, "were late", allowed)));
+        }
+        format!("undecided: {}", why.join("; "))
     }
 }
 
@@ -154,6 +167,10 @@ fn share(part: u64, whole: u64) -> f64 {
 
 fn slow(batch: &Batch) -> f64 {
     share(batch.slow, batch.offered)
+}
+
+fn errors(batch: &Batch) -> f64 {
+    share(batch.errors, batch.offered)
 }
 
 /// A mean with its standard error.
@@ -233,6 +250,27 @@ mod tests {
         };
         assert_eq!(once_more(38), Some(Decision::Held));
         assert!(matches!(once_more(46), Some(Decision::Lost(_))));
+    }
+
+    #[test]
+    fn what_is_undecided_says_what_stands_in_the_way() {
+        let why = |slow: u64, wrong: fn(usize) -> u64, confirms: bool| {
+            let trial = Trial::new(OBJECTIVE, 24);
+            let mut trial = if confirms { trial.confirming() } else { trial };
+            let ended = (0..).find_map(|at| trial.push(Batch { offered: 5_000, slow: slow + noise(at), errors: wrong(at), backlog: 20 }));
+            match ended {
+                Some(Decision::Lost(why)) => why,
+                held => format!("{held:?}"),
+            }
+        };
+        let rare = |at: usize| if at.is_multiple_of(4) { 28 } else { 0 };
+        for confirms in [false, true] {
+            assert!(why(44, |_| 0, confirms).contains("were late") && !why(44, |_| 0, confirms).contains("yes or no"));
+            // one in a thousand may have no answer, and some six of 5,000 have none
+            let errors = why(1, rare, confirms);
+            assert!(errors.starts_with("undecided: ") && errors.contains("had no yes or no") && !errors.contains("late"), "{errors}");
+        }
+        assert!(why(44, rare, false).contains("were late") && why(44, rare, false).contains("had no yes or no"));
     }
 
     #[test]

@@ -383,7 +383,7 @@ fn assumed(chosen: &Chosen) -> Vec<String> {
 /// The folder asked for, or the next free one under results/. It must not hold a run yet.
 pub(super) fn out_dir(asked: Option<&Path>) -> Result<PathBuf, Trouble> {
     if let Some(dir) = asked {
-        if dir.join("summary.json").exists() {
+        if ["summary.json", "capacity.json", "probe.json"].iter().any(|file| dir.join(file).exists()) {
             return Err(Trouble::Usage(format!(
                 "error: {} holds the results of another run\n  = help: name a new folder with --out, or remove that one",
                 dir.display()

@@ -129,9 +129,33 @@ fn retries_keep_a_target_down_and_budgets_and_short_queues_do_not() {
     ] {
         assert_eq!(comes_back(&folder, name, client, queue), expected, "{name}");
     }
-    let down = result(&folder, "three/probe.json");
-    assert!(down["cells"].as_array().expect("cells").iter().all(|cell| cell["cured_at_load"].is_number()), "{down}");
+    // three retries leave a quarter of the capacity of 100, one retry half of it: the hidden capacity
+    let cured = |name: &str| -> Vec<Option<f64>> {
+        let cells = result(&folder, &format!("{name}/probe.json"));
+        cells["cells"].as_array().expect("cells").iter().map(|cell| cell["cured_at_load"].as_f64()).collect()
+    };
+    assert_eq!(cured("three"), [Some(0.5), Some(0.25), Some(0.25)]);
+    assert_eq!(cured("one"), [None, Some(0.5), Some(0.5)]);
     assert!(std::fs::read_to_string(folder.at("three/vulnerability.svg")).expect("a file").contains("stayed down"));
+}
+
+/// A rate beyond the capacity stays bad after a trigger as it was before: that is no metastable failure.
+#[test]
+fn a_rate_that_was_never_held_says_nothing_of_triggers() {
+    let folder = Folder::new("overload");
+    let service = format!("{MODEL},mean=100ms,queue=none");
+    let probe = |rates: &str, out: &str| {
+        let flags = ["--lasts", "2s", "--service", &service, "--client", "timeout=1s,retries=none", "--objective", "p99<1s", "--out", out];
+        folder.orderstorm(&[&["probe", "S01.last-units", "--rate", rates], &flags[..]].concat())
+    };
+    let over = probe("120", "over").exits(4);
+    assert!(over.out.contains("1 trial says nothing") && !over.out.contains("metastable"), "{}", over.out);
+    let both = probe("45,120", "both").exits(4);
+    assert!(both.out.contains("came back by itself in 1 of 2 trials") && both.out.contains("says nothing"), "{}", both.out);
+    let cells = result(&folder, "both/probe.json");
+    assert_eq!((&cells["cells"][0]["itself_before"], &cells["cells"][1]["itself_before"]), (&true.into(), &false.into()));
+    // what is there is not written over
+    probe("45", "both").exits(2).says(&["holds the results of another run"]);
 }
 
 /// Ten workers of 10 ms each serve 1,000 orders a second. Orders for one key come one after another, which is a queue M/M/1 of 100 a second: of those, a

@@ -61,7 +61,7 @@ fn searched(rig: &Rig<'_>, args: &CapacityArgs, objective: Objective) -> Result<
         }
     };
     told(&format!(
-        "Capacity of {} for {}: {} of orders answered within {}, at most {} % without an answer\n\n{:>12} {:>9} {:>9} {:>11} {:>8}  came out\n",
+        "Capacity of {} for {}: {} of orders answered within {}, at most {} % without an answer\n\n{:>12} {:>9} {:>9} {:>9} {:>11} {:>8}  came out\n",
         rig.setup.target,
         rig.named(),
         percent(objective.quantile),
@@ -70,6 +70,7 @@ fn searched(rig: &Rig<'_>, args: &CapacityArgs, objective: Objective) -> Result<
         "orders/s",
         "orders",
         "late",
+        "no answer",
         "mean",
         "backlog"
     ));
@@ -124,7 +125,7 @@ fn searched(rig: &Rig<'_>, args: &CapacityArgs, objective: Objective) -> Result<
     } else if stopped {
         told("\nStopped: the search did not come to its end, and nothing is confirmed.\n");
     }
-    told(&conclusion(&found, &usl, &steps));
+    told(&conclusion(&found, &usl, &steps, partial));
     if let Some(flaw) = &beyond {
         told(&format!("\nBeyond the capacity {}\n", flaw.why()));
     }

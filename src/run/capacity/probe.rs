@@ -1,14 +1,15 @@
 //! `probe`: something goes wrong for a while and is gone again. Does the target come back by itself?
 //!
 //! A state that stays bad after its trigger is gone is a metastable failure (Bronson et al., HotOS 2021): retries of clients, say, keep up the very
-//! load that made them. Where it stays down, the load is cut to half, a quarter and nothing, to see what it takes.
+//! load that made them. Where it stays down, the load is cut to half, a quarter and nothing, to see what it takes. Who was not well before the trigger
+//! shows nothing of it.
 
 use super::super::{Ended, Stop, Trouble, say};
 use super::rig::{Flaw, Rig, at_rate, flaw};
 use super::spec;
 use super::told::command;
 use super::watch::Seconds;
-use crate::capacity::{Objective, recovered};
+use crate::capacity::{Objective, Second, itself_before, recovered};
 use crate::cli::{Format, ProbeArgs, Trigger};
 use crate::report;
 use crate::scenario::{Arrival, Base, Stage};
@@ -22,21 +23,99 @@ const BASELINE_S: u64 = 30;
 /// It is watched for so long at least after the trigger, and for so many times the trigger.
 const WATCHED_S: u64 = 120;
 const WATCHED_TIMES: u64 = 10;
-/// Where it stays down: shares of the load, each for so long.
+/// Where it stays down: shares of the load. After none at all the whole load comes back for a while, for without any nobody can be late.
 const CURES: [f64; 3] = [0.5, 0.25, 0.0];
+const BACK_S: u64 = 60;
+/// One after another, each for so long, on a live target. What has queued up for minutes takes many to be worked off, so in virtual time each is tried
+/// from where it stayed down, and longer: so many seconds, or so many orders at the whole rate.
 const CURE_S: u64 = 60;
+const CURE_VIRTUAL_S: u64 = 1_800;
+const CURE_ORDERS: f64 = 2e6;
 const SPIKE: f64 = 3.0;
 const LEFT: f64 = 0.1;
+
+/// What is offered in one trial: as usual, the trigger, as before, and the cures.
+#[derive(Clone, Copy)]
+struct Course<'a> {
+    rate: f64,
+    lasts: u64,
+    cures: &'a [f64],
+    cure_s: u64,
+}
+
+impl Course<'_> {
+    fn begins(self) -> usize {
+        BASELINE_S as usize
+    }
+    fn ends(self) -> usize {
+        (BASELINE_S + self.lasts) as usize
+    }
+    /// How long it is watched whether it comes back by itself.
+    fn until(self) -> usize {
+        self.ends() + WATCHED_S.max(WATCHED_TIMES * self.lasts) as usize
+    }
+
+    /// Shares of the rate, each with its seconds.
+    fn parts(self, spike: f64) -> Vec<(f64, u64)> {
+        let watched = (self.until() - self.ends()) as u64;
+        let mut parts = vec![(1.0, BASELINE_S), (spike, self.lasts), (1.0, watched)];
+        for share in self.cures {
+            parts.push((*share, self.cure_s));
+            if *share == 0.0 {
+                parts.push((1.0, BACK_S));
+            }
+        }
+        parts
+    }
+
+    fn seconds(self) -> u64 {
+        self.parts(1.0).iter().map(|part| part.1).sum()
+    }
+
+    fn itself(self, seen: &[Second]) -> Option<usize> {
+        recovered(seen.get(..self.until())?, self.begins(), self.ends())
+    }
+
+    /// The first share of the load by which it came back, and after how many seconds of it, as far as it was seen.
+    fn cured(self, seen: &[Second]) -> Option<(f64, usize)> {
+        let mut from = self.until();
+        for share in self.cures {
+            let rest = if *share == 0.0 { self.cure_s as usize } else { 0 };
+            let looks = from + rest;
+            let to = from + if rest > 0 { rest + BACK_S as usize } else { self.cure_s as usize };
+            if let Some(after) = recovered(&seen[..seen.len().min(to)], self.begins(), looks) {
+                return Some((*share, rest + after));
+            }
+            from = to;
+        }
+        None
+    }
+
+    /// Whether what was seen of its first seconds is all that it takes.
+    fn is_told(self, seen: &[Second]) -> bool {
+        match seen.len() {
+            len if len < self.begins() => false,
+            len if len == self.begins() => !itself_before(seen, len),
+            len if len < self.until() => false,
+            len if len == self.until() => self.itself(seen).is_some(),
+            _ => self.cured(seen).is_some(),
+        }
+    }
+}
 
 /// One cell of the grid.
 struct Cell {
     rate: f64,
     lasts: u64,
+    /// it held the rate before the trigger
+    before: bool,
     recovered: Option<usize>,
     /// how long it takes who works off what was left and nothing else
     ideal: Option<f64>,
-    /// the share of the load at which it came back, where it had stayed down
-    cured_at: Option<f64>,
+    /// the share of the load at which it came back, where it had stayed down, and after how many seconds
+    cured: Option<(f64, usize)>,
+    /// for how long each share is tried at most
+    cure_s: u64,
     /// orders answered in time of those that were due while it was watched
     good: f64,
     flaw: Option<Flaw>,
@@ -74,25 +153,36 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         ));
     }
     let mut cells = Vec::new();
-    let in_all = lasts.iter().map(|lasts| seconds_of(*lasts)).sum::<f64>() * args.rate.len() as f64;
+    let live = args.loaded.target != "embedded";
+    let grid: Vec<Vec<Course<'_>>> = args.rate.iter().flat_map(|rate| lasts.iter().map(|lasts| courses(live, *rate, *lasts))).collect();
+    let in_all: f64 = grid.iter().flatten().map(|course| course.seconds() as f64).sum();
     let mut offered = 0.0;
-    'grid: for rate in &args.rate {
-        for lasts in &lasts {
-            let Some(cell) = one(&mut rig, args.trigger, (*rate, *lasts), objective, (cells.len(), in_all - offered))? else { break 'grid };
-            let line = row(&cell);
-            if human {
-                rig.progress.aside(|| say(&line));
+    'grid: for courses in &grid {
+        let mut told = None;
+        for course in courses {
+            let left = (cells.len(), in_all - offered);
+            let Some(cell) = one(&mut rig, args.trigger, *course, objective, left)? else { break 'grid };
+            offered += course.seconds() as f64;
+            let ends = !cell.before || cell.recovered.is_some() || cell.cured.is_some();
+            told = Some(cell);
+            if ends {
+                break;
             }
-            rig.progress.ended(line.trim());
-            offered += seconds_of(*lasts);
-            cells.push(cell);
         }
+        let Some(cell) = told else { continue };
+        let line = row(&cell);
+        if human {
+            rig.progress.aside(|| say(&line));
+        }
+        rig.progress.ended(line.trim());
+        cells.push(cell);
     }
     let list: Vec<serde_json::Value> = cells
         .iter()
         .map(|cell| {
-            json!({"rate": cell.rate, "trigger_s": cell.lasts, "recovered_after_s": cell.recovered, "ideal_s": cell.ideal,
-                "cured_at_load": cell.cured_at, "in_time": cell.good, "flaw": cell.flaw.as_ref().map(Flaw::why)})
+            json!({"rate": cell.rate, "trigger_s": cell.lasts, "itself_before": cell.before, "recovered_after_s": cell.recovered, "ideal_s": cell.ideal,
+                "cured_at_load": cell.cured.map(|cured| cured.0), "cured_after_s": cell.cured.map(|cured| cured.1), "in_time": cell.good,
+                "flaw": cell.flaw.as_ref().map(Flaw::why)})
         })
         .collect();
     let trigger = if args.trigger == Trigger::Spike { "spike" } else { "brownout" };
@@ -100,20 +190,31 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let summary = json!({"command": command, "partial": stop.is_set(), "scenario": args.loaded.scenario, "target": name, "trigger": trigger, "client": args.loaded.client,
         "service": args.loaded.service, "cells": list});
     rig.write("probe.json", &format!("{summary:#}\n"))?;
-    let frontier: Vec<(f64, f64, bool)> = cells.iter().map(|cell| (cell.rate, cell.lasts as f64, cell.recovered.is_some())).collect();
+    let asked = || cells.iter().filter(|cell| cell.before);
+    let frontier: Vec<(f64, f64, bool)> = asked().map(|cell| (cell.rate, cell.lasts as f64, cell.recovered.is_some())).collect();
     for plot in report::frontier_plots(&frontier) {
         rig.write(&format!("{}.svg", plot.name), &plot.svg)?;
     }
     if human {
-        let down = cells.iter().filter(|cell| cell.recovered.is_none()).count();
-        let grid = args.rate.len() * lasts.len();
-        let stopped = if cells.len() < grid { format!("Stopped after {} of {grid} trials.\n", cells.len()) } else { String::new() };
-        let told = match down {
-            _ if cells.is_empty() => "was not seen in any trial".into(),
-            0 => "came back by itself each time".into(),
-            down => format!("stayed down in {down} of {} trials: metastable", cells.len()),
+        let down = asked().filter(|cell| cell.recovered.is_none()).count();
+        let stopped = if cells.len() < grid.len() { format!("Stopped after {} of {} trials.\n", cells.len(), grid.len()) } else { String::new() };
+        let trials = |n: usize| format!("{n} {}", if n == 1 { "trial" } else { "trials" });
+        let told = match (asked().count(), down) {
+            (0, _) if cells.is_empty() => "It was not seen in any trial.".into(),
+            (0, _) => String::new(),
+            (of, 0) => format!("It came back by itself in {} of {}.", of, trials(cells.len())),
+            (_, down) => format!("It stayed down in {down} of {}: metastable.", trials(cells.len())),
         };
-        say(&format!("\n{stopped}It {told}.\nreproduce: {command}\n\nResults  {}\n", rig.dir.display()));
+        let before = match cells.len() - asked().count() {
+            0 => String::new(),
+            n => format!(
+                "{} {} nothing: the rate was more than it holds, without any trigger. Lower rates do, and `orderstorm capacity` finds the largest.\n",
+                trials(n),
+                if n == 1 { "says" } else { "say" }
+            ),
+        };
+        let told = if told.is_empty() { told } else { format!("{told}\n") };
+        say(&format!("\n{stopped}{told}{before}reproduce: {command}\n\nResults  {}\n", rig.dir.display()));
     } else {
         say(&format!("{summary:#}\n"));
     }
@@ -122,7 +223,8 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         () if cells.iter().any(|cell| matches!(cell.flaw, Some(Flaw::Wrong(_)))) => Ended::Failed,
         // who stayed down because we were late is not known to have
         () if cells.iter().any(|cell| matches!(cell.flaw, Some(Flaw::Ours(_)))) => Ended::Undecided,
-        () if cells.iter().any(|cell| cell.recovered.is_none()) => Ended::Failed,
+        () if cells.iter().any(|cell| cell.before && cell.recovered.is_none()) => Ended::Failed,
+        () if cells.iter().any(|cell| !cell.before) => Ended::Undecided,
         () => Ended::Good,
     })
 }
@@ -133,9 +235,13 @@ fn probe_command(args: &ProbeArgs, trigger: &str) -> String {
     command("probe", &args.loaded, &more)
 }
 
-/// A trial is no longer than this.
-fn seconds_of(lasts: u64) -> f64 {
-    (BASELINE_S + lasts + WATCHED_S.max(WATCHED_TIMES * lasts) + CURE_S * CURES.len() as u64) as f64
+/// What is offered for one cell of the grid, in turn, until it is told.
+fn courses(live: bool, rate: f64, lasts: u64) -> Vec<Course<'static>> {
+    if live {
+        return vec![Course { rate, lasts, cures: &CURES, cure_s: CURE_S }];
+    }
+    let cure_s = ((CURE_ORDERS / rate) as u64).clamp(CURE_S, CURE_VIRTUAL_S);
+    CURES.chunks(1).map(|cures| Course { rate, lasts, cures, cure_s }).collect()
 }
 
 /// Orders a second that the model can take, where one order is one piece of work.
@@ -148,16 +254,13 @@ fn capacity_of(model: &ServiceModel) -> Option<f64> {
 fn one(
     rig: &mut Rig<'_>,
     trigger: Trigger,
-    (rate, lasts): (f64, u64),
+    course: Course<'_>,
     objective: Objective,
     (number, left_s): (usize, f64),
 ) -> Result<Option<Cell>, Trouble> {
-    let watched = WATCHED_S.max(WATCHED_TIMES * lasts);
-    let (begins, ends) = (BASELINE_S, BASELINE_S + lasts);
-    let until = ends + watched;
-    let spike = if trigger == Trigger::Spike { SPIKE } else { 1.0 };
-    let mut parts = vec![(1.0, BASELINE_S), (spike, lasts), (1.0, watched)];
-    parts.extend(CURES.map(|share| (share, CURE_S)));
+    let Course { rate, lasts, .. } = course;
+    let (begins, ends, until) = (course.begins() as u64, course.ends() as u64, course.until() as u64);
+    let parts = course.parts(if trigger == Trigger::Spike { SPIKE } else { 1.0 });
     let at_once = |(share, seconds): &(f64, u64)| [Stage { lasts: Span::ZERO, to: *share }, Stage { lasts: Span::from_secs(*seconds), to: *share }];
     let mut stages: Vec<Stage> = parts.iter().flat_map(at_once).collect();
     // the last orders come when everything has been seen
@@ -167,7 +270,7 @@ fn one(
     rig.setup.conditions.service.brownout =
         (trigger == Trigger::Brownout).then(|| Brownout { from: from + Span::from_secs(begins), to: from + Span::from_secs(ends), left: LEFT });
     let arrival = Arrival { base: Base::Stages(stages), ..at_rate(rate) };
-    let (before, longest) = (rig.offered_s.get(), seconds_of(lasts));
+    let (before, longest) = (rig.offered_s.get(), course.seconds());
     let passed = |span: Span| {
         let at = span.as_secs_f64();
         rig.offered_s.set(before + at);
@@ -178,47 +281,54 @@ fn one(
             _ => "cure",
         };
         let left = rig.progress.left(before + at, (left_s - at).max(0.0));
-        rig.progress.now(format!("trial {}: {rate:.1} orders/s, {lasts} s of trigger: {phase}, {at:.0} s of {longest:.0} s{left}", number + 1));
+        rig.progress.now(format!("trial {}: {rate:.1} orders/s, {lasts} s of trigger: {phase}, {at:.0} s of {longest} s{left}", number + 1));
     };
-    let mut seconds = Seconds::new(from, (until + CURE_S * CURES.len() as u64) as usize, &objective, rig.stop, &passed);
+    let enough = |seen: &[Second]| course.is_told(seen);
+    let mut seconds = Seconds::new(from, course.seconds() as usize, &objective, rig.stop, &passed, &enough);
     let done = seconds.done().clone();
     let came = rig.offer(arrival, orders + 10.0 * rate + 100.0, rig.seed(&format!("probe {rate} {lasts}")), &done, &mut seconds)?;
     if rig.stop.is_set() {
         return Ok(None);
     }
-    let (begins, ends, until) = (begins as usize, ends as usize, until as usize);
-    let all = &seconds.seconds;
-    let itself = recovered(&all[..until], begins, ends);
-    let cured = |n: usize| {
-        let from = until + n * CURE_S as usize;
-        recovered(&all[..from + CURE_S as usize], begins, from)
-    };
-    let cured_at = CURES.iter().enumerate().find(|(n, _)| itself.is_none() && cured(*n).is_some()).map(|(_, share)| *share);
+    let all = seconds.settled();
+    let before = itself_before(all, course.begins());
+    let itself = if before { course.itself(all) } else { None };
     let ideal = capacity_of(&rig.setup.conditions.service).map(|capacity| {
         let load = rate / capacity;
         let (offered, left) = if trigger == Trigger::Spike { (load * SPIKE, 1.0) } else { (load, LEFT) };
         if load >= 1.0 { f64::INFINITY } else { (lasts as f64 * (offered - left) / (1.0 - load)).max(0.0) }
     });
-    let (offered, good) = all[ends..until].iter().fold((0, 0), |(offered, good), second| (offered + second.offered, good + second.good));
+    let watched = if before { course.ends()..course.until() } else { 0..course.begins() };
+    let (offered, good) =
+        all.get(watched).unwrap_or_default().iter().fold((0, 0), |(offered, good), second| (offered + second.offered, good + second.good));
     Ok(Some(Cell {
         rate,
         lasts,
+        before,
         recovered: itself,
         ideal,
-        cured_at,
+        cured: if before && itself.is_none() { course.cured(all) } else { None },
+        cure_s: course.cure_s,
         good: good as f64 / f64::max(offered as f64, 1.0),
         flaw: flaw(&came, &seconds.sends, &objective),
     }))
 }
 
 fn row(cell: &Cell) -> String {
-    let after = cell.recovered.map_or("never".into(), |seconds| format!("{seconds} s"));
+    let after = match cell.recovered {
+        Some(seconds) => format!("{seconds} s"),
+        None if cell.before => "never".into(),
+        None => "nor before".into(),
+    };
     let ideal = cell.ideal.map_or("-".into(), |seconds| format!("{seconds:.0} s"));
-    let cure = match (cell.recovered, cell.cured_at) {
+    let cure = match (cell.recovered, cell.cured) {
+        _ if !cell.before => "the rate is more than it holds".into(),
         (Some(_), _) => String::new(),
-        (None, Some(share)) if share > 0.0 => format!("at {:.0} % of the load: {:.0} orders/s", share * 100.0, cell.rate * share),
-        (None, Some(_)) => "with no load at all".into(),
-        (None, None) => format!("none within {CURE_S} s without load"),
+        (None, Some((share, after))) if share > 0.0 => {
+            format!("at {:.0} % of the load, {:.1} orders/s, after {after} s", share * 100.0, cell.rate * share)
+        }
+        (None, Some(_)) => format!("after {} s with no load at all", cell.cure_s),
+        (None, None) => format!("none, nor {} s with no load at all", cell.cure_s),
     };
     let good = format!("{:.1} %", cell.good * 100.0);
     let flaw = cell.flaw.as_ref().map_or(String::new(), |flaw| format!("{:>12}{}\n", "", flaw.why()));

@@ -180,7 +180,6 @@ pub(super) fn at_rate(rate: f64) -> Arrival {
 pub(super) type Beyond = (Vec<Step>, Option<Flaw>);
 
 /// What one trial showed beside its decision.
-#[derive(Default)]
 pub(super) struct Seen {
     pub rate: f64,
     pub confirms: u32,
@@ -188,6 +187,7 @@ pub(super) struct Seen {
     pub mean: f64,
     pub offered: u64,
     pub late: u64,
+    pub errors: u64,
     pub backlog: u64,
     pub flaw: Option<Flaw>,
 }
@@ -229,7 +229,8 @@ impl Rig<'_> {
         let steady = watch.steady();
         let sum = |of: fn(&crate::capacity::Batch) -> u64| steady.iter().map(of).sum::<u64>();
         let backlog = steady.last().map_or(0, |batch| batch.backlog);
-        let mut seen = Seen { rate, confirms, mean: watch.mean(), offered: sum(|b| b.offered), late: sum(|b| b.slow), backlog, ..Seen::default() };
+        let (offered_orders, late, errors) = (sum(|b| b.offered), sum(|b| b.slow), sum(|b| b.errors));
+        let mut seen = Seen { rate, confirms, mean: watch.mean(), offered: offered_orders, late, errors, backlog, flaw: None };
         // a rate that was held although we were late is held: lateness of ours only makes a target look worse
         let held = decision == Decision::Held;
         seen.flaw = flaw(&offered, &watch.sends, &objective).filter(|flaw| !(held && matches!(flaw, Flaw::Ours(_))));
@@ -256,7 +257,7 @@ impl Rig<'_> {
             let time_left = self.progress.left(before + seconds, (in_all - seconds).max(0.0));
             self.progress.now(format!("beyond it: {factor} times the rate, {way}, {seconds:.0} s of {in_all:.0} s{time_left}"));
         };
-        let mut seconds = Seconds::new(Timestamp::ZERO + OPENS, (step as usize) * factors.len(), &objective, self.stop, &passed);
+        let mut seconds = Seconds::new(Timestamp::ZERO + OPENS, (step as usize) * factors.len(), &objective, self.stop, &passed, &|_| false);
         let done = seconds.done().clone();
         let offered = self.offer(arrival, capacity * total * step * 1.02 + 1_000.0, self.seed("beyond"), &done, &mut seconds)?;
         if self.stop.is_set() {

@@ -17,19 +17,21 @@ pub(super) fn row(seen: &Seen, decision: &Decision, again: bool) -> String {
         Decision::Held => "held".into(),
         Decision::Lost(why) => format!("lost: {why}"),
     };
-    let late = if seen.offered == 0 { 0.0 } else { seen.late as f64 / seen.offered as f64 };
+    let share = |part: u64| format!("{:.2} %", part as f64 * 100.0 / seen.offered.max(1) as f64);
     let mean = Span::from_secs_f64(seen.mean);
     format!(
-        "{:>12.2} {:>9} {:>9} {:>8.2} ms {:>8}  {came}\n",
+        "{:>12.2} {:>9} {:>9} {:>9} {:>8.2} ms {:>8}  {came}\n",
         seen.rate,
         seen.offered,
-        format!("{:.2} %", late * 100.0),
+        share(seen.late),
+        share(seen.errors),
         mean.0 as f64 / 1e6,
         seen.backlog
     )
 }
 
-pub(super) fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step]) -> String {
+/// `partial`: the user stopped it.
+pub(super) fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step], partial: bool) -> String {
     let mut out = String::new();
     out += &match (found.held, found.lost) {
         (held, _) if held <= 0.0 => "\nNo rate was held.\n".into(),
@@ -37,7 +39,7 @@ pub(super) fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step
         (held, None) => format!("\nHeld     {held:.2} orders a second, the most that was tried\n"),
     };
     if found.held > 0.0 && !found.confirmed {
-        out += "         but not with every seed\n";
+        out += if partial { "         not confirmed: it was stopped before\n" } else { "         but not with every seed\n" };
     }
     out += &match usl {
         Err(why) => format!("Law      {why}\n"),
@@ -65,11 +67,12 @@ pub(super) fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step
             }
             None => format!("Beyond   at twice that, {double:.0} % as many orders are in time; {back:.1} % differ on the way back\n\n"),
         };
-        out += &format!("{:>12} {:>10} {:>10} {:>10} {:>10}\n", "load", "offered/s", "in time/s", "shed/s", "too late/s");
+        // an order that is shed comes again, so there may be more of these than were offered
+        out += &format!("{:>12} {:>10} {:>10} {:>10} {:>16}\n", "load", "offered/s", "in time/s", "too late/s", "attempts shed/s");
         for step in steps {
             let way = if step.down { "down" } else { "up" };
             out +=
-                &format!("{:>7.1} {way:<4} {:>10.1} {:>10.1} {:>10.1} {:>10.1}\n", step.factor, step.offered, step.goodput, step.shed, step.wasted);
+                &format!("{:>7.1} {way:<4} {:>10.1} {:>10.1} {:>10.1} {:>16.1}\n", step.factor, step.offered, step.goodput, step.wasted, step.shed);
         }
     }
     out
@@ -114,7 +117,7 @@ pub(super) fn summary(
         .map(|(seen, decision)| {
             let why = if let Decision::Lost(why) = decision { why.as_str() } else { "" };
             json!({"rate": seen.rate, "confirmation": seen.confirms, "held": *decision == Decision::Held, "why": why, "orders": seen.offered,
-                "late": seen.late, "mean_s": seen.mean, "backlog": seen.backlog})
+                "late": seen.late, "no_answer": seen.errors, "mean_s": seen.mean, "backlog": seen.backlog})
         })
         .collect();
     let law = match usl {

@@ -198,27 +198,39 @@ pub(super) struct Seconds<'a> {
     /// attempts that whoever made them still waits for
     waiting: u64,
     now: usize,
+    settled: usize,
     user: Stop,
     done: Stop,
     until: Timestamp,
     /// told of every second that is over
     passed: &'a dyn Fn(Span),
+    /// whether the seconds whose orders had their time are all that it takes
+    enough: &'a dyn Fn(&[Second]) -> bool,
     pub sends: Sends,
 }
 
 impl<'a> Seconds<'a> {
-    /// From `from` for so many seconds.
-    pub fn new(from: Timestamp, seconds: usize, objective: &Objective, user: &Stop, passed: &'a dyn Fn(Span)) -> Seconds<'a> {
+    /// From `from` for so many seconds, or until it is enough.
+    pub fn new(
+        from: Timestamp,
+        seconds: usize,
+        objective: &Objective,
+        user: &Stop,
+        passed: &'a dyn Fn(Span),
+        enough: &'a dyn Fn(&[Second]) -> bool,
+    ) -> Seconds<'a> {
         let within = objective.within;
         Seconds {
             from,
             within,
+            enough,
             orders: FxHashMap::default(),
             seconds: vec![Second::default(); seconds],
             shed: vec![0; seconds],
             late: vec![0; seconds],
             waiting: 0,
             now: 0,
+            settled: 0,
             user: user.clone(),
             done: Stop::new(),
             until: from + Span::from_secs(seconds as u64) + within,
@@ -234,6 +246,11 @@ impl<'a> Seconds<'a> {
     fn at(&self, time: Timestamp) -> usize {
         (time.since(self.from).0 / 1_000_000_000) as usize
     }
+
+    /// The seconds whose orders had the time that the objective gives them.
+    pub fn settled(&self) -> &[Second] {
+        &self.seconds[..self.settled]
+    }
 }
 
 impl Observer for Seconds<'_> {
@@ -246,6 +263,13 @@ impl Observer for Seconds<'_> {
             self.seconds[self.now].backlog = self.waiting;
             self.now += 1;
             (self.passed)(Span::from_secs(self.now as u64));
+        }
+        let had = second.saturating_sub(self.within.0.div_ceil(1_000_000_000) as usize);
+        while self.settled < had.min(self.seconds.len()) {
+            self.settled += 1;
+            if (self.enough)(self.settled()) {
+                self.done.set();
+            }
         }
         let order = e.msg.order;
         if e.msg.op != Op::PlaceOrder || order.is_none() || order.is_probe() {
