@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::world::{Folder, items, text};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -41,10 +42,9 @@ fn start(folder: &Folder, arguments: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be started")
 }
 
-/// Until the run is under way: its folder is there, and a moment has passed.
-fn under_way(folder: &Folder) {
-    wait_until("a run that has begun", || folder.at("out/histories").is_dir());
-    (0..20).for_each(|_| pause());
+/// Until so many histories are there. With two cases at a time all but two of them are of cases that are over.
+fn until_recorded(folder: &Folder, least: usize) {
+    wait_until("a run that has recorded something", || files(&folder.at("out/histories")).len() >= least);
 }
 
 fn ends_with_130(mut child: Child) -> String {
@@ -59,8 +59,8 @@ fn ends_with_130(mut child: Child) -> String {
 #[test]
 fn a_run_that_is_stopped_keeps_what_it_has_and_does_not_pass() {
     let folder = Folder::new("stop-matrix");
-    let child = start(&folder, &["run", "--seeds", "2000", "--record", "none", "--out", "out"]);
-    under_way(&folder);
+    let child = start(&folder, &["run", "--seeds", "2000", "--record", "all", "--jobs", "2", "--out", "out"]);
+    until_recorded(&folder, 6);
     signal("-INT", &child);
     assert!(ends_with_130(child).contains("Stopping"));
     let summary = folder.summary("out");
@@ -104,8 +104,8 @@ fn a_case_that_is_stopped_is_unknown_and_so_is_its_history() {
 #[test]
 fn a_stopped_run_with_findings_still_proves_them() {
     let folder = Folder::new("stop-findings");
-    let child = start(&folder, &["run", "--seeds", "2000", "--record", "none", "--defect", "captured-event-lost", "--out", "out"]);
-    under_way(&folder);
+    let child = start(&folder, &["run", "--seeds", "2000", "--record", "failures", "--jobs", "2", "--defect", "captured-event-lost", "--out", "out"]);
+    until_recorded(&folder, 3);
     signal("-INT", &child);
     ends_with_130(child);
     let summary = folder.summary("out");
@@ -120,27 +120,33 @@ fn a_stopped_run_with_findings_still_proves_them() {
 #[test]
 fn a_search_that_is_stopped_shows_the_trials_that_it_made() {
     let folder = Folder::new("stop-capacity");
-    let child = start(
+    let mut child = start(
         &folder,
         &["capacity", "--from", "100", "--most", "20000", "--service", "workers=100000,queue=none", "--format", "json", "--out", "out"],
     );
-    wait_until("a folder", || folder.at("out").is_dir());
-    (0..20).for_each(|_| pause());
+    let mut said = BufReader::new(child.stderr.take().expect("its errors"));
+    let mut line = String::new();
+    while !line.starts_with("trial 1: ") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("text") > 0, "it ended before a trial did");
+    }
     signal("-INT", &child);
-    let said = ends_with_130(child);
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("text");
+    assert_eq!(child.wait().expect("a child").code(), Some(130), "{rest}");
+    assert!(!rest.contains("panicked"), "{rest}");
     let found: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(folder.at("out/capacity.json")).expect("it is there")).expect("JSON");
     assert_eq!((&found["partial"], &found["confirmed"]), (&true.into(), &false.into()), "{found}");
     let held = items(&found["trials"]).iter().filter(|trial| trial["held"] == true).filter_map(|trial| trial["rate"].as_f64()).fold(0.0, f64::max);
     assert!(held >= 100.0 && found["held"] == held, "{found}");
-    assert!(said.contains("trial 1: "), "{said}");
 }
 
 #[test]
 fn a_second_stop_ends_at_once() {
     let folder = Folder::new("stop-twice");
-    let child = start(&folder, &["run", "--seeds", "2000", "--record", "none", "--out", "out"]);
-    under_way(&folder);
+    let child = start(&folder, &["run", "--seeds", "2000", "--record", "all", "--out", "out"]);
+    until_recorded(&folder, 1);
     signal("-INT", &child);
     signal("-INT", &child);
     ends_with_130(child);
