@@ -18,7 +18,7 @@ pub use harm::Harm;
 pub use ids::{Fid, Id, LineNo, Money, NodeId, OrderNo, SkuId};
 pub use message::{LineQty, Lines, Message};
 pub use metric::{Aggregate, Counter, Metric, Moves, Stage, Unit};
-pub use names::{ForeignNames, SharedNames, fnv1a};
+pub use names::{ForeignNames, SharedNames, fnv1a, names_probe, tell_probes};
 pub use op::{Class, Code, Op, Outcome};
 pub use order::{Channel, Fulfil, Order, OrderLine};
 pub use threshold::{Relation, Threshold, Window, Wrong};

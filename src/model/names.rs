@@ -115,16 +115,7 @@ impl ForeignNames {
 
     /// A text of ours (a finding, say) in the file's own words: the numbers that stand for foreign texts give way to them.
     pub fn retell(&self, text: &str) -> String {
-        let mut told = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(start) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
-            let length = rest[start..].find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len() - start);
-            let word = &rest[start..start + length];
-            told.push_str(&rest[..start]);
-            told.push_str(self.foreign_text(word).unwrap_or(word));
-            rest = &rest[start + length..];
-        }
-        told + rest
+        each_word(text, |word| self.foreign_text(word).map(str::to_owned))
     }
 
     /// The foreign text that one of our words stands for.
@@ -137,6 +128,30 @@ impl ForeignNames {
         let fid = || word.strip_prefix('F').filter(|hex| hex.len() == 16).and_then(canonical_hex).and_then(|fid| self.fids.names.get(&fid));
         order().or_else(id).or_else(fid).map(String::as_str)
     }
+}
+
+/// Is this how a probe order of the harness is written?
+pub fn names_probe(text: &str) -> bool {
+    own_order(text).is_some_and(|number| OrderNo(number).is_probe())
+}
+
+/// A text for people, in which the harness's own orders are called so: nobody placed an order of such a number.
+pub fn tell_probes(text: &str) -> String {
+    each_word(text, |word| names_probe(word).then(|| format!("probe order {word}")))
+}
+
+/// A text in which some words give way to others.
+fn each_word(text: &str, other: impl Fn(&str) -> Option<String>) -> String {
+    let mut told = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
+        let length = rest[start..].find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len() - start);
+        let word = &rest[start..start + length];
+        told.push_str(&rest[..start]);
+        told.push_str(other(word).as_deref().unwrap_or(word));
+        rest = &rest[start + length..];
+    }
+    told + rest
 }
 
 /// Exactly what `{:x}` writes: lower case, no leading zero. Anything else is a name and keeps its spelling.
@@ -166,6 +181,12 @@ fn canonical_decimal(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probe_orders_are_called_so_and_no_other_word_is_touched() {
+        let told = tell_probes("refund of O17: O4294967040 was shipped, O4294967039 and F4294967040 were not");
+        assert_eq!(told, "refund of O17: probe order O4294967040 was shipped, O4294967039 and F4294967040 were not");
+    }
 
     #[test]
     fn an_id_is_written_as_std_writes_it() {

@@ -2,6 +2,7 @@
 
 use crate::check::{CheckResult, PublishLag, Verdict};
 use crate::measure::Measures;
+use crate::model::names_probe;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -190,6 +191,17 @@ pub struct FindingReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub story: Vec<TimelineRow>,
     pub reproduce: String,
+}
+
+impl FindingReport {
+    /// The order for people: `order O17`, or `probe order O4294967040`; empty where it is about none.
+    pub fn whose(&self) -> String {
+        match self.order.as_str() {
+            "" => String::new(),
+            order if names_probe(order) => format!("probe order {order}"),
+            order => format!("order {order}"),
+        }
+    }
 }
 
 /// One sum of an order on both sides.

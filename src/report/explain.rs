@@ -2,7 +2,7 @@
 
 use super::{BookRow, TimelineRow};
 use crate::history::{Entry, Header, Kind};
-use crate::model::{Class, Code, ForeignNames, Id, LineQty, Money, Op, OrderNo, Outcome};
+use crate::model::{Class, Code, ForeignNames, Id, LineQty, Money, Op, OrderNo, Outcome, tell_probes};
 use crate::sim::{Span, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt::Write as _;
@@ -27,9 +27,16 @@ impl<'a> Lens<'a> {
         self.names.map_or_else(|| order.to_string(), |names| names.show_order(order))
     }
 
+    /// `order O17`, or `probe order O4294967040`.
+    pub fn title(&self, order: OrderNo) -> String {
+        let probe = if order.is_probe() { "probe " } else { "" };
+        format!("{probe}order {}", self.order(order))
+    }
+
     /// A sentence of a checker in the words of the history.
     pub fn retell(&self, text: &str) -> String {
-        self.names.map_or_else(|| text.to_owned(), |names| names.retell(text))
+        let told = self.names.map_or_else(|| text.to_owned(), |names| names.retell(text));
+        tell_probes(&told)
     }
 
     fn id(&self, id: Id) -> String {
@@ -127,7 +134,7 @@ impl<'a> Lens<'a> {
                 for row in rows.iter_mut().filter(|row| !own.contains(&row.n)) {
                     let other = story.iter().find(|entry| entry.n == row.n).map_or(OrderNo::NONE, |entry| entry.msg.order);
                     if other.is_some() {
-                        let _ = write!(row.text, " ({})", self.order(other));
+                        let _ = write!(row.text, " ({})", self.retell(&other.to_string()));
                     }
                 }
                 rows
@@ -387,6 +394,16 @@ mod tests {
                 ("claim", "shipment.shipped 2 A (line 1) #3 (delivered again)", false),
             ]
         );
+    }
+
+    #[test]
+    fn a_probe_order_is_called_one() {
+        let header = header();
+        let lens = Lens::new(&header);
+        assert_eq!((lens.title(OrderNo(17)), lens.title(OrderNo::FIRST_PROBE)), ("order O17".into(), "probe order O4294967040".into()));
+        assert_eq!(lens.retell("48.00 refunded to O4294967041"), "48.00 refunded to probe order O4294967041");
+        let rows = lens.excerpt(&story(), Some(OrderNo::FIRST_PROBE), &[7], 9);
+        assert!(rows.iter().any(|row| row.text.ends_with(" (O2)")), "{rows:?}");
     }
 
     #[test]

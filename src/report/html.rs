@@ -50,7 +50,8 @@ struct FindingView<'a> {
     case: &'a str,
     case_href: String,
     check: &'a str,
-    order: &'a str,
+    /// `order O17`
+    order: String,
     what: &'a str,
     expected: &'a str,
     /// what the check claims, in a sentence, and in full
@@ -294,7 +295,7 @@ fn findings(report: &RunReport) -> (Vec<FindingView<'_>>, BTreeMap<usize, String
             case: &case.name,
             case_href: format!("#case-{}", index + 1),
             check: &finding.check,
-            order: &finding.order,
+            order: finding.whose(),
             what: &finding.what,
             expected: &finding.expected,
             rule: invariant(&finding.check).map_or("", |about| about.summary),

@@ -66,7 +66,7 @@ fn test(case: &CaseReport, name: &str, verdict: Verdict, reason: &str, findings:
 fn describe(finding: &FindingReport) -> String {
     let mut text = String::new();
     if !finding.order.is_empty() {
-        let _ = write!(text, "order {}: ", finding.order);
+        let _ = write!(text, "{}: ", finding.whose());
     }
     let _ = writeln!(text, "{}\nexpected: {}", finding.what, finding.expected);
     for row in &finding.evidence {

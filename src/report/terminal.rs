@@ -135,9 +135,9 @@ impl Page {
     }
 
     fn finding(&mut self, case: &str, finding: &FindingReport) {
-        let order = if finding.order.is_empty() { String::new() } else { format!(" order {}", clean(&finding.order)) };
+        let whose = clean(&finding.whose());
         let head = self.paint.verdict(Verdict::Fail, &clean(&finding.check));
-        self.line(&format!("\n  {head} {}{order}", clean(case)));
+        self.line(&format!("\n  {head} {} {whose}", clean(case)));
         let width = self.view.width.saturating_sub(16);
         let rule = invariant(&finding.check).map_or("", |about| about.summary);
         let parts =

@@ -82,6 +82,17 @@ fn the_terminal_keeps_to_its_width_and_to_its_colours() {
 }
 
 #[test]
+fn a_finding_about_a_probe_order_says_so() {
+    let mut report = sample::run();
+    report.cases.iter_mut().flat_map(|case| &mut case.findings).for_each(|finding| finding.order = "O4294967040".into());
+    let junit = String::from_utf8(to_junit(&report).expect("drawable")).expect("UTF-8");
+    for text in [summary(&report, View::default()), to_html(&report).expect("drawable"), junit] {
+        assert!(text.contains("probe order O4294967040"), "{text}");
+    }
+    assert!(to_html(&report).expect("drawable").contains("The whole story of probe order O4294967040"));
+}
+
+#[test]
 fn numbers_that_json_does_not_have_do_not_break_the_summary() {
     let mut report = sample::run();
     report.cases.truncate(1);

@@ -141,7 +141,7 @@ pub fn explain(args: &ExplainArgs) -> Result<Ended, Trouble> {
         let number = || args.order.trim_start_matches(['O', 'o', '#']).parse::<u32>().map(OrderNo).ok();
         let wanted = names.find_order(&args.order).or_else(number);
         let Some(order) = wanted.filter(|order| entries.iter().any(|entry| entry.msg.order == *order)) else { continue };
-        say(&format!("{}  order {}\n\n", header.case, lens.order(order)));
+        say(&format!("{}  {}\n\n", header.case, lens.title(order)));
         let rows = lens.timeline(&entries, order, &[]);
         shown(report::print_timeline(&rows, View { width: width(), ..View::default() }))?;
         if !end.complete {
