@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::world::{Folder, Summary, items, text, unzipped};
+use orderstorm::sim::Stopwatch;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -363,7 +364,23 @@ fn adapters_that_cannot_be_talked_to_are_told_apart() {
     };
     run(&adapter(&folder, "absent.toml", "/no/such/program")).exits(3).says(&["/no/such/program cannot be started"]);
     run(&adapter(&folder, "silent.toml", "true")).exits(3).says(&["no answer to `init`"]);
-    run(&adapter(&folder, "chatty.toml", "sh|-c|echo hello; sleep 20")).exits(3).says(&["no answer to `init`", "no JSON of the protocol"]);
+    // whoever writes something else is not waited for: the time-out of these profiles is 5 s
+    let expected = "= expected: a line such as {\"re\":1,\"class\":\"ok\",\"result\":{\"name\":\"mine\",\"protocol\":\"adapter/1\"}}";
+    for (name, says, wrong) in [
+        ("chatty.toml", "echo hello", "no answer to `init`: no JSON of the protocol (expected value at line 1 column 1) in `hello`"),
+        (
+            "echo.toml",
+            "read -r line; echo \"$line\"",
+            "no JSON of the protocol (invalid type: integer `1`, expected a string at line 1 column 7) in `{\"id\":1,",
+        ),
+        ("own.toml", "read line; echo '{\"ok\":true}'", "`event or call`: expected a name of the vocabulary, not `` in `{\"ok\":true}`"),
+        ("other.toml", "read line; echo '{\"re\":2}'", "an answer to what nobody asked, or to what was answered before in `{\"re\":2}`"),
+        ("refuses.toml", "read line; echo '{\"re\":1,\"class\":\"error\"}'", "`init` was answered `{\"re\":1,\"class\":\"error\"}`"),
+    ] {
+        let began = Stopwatch::start();
+        run(&adapter(&folder, name, &format!("sh|-c|{says}; exec sleep 20"))).exits(3).says(&[wrong, expected, "= help: standard output is for"]);
+        assert!(began.seconds() < 4.0, "{name}: {} s", began.seconds());
+    }
     // it answers `init`, and ends
     let dying = "sh|-c|read line; echo '{\\\"re\\\":1,\\\"class\\\":\\\"ok\\\",\\\"result\\\":{\\\"protocol\\\":\\\"adapter/1\\\"}}'; read line";
     let profile = folder.write(

@@ -44,11 +44,20 @@ struct Shared {
     inbox: Mailbox<Heard<Waiting>>,
     asked: Mutex<FxHashMap<u64, Asked>>,
     dead: AtomicBool,
+    /// `init` was answered
+    greeted: AtomicBool,
     /// events and calls that came
     heard: AtomicU64,
     /// lines that could not be read, and the first of them with its fault
     unreadable: AtomicUsize,
     first_fault: Mutex<String>,
+}
+
+/// A line as it is quoted: what is wrong with it shows at its beginning.
+fn shown(line: &str) -> String {
+    const MOST: usize = 200;
+    let more = if line.chars().nth(MOST).is_some() { ".." } else { "" };
+    format!("`{}{more}`", line.chars().take(MOST).collect::<String>())
 }
 
 impl Shared {
@@ -58,9 +67,16 @@ impl Shared {
 
     fn fault(&self, line: &str, why: &str) {
         warn!(why, "a line that cannot be read");
-        if self.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
-            let shown: String = line.chars().take(200).collect();
-            *self.first_fault.lock().unwrap_or_else(PoisonError::into_inner) = format!("{why} in {shown}");
+        let mut first = self.first_fault.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_empty() {
+            *first = if line.is_empty() { why.into() } else { format!("{why} in {}", shown(line)) };
+        }
+        drop(first);
+        // the text before the count: who sees the count may show the text
+        self.unreadable.fetch_add(1, Ordering::Release);
+        // who cannot say its first word will not say a better one: `init` is not waited for any longer
+        if !self.greeted.load(Ordering::Acquire) {
+            self.asked().clear();
         }
     }
 
@@ -71,7 +87,8 @@ impl Shared {
             Err(error) => return self.fault(line, &format!("no JSON of the protocol ({error})")),
         };
         if said.re != 0 {
-            match self.asked().remove(&said.re) {
+            let asked = self.asked().remove(&said.re);
+            match asked {
                 Some(Asked::Here(to)) => {
                     let _ = to.send(said);
                 }
@@ -159,13 +176,24 @@ impl Process {
 
     fn init(&mut self, again: bool) -> Result<(), String> {
         let args = serde_json::json!({"protocol": wire::ADAPTER, "sandbox": self.sandbox, "restart": again});
-        let said = self.ask("init", args).ok_or_else(|| format!("{}: no answer to `init`{}", self.adapter.command.join(" "), self.fault()))?;
-        if said.class != "ok" || said.result["protocol"] != wire::ADAPTER {
-            let help = format!("expected class \"ok\" and result.protocol \"{}\"", wire::ADAPTER);
-            return Err(format!("{}: `init` was answered {} {}: {help}", self.adapter.command.join(" "), said.class, said.result));
+        let said = self.ask("init", args);
+        let shared = &self.running.shared;
+        if let Some(said) = said.as_ref().filter(|said| said.class == "ok" && said.result["protocol"] == wire::ADAPTER) {
+            shared.greeted.store(true, Ordering::Release);
+            self.skips = said.result["clock"] == "skip";
+            return Ok(());
         }
-        self.skips = said.result["clock"] == "skip";
-        Ok(())
+        let line = |said: &FromAdapter| serde_json::to_string(said).unwrap_or_default();
+        let wrong = match said {
+            Some(said) => format!("`init` was answered {}", shown(&line(&said))),
+            None if shared.unreadable.load(Ordering::Acquire) > 0 => format!("no answer to `init`{}", self.fault()),
+            None if shared.dead.load(Ordering::Acquire) => "no answer to `init`: the adapter ended".into(),
+            None => format!("no answer to `init` in {} s (`timeout` under [adapter])", self.adapter.timeout.as_secs_f64()),
+        };
+        let result = serde_json::json!({"protocol": wire::ADAPTER, "name": "mine"});
+        let expected = line(&FromAdapter { re: self.next, class: "ok".into(), result, ..FromAdapter::default() });
+        let help = "standard output is for lines of the protocol alone (docs/adapter.md); what people should read goes to standard error";
+        Err(format!("{}: {wrong}\n  = expected: a line such as {expected}\n  = help: {help}", self.adapter.command.join(" ")))
     }
 
     /// Texts of the adapter's that ids stand for.
@@ -205,7 +233,8 @@ impl Process {
         let id = self.number();
         let (to, answer) = mpsc::channel();
         self.running.shared.asked().insert(id, Asked::Here(to));
-        if self.running.shared.dead.load(Ordering::Acquire) {
+        let shared = &self.running.shared;
+        if shared.dead.load(Ordering::Acquire) || !shared.greeted.load(Ordering::Acquire) && shared.unreadable.load(Ordering::Acquire) > 0 {
             return None;
         }
         let now_ns = self.running.shared.clock.now().0;
@@ -226,6 +255,7 @@ fn start(adapter: &Adapter, names: &Arc<Names>, clock: &WallClock) -> Result<Run
         inbox: Mailbox::new(),
         asked: Mutex::default(),
         dead: AtomicBool::new(false),
+        greeted: AtomicBool::new(false),
         heard: AtomicU64::new(0),
         unreadable: AtomicUsize::new(0),
         first_fault: Mutex::default(),
