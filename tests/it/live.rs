@@ -356,6 +356,29 @@ fn the_toy_orchestrator_passes_what_it_can_do_and_fails_what_it_cannot() {
     assert!(cannot.with_verdict("fail").count() > 0);
 }
 
+/// Numbers and times are those of one run; all else is the same in each.
+#[test]
+fn the_order_that_the_document_of_adapters_shows_is_what_comes_over_the_pipe() {
+    let folder = Folder::new("live-adapter-line");
+    let command = r#"["sh", "-c", "tee '${dir}/lines' | '${self}' serve --stdio"]"#;
+    let profile = format!("name = \"a\"\ntitle = \"a\"\nprotocol = \"adapter\"\ncapabilities = []\n[adapter]\ncommand = {command}\n");
+    let profile = folder.write("tee.toml", profile);
+    folder.run("out", &["S01.base", "--case", "S01.base.none.web.1", "--target", &profile], 0);
+    let in_one_run = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        for key in ["id", "now_ns"] {
+            assert!(line[key].take().is_u64(), "{key}");
+        }
+        line.to_string()
+    };
+    let is_it = |line: &&str| line.contains("PlaceOrder") && line.contains("\"O1\"");
+    let lines = std::fs::read_to_string(folder.at("lines")).expect("kept");
+    let page = include_str!("../../docs/adapter.md");
+    let shown = page.lines().skip_while(|line| *line != "```json").find(is_it).expect("an example");
+    let came = lines.lines().find(is_it).expect("an order");
+    assert_eq!(in_one_run(shown), in_one_run(came), "docs/adapter.md shows another line than what comes:\n{came}");
+}
+
 #[test]
 fn adapters_that_cannot_be_talked_to_are_told_apart() {
     let folder = Folder::new("live-bad-adapters");
