@@ -44,7 +44,8 @@ pub struct Manifest {
     pub defect: String,
     /// SHA-256 of every scenario, fault set, profile and source file that was read, by name
     pub files: std::collections::BTreeMap<String, String>,
-    /// the target's declared policies, by scenario variant where they differ from the default
+    /// the target's policies that the judge goes by: `default`, and by scenario variant where they differ from it; empty words and 0 are what
+    /// a target has not declared
     pub policies: serde_json::Value,
     /// how the matrix was covered, such as `pairwise: 612 of 3,672 cells`
     pub cover: String,

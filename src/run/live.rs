@@ -129,6 +129,11 @@ impl Session {
         }
     }
 
+    /// The policies that every case is judged by, where they are not those of its scenario: an API of its own cannot be told these.
+    pub fn policies(&self) -> Option<Policies> {
+        self.profile.policies.clone().or_else(|| self.profile.mapping.as_ref().map(|_| Policies::undeclared()))
+    }
+
     /// Waits for the spans that are under way, and says what became of all of them.
     pub fn finish(&self) -> Option<String> {
         let (Reach::Http(http) | Reach::Mapped(http, _)) = &self.reach else { return None };
@@ -362,9 +367,9 @@ pub fn watched(
         let period = mapping.events.polls.iter().map(|poll| poll.every).max().filter(|_| sampled).unwrap_or_default();
         let sampled_ns = (period.0 as f64 * profile.scale) as u64;
         header.tells = Some(Tells { facts: mapping.facts(), claims: mapping.claims(), sampled_ns });
-        header.fixture.policies = profile.policies.clone().unwrap_or_else(Policies::undeclared);
-    } else if let Some(policies) = &profile.policies {
-        header.fixture.policies = policies.clone();
+    }
+    if let Some(policies) = session.policies() {
+        header.fixture.policies = policies;
     }
     if !profile.claims(Capability::NodeLimits) {
         // what it cannot know it is not held to

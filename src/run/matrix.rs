@@ -9,7 +9,7 @@ use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
 use crate::check::Verdict;
 use crate::cli::{Format, MatrixArgs, Record, RunArgs};
 use crate::measure::MeterTotals;
-use crate::model::Threshold;
+use crate::model::{Policies, Threshold};
 use crate::reference::{DEFECTS, Defect};
 use crate::report::{self, Manifest, RunReport, View};
 use crate::scenario::{Case, Expansion, Library, LoadProfile, Problem, Problems, Selection, expand};
@@ -288,7 +288,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let verdict = reports.iter().fold(least, |worst, case| worst.merge(case.verdict));
     let report = RunReport {
         orderstorm_summary: report::SUMMARY_VERSION,
-        manifest: manifest(&setup, &chosen, args.matrix.case.as_deref()),
+        manifest: manifest(&setup, &chosen, live.as_ref().and_then(Session::policies), args.matrix.case.as_deref()),
         verdict,
         partial,
         checks: report::checks_over(&reports),
@@ -344,11 +344,13 @@ pub(super) fn progress(units: u64) -> ProgressBar {
     bar
 }
 
-fn manifest(setup: &Setup, chosen: &Chosen, case: Option<&str>) -> Manifest {
-    let default = crate::model::Policies::default();
+/// `declared`: the policies of the target, where they stand for those of every scenario.
+fn manifest(setup: &Setup, chosen: &Chosen, declared: Option<Policies>, case: Option<&str>) -> Manifest {
+    let of_scenarios = if declared.is_some() { &[][..] } else { &chosen.expansion.cases };
+    let default = declared.unwrap_or_default();
     let mut policies = serde_json::Map::new();
     policies.insert("default".into(), serde_json::json!(default));
-    for case in &chosen.expansion.cases {
+    for case in of_scenarios {
         let own = &case.scenario.fixture.policies;
         if *own != default {
             policies.insert(format!("{}.{}", case.scenario.name, case.scenario.variant), serde_json::json!(own));

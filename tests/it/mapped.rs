@@ -142,6 +142,12 @@ fn a_shop_without_webhooks_is_looked_at() {
     let cases = ["S01.base", "S06.base", "--case", "*.web.*", "--orders", "1", "--faults", "none,duplicate,sink-503"];
     let summary = shop.run(&folder, "out", &cases, 0);
     all_pass(&summary, 4);
+    // the policies that are shown are those of the record that was judged: what the profile leaves out was not promised
+    let (_, history) = &folder.histories("out")[0];
+    let header: Value = serde_json::from_str(unzipped(history).lines().next().expect("a header")).expect("JSON");
+    let policies = &summary.0["manifest"]["policies"];
+    assert_eq!(policies, &serde_json::json!({"default": header["fixture"]["policies"]}));
+    assert!(policies["default"]["refund"] == "" && policies["default"]["release_within_s"] == 0, "{policies}");
     // nobody sends it anything that could be turned away
     assert!(summary.with_verdict("not_applicable").all(|case| text(&case["name"]).contains("sink-503")), "{:?}", summary.cases());
     assert_eq!(summary.with_verdict("not_applicable").count(), 2);
