@@ -120,7 +120,7 @@ pub(super) fn meaning(verdict: Verdict) -> &'static str {
 }
 
 /// A duration for a person, from seconds: two or three significant figures.
-pub(super) fn seconds(s: f64) -> String {
+pub fn seconds(s: f64) -> String {
     let figures = |value: f64, unit: &str| {
         let digits = if value >= 100.0 {
             0

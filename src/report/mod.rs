@@ -24,6 +24,7 @@ pub use compared::{Compared, compared_plots};
 pub use data::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, ThresholdReport, TimelineRow};
 pub use exercise::{checks_over, never_exercised};
 pub use explain::Lens;
+pub use grid::seconds;
 pub use html::to_html;
 pub use json::{run_digest, summary_schema, to_json};
 pub use junit::to_junit;

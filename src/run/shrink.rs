@@ -267,7 +267,7 @@ impl Reduced<'_> {
             Why::Stopped => "reduced, not minimal: stopped",
         };
         let mut text = format!("{}\n  was  {}\n  is   {}\n", self.row.name, sizes(self.before), sizes(self.shrunk.plan.size()));
-        text += &format!("  {} runs in {:.1} s; {end}\n", self.shrunk.runs, self.seconds);
+        text += &format!("  {} runs in {}; {end}\n", self.shrunk.runs, report::seconds(self.seconds));
         for story in execute::stories(&Lens::new(&header), std::slice::from_ref(finding), &entries, &command) {
             text += &format!("\n{} {}  {}\n  expected: {}\n", story.check, story.order, story.what, story.expected);
             text += &report::timeline(&story.evidence, View { width: width(), ..View::default() });

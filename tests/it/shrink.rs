@@ -43,6 +43,7 @@ fn what_is_left_fails_the_same_check_with_the_defect_and_passes_without() {
         let (check, said) = shrunk(&folder, defect, arguments, &[]);
         let (orders, faults) = left(&said);
         assert!(orders <= 3 && faults <= 3, "{defect}: {said}");
+        assert!(!said.out.contains(" runs in 0.0 s"), "{said}");
         let said = said.says(&["nothing more can be left out", "Reproduce: orderstorm run ", "small.toml", &check]);
         let command = said.out.lines().find_map(|line| line.strip_prefix("Reproduce: orderstorm ")).expect("a command").to_string();
         let words: Vec<&str> = command.split(' ').chain(["--out", "again", "--record", "none"]).collect();
