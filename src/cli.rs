@@ -220,7 +220,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Which histories to keep: all where absent, or with --seeds or --sweep failures; `failures` runs a failing case again from its seed to
-    /// record it
+    /// record it, but for one in several parts that only together miss a threshold
     #[arg(long, value_enum)]
     pub record: Option<Record>,
     /// What to print on standard output

@@ -267,7 +267,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
             let parts = std::mem::take(&mut parts);
             if !parts.is_empty() || (case.not_applicable.is_some() && !short) {
                 totals.merge(parts.measured());
-                rows.add(case_report(&setup, &chosen, case, parts, short));
+                rows.add(case_report(&setup, &chosen, case, parts, short, record));
             }
             short = false;
         }

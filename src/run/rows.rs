@@ -3,6 +3,7 @@
 use super::matrix::{Chosen, history_name};
 use super::{execute, gauge};
 use crate::check::{CheckResult, PublishLag, Verdict};
+use crate::cli::Record;
 use crate::history::Fingerprints;
 use crate::measure::{Measures, MeterTotals};
 use crate::report::{CaseReport, FindingReport, LagReport};
@@ -134,8 +135,8 @@ impl Parts {
     }
 }
 
-/// The row of one case from its parts. `short`: some were never begun.
-pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, parts: Parts, short: bool) -> CaseReport {
+/// The row of one case from its parts. `short`: some were never begun. `record`: which of their histories were to be kept.
+pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, parts: Parts, short: bool, record: Record) -> CaseReport {
     let Parts { checks, fired, broke, .. } = parts;
     let mut verdict = parts.verdict.unwrap_or(Verdict::NotApplicable);
     let mut reason = case.not_applicable.clone().unwrap_or_default();
@@ -166,6 +167,12 @@ pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, 
         }
         verdict = verdict.merge(demanded);
     }
+    let reproduce = execute::reproduce(setup, &case.name);
+    if record == Record::Failures && verdict == Verdict::Fail && parts.histories.is_empty() {
+        // none of them is kept for a figure that only all of them have: of a large case they are many, and would have to run again
+        let of = parts.partitions;
+        reason += &format!("; no history was kept, for none of its {of} parts fails alone: `{reproduce} --record all` keeps that of each");
+    }
     CaseReport {
         name: case.name.clone(),
         scenario: case.scenario.name.clone(),
@@ -192,6 +199,6 @@ pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, 
         digest: parts.digests.hex(),
         // courses over time are for the whole run: for every case they would be most of the summary
         measures: Measures { series: Vec::new(), course: Vec::new(), ..parts.measured.measures() },
-        reproduce: execute::reproduce(setup, &case.name),
+        reproduce,
     }
 }

@@ -55,6 +55,26 @@ fn a_run_that_misses_one_fails_and_every_form_of_the_report_tells() {
 }
 
 #[test]
+fn a_case_in_parts_that_only_together_miss_one_says_why_it_kept_no_history_and_how_to_get_one() {
+    let folder = Folder::new("thresholds-parts");
+    let run = ["run", "--out", "out", "--profile", "steady", "--orders", "1500", "--faults", "none", "--record", "failures", "--jobs", "2"];
+    let ended = folder.orderstorm(&[&run[..], &["--threshold", "latency.ack.p50 < 1us"]].concat()).exits(1);
+    let summary = folder.summary("out");
+    let case = &summary.cases()[0];
+    assert!(folder.histories("out").is_empty() && case["partitions"].as_u64().is_some_and(|parts| parts > 1), "{case}");
+    let again = format!("`{} --record all`", text(&case["reproduce"]));
+    let reason = text(&case["reason"]);
+    assert!(reason.contains("; no history was kept, for none of its ") && reason.contains(&again), "{reason}");
+    ended.says(&[&again]);
+    let page = std::fs::read_to_string(folder.at("out/report.html")).expect("written");
+    assert!(page.contains("no history was kept") && page.contains("--record all"));
+    // it does what it says
+    let plain = ["--profile", "steady", "--orders", "1500", "--faults", "none", "--threshold", "latency.ack.p50 < 1us", "--seed", "1"];
+    folder.run("all", &[&plain[..], &["--case", text(&case["name"]), "--record", "all"]].concat(), 1);
+    assert_eq!(folder.histories("all").len() as u64, case["partitions"].as_u64().expect("counted"));
+}
+
+#[test]
 fn what_cannot_be_told_is_unknown_and_never_green() {
     let folder = Folder::new("thresholds-unknown");
     for (n, (demand, why)) in [
