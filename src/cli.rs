@@ -88,7 +88,7 @@ Writes proof.json and proof.md into --out. Exit code 0: no survivor, no unproven
   orderstorm check-target reference                with `orderstorm serve` in another terminal
   orderstorm check-target my/target.toml
 
-Exit codes: 0 one order went through and was judged right; 1 it was judged wrong; 2 the profile; 3 the target is not there, or is none.")]
+Exit codes: 0 one order went through and was judged right; 1 it was judged wrong; 2 the profile; 3 the target is not there, or is none; 130 Ctrl-C.")]
     CheckTarget(CheckTargetArgs),
     /// Find the largest rate that the target holds under an objective, and see what it does beyond it
     #[command(after_help = "Examples:

@@ -27,7 +27,14 @@ pub fn check_target(args: &CheckTargetArgs, stop: &Stop) -> Result<Ended, Troubl
     let Some(case) = plainest.cases.iter().find(|case| case.name == PLAINEST) else {
         return Err(Trouble::Usage(format!("error: the case {PLAINEST} is not shipped any more")));
     };
-    let verdict = place_one(&session, case, &args.profile, stop)?;
+    let verdict = match place_one(&session, case, &args.profile, stop) {
+        // it was not let come to anything
+        Err(Trouble::Environment(why)) if stop.is_set() => {
+            eprintln!("{why}");
+            return Ok(Ended::Stopped);
+        }
+        seen => seen?,
+    };
     applicable(&session, &everything.cases);
     Ok(match verdict {
         Verdict::Pass => Ended::Good,

@@ -404,9 +404,16 @@ pub fn watched(
         }
         Reach::Mapped(http, shared) => {
             let name = format!("{}-{}-{}", session.run, case.name, part.number);
+            let number = session.begun.fetch_add(1, Ordering::Relaxed);
+            // of all cases that wait for the same target, one says so
+            let tell = |what: &str| {
+                if number == 0 {
+                    eprintln!("waiting  {what}. Ctrl-C ends it.")
+                }
+            };
             let opened = MappedOpening {
                 name,
-                prefix: format!("{}n{}", session.run, session.begun.fetch_add(1, Ordering::Relaxed)),
+                prefix: format!("{}n{number}", session.run),
                 sandbox: &sandbox,
                 clock: &clock,
                 timeless: profile.mode == ClockMode::Timeless,
@@ -414,6 +421,8 @@ pub fn watched(
                 commands: session.commands.clone(),
                 patience: profile.patience,
                 tape: tape.is_some(),
+                stop: stop.flag(),
+                tell: &tell,
             };
             Mapped::open(&http.harness, shared.clone(), opened).map(|mapped| Opened::Mapped(Box::new(mapped)))
         }

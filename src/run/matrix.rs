@@ -231,11 +231,15 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
                 let _ = std::fs::remove_file(&file);
                 part.kept = false;
             }
+            bar.inc(1);
+            bar.set_message(case.name.clone());
+            // who was stopped before the target was ready has not begun
+            if stop.is_set() && matches!(result, Err(Broken::Target(_))) {
+                return Ok(None);
+            }
             if result.is_err() {
                 stop.set();
             }
-            bar.inc(1);
-            bar.set_message(case.name.clone());
             return result.map(Some);
         }
         let mut result = execute::partition(&setup, case, &part, (record == Record::All).then(name).as_deref(), stop);

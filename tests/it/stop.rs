@@ -57,6 +57,33 @@ fn ends_with_130(mut child: Child) -> String {
 }
 
 #[test]
+fn a_shop_that_is_waited_for_is_said_to_be_and_the_wait_can_be_ended() {
+    let folder = Folder::new("stop-waiting");
+    folder.write("shop.toml", include_str!("shop/shop.toml").replace("within = \"5s\"", "within = \"10m\""));
+    let wait = |arguments: &[&str]| {
+        let mut command = folder.command(arguments);
+        for (name, value) in [("SHOP_URL", "http://127.0.0.1:1"), ("SHOP_SECRET", "s"), ("SHOP_PASSWORD", "p")] {
+            command.env(name, value);
+        }
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be started");
+        let mut said = BufReader::new(child.stderr.take().expect("its standard error"));
+        let mut first = String::new();
+        said.read_line(&mut first).expect("it says that it waits");
+        assert!(first.starts_with("waiting  127.0.0.1:1: not ready yet after 1s; it is asked for 10m "), "{first}");
+        signal("-INT", &child);
+        ends_with_130(child);
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).expect("text");
+        rest
+    };
+    let said = wait(&["check-target", "shop.toml"]);
+    assert!(said.contains("127.0.0.1:1: stopped before it was ready") && said.contains("Connection refused"), "{said}");
+    wait(&["run", "S01.base", "--faults", "none", "--target", "shop.toml", "--out", "out"]);
+    let summary = folder.summary("out");
+    assert!(summary.cases().is_empty() && summary.0["partial"] == true, "{:?}", summary.cases());
+}
+
+#[test]
 fn a_run_that_is_stopped_keeps_what_it_has_and_does_not_pass() {
     let folder = Folder::new("stop-matrix");
     let child = start(&folder, &["run", "--seeds", "2000", "--record", "all", "--jobs", "2", "--out", "out"]);

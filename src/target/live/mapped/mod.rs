@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -58,6 +58,10 @@ pub struct MappedOpening<'a> {
     pub commands: Commands,
     /// what is sent and what comes back is kept for who looks on
     pub tape: bool,
+    /// set by whoever does not want to wait until it is ready
+    pub stop: &'a AtomicBool,
+    /// is told that it is waited for
+    pub tell: &'a dyn Fn(&str),
 }
 
 /// A mapped target of one case.
@@ -98,7 +102,7 @@ impl Ear for Case {
 impl Mapped {
     /// Sets a case up: ready, lookups, the steps of `[open]`, and the subscription to events.
     pub fn open(harness: &Harness, shared: Arc<Shared>, opening: MappedOpening<'_>) -> Result<Mapped, String> {
-        let MappedOpening { name, prefix, sandbox, clock, timeless, settle, patience, commands, tape } = opening;
+        let MappedOpening { name, prefix, sandbox, clock, timeless, settle, patience, commands, tape, stop, tell } = opening;
         let names = Names::new(Arc::new(sandbox.estate.clone())).in_traces(Traces::beginning(salt(&name)));
         let (webhook_url, partners_url) = (format!("{}/{name}/webhook", harness.url()), format!("{}/{name}/{}", harness.url(), wire::CALL_PREFIX));
         let about = About { name: &name, prefix: &prefix, seed: sandbox.seed, webhook_url: &webhook_url, partners_url: &partners_url };
@@ -120,7 +124,7 @@ impl Mapped {
             process: Controlled::by(commands),
             retries: Retries { seen: 0, since: Stopwatch::start(), step: FIRST_STEP },
         };
-        mapped.begin().map_err(|why| {
+        mapped.begin(stop, tell).map_err(|why| {
             let authority = mapped.case.shared.client.authority();
             let tape = mapped.case.taped();
             let before = tape.len().saturating_sub(SHOWN);
@@ -133,7 +137,7 @@ impl Mapped {
         Ok(mapped)
     }
 
-    fn begin(&mut self) -> Result<(), String> {
+    fn begin(&mut self, stop: &AtomicBool, tell: &dyn Fn(&str)) -> Result<(), String> {
         let (case, mapping) = (&self.case, self.case.shared.mapping.clone());
         if let Some(reset) = &mapping.reset {
             if !case.shared.reset.is_empty() {
@@ -146,7 +150,7 @@ impl Mapped {
             if let Some(reset) = &mapping.reset {
                 steps::series(case, &reset.steps).await?;
             }
-            steps::ready(case).await?;
+            steps::waited_for(case, stop, tell).await?;
             steps::lookups(case, false).await?;
             steps::series(case, &mapping.open).await?;
             steps::lookups(case, true).await?;

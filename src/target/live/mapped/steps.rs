@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How a step or a whole command ended.
@@ -477,6 +478,38 @@ pub(super) async fn lookups(case: &Case, of_case: bool) -> Result<(), String> {
     Ok(())
 }
 
+/// Asks until the target is there, or somebody says stop; says so where that takes longer than a moment.
+pub(super) async fn waited_for(case: &Case, stop: &AtomicBool, tell: &dyn Fn(&str)) -> Result<(), String> {
+    const MOMENT: f64 = 1.0;
+    const AGAIN: f64 = 10.0;
+    let began = Stopwatch::start();
+    let watched = async {
+        let mut next = MOMENT;
+        while !stop.load(Ordering::Relaxed) {
+            if began.seconds() >= next {
+                let so_far = Span::from_secs(began.seconds() as u64);
+                tell(&format!(
+                    "{}: not ready yet after {so_far}; it is asked for {} (`within` of [ready])",
+                    case.shared.client.authority(),
+                    within(case)
+                ));
+                next = if next < AGAIN { AGAIN } else { next + AGAIN };
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        ready = ready(case) => ready,
+        () = watched => Err(format!("stopped before it was ready, after {:.1} s", began.seconds())),
+    }
+}
+
+/// So long is asked whether the target is there.
+fn within(case: &Case) -> Span {
+    let until = case.shared.mapping.ready.as_ref().and_then(|step| step.until.as_ref());
+    until.map_or(Span::from_secs(10), |until| until.within)
+}
+
 /// Asks until the target is there.
 pub(super) async fn ready(case: &Case) -> Result<(), String> {
     let Some(step) = &case.shared.mapping.ready else {
@@ -487,7 +520,7 @@ pub(super) async fn ready(case: &Case) -> Result<(), String> {
             _ => Ok(()),
         };
     };
-    let within = step.until.as_ref().map_or(Span::from_secs(10), |until| until.within);
+    let within = within(case);
     let began = Stopwatch::start();
     let scope = case.scope(OrderNo::NONE).with("item", Value::default());
     loop {
