@@ -251,6 +251,10 @@ pub struct ServeArgs {
     /// Deliveries of one event that may fail before it is put to the dead letters
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub webhook_attempts: u32,
+    /// Close a sandbox that nobody spoke to for so long, in real time, as DELETE does: that of a run that was killed, say. The one that was
+    /// spoken to last stays; 0s closes none
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub idle: String,
     /// Certificates in PEM of the only authorities that are believed, where partners or events are at https; those of this machine where absent
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,

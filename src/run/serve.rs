@@ -6,11 +6,14 @@ use super::matrix::defect;
 use super::{Ended, Stop, Trouble};
 use crate::cli::ServeArgs;
 use crate::service::{self, Config, Service};
+use crate::sim::Span;
+use std::time::Duration;
 
 pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     if !(args.scale.is_finite() && (0.001..=1e3).contains(&args.scale)) {
         return Err(Trouble::Usage(format!("error: --scale {}: expected a number from 0.001 to 1000", args.scale)));
     }
+    let idle = Span::parse(&args.idle).map_err(|why| Trouble::Usage(format!("error: --idle: {why}")))?;
     let config = Config {
         listen: args.listen.clone(),
         defect: defect(args.defect.as_ref())?,
@@ -18,6 +21,7 @@ pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         data: args.data.clone(),
         service_model: args.service_model.as_deref().map(service_model).transpose()?,
         webhook_attempts: args.webhook_attempts,
+        idle: (idle > Span::ZERO).then_some(Duration::from_nanos(idle.0)),
         trust: args.ca_file.as_deref().map(trusted).transpose().map_err(|why| Trouble::Usage(format!("error: --ca-file: {why}")))?,
     };
     if args.stdio {
@@ -40,7 +44,7 @@ pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         eprintln!("GET /health /metrics /v1; drive it with `orderstorm run S01 --target reference`. Ctrl-C ends it.");
         tokio::select! {
             () = service.run() => {}
-            () = async { while !stop.is_set() { tokio::time::sleep(std::time::Duration::from_millis(50)).await } } => {}
+            () = async { while !stop.is_set() { tokio::time::sleep(Duration::from_millis(50)).await } } => {}
         }
         Ok(Ended::Good)
     })

@@ -9,6 +9,7 @@ use crate::wire::{self, Answered, CloudEvent, Payload, Problem, Sandbox, Skip, U
 use serde_json::json;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
@@ -29,6 +30,30 @@ pub fn open(shared: &Arc<Shared>, name: &str, sandbox: &Sandbox, restored: bool)
 /// Ends the task of a sandbox; was there one?
 fn end(running: Option<Running>) -> bool {
     running.map(|running| running.asks.send(Ask::End)).is_some()
+}
+
+/// What is stored of a sandbox is not kept.
+fn forget(shared: &Shared, name: &str) {
+    if let Some(journals) = &shared.journals {
+        let _ = journals.remove(name);
+    }
+}
+
+/// Closes what nobody spoke to for so long, but for the one that was spoken to last: somebody may want to look at it.
+pub fn close_idle(shared: &Shared, idle: Duration) {
+    let now = shared.began.seconds();
+    let mut open = shared.sandboxes.write().unwrap_or_else(PoisonError::into_inner);
+    let last = open.values().map(Running::heard).fold(0.0, f64::max);
+    let silent = |running: &Running| running.heard() < last && now - running.heard() >= idle.as_secs_f64();
+    let names: Vec<String> = open.iter().filter(|(_, running)| silent(running)).map(|(name, _)| name.clone()).collect();
+    for name in &names {
+        end(open.remove(name));
+    }
+    drop(open);
+    for name in names {
+        info!(sandbox = name, idle_s = idle.as_secs_f64(), "sandbox closed: nobody spoke to it");
+        forget(shared, &name);
+    }
 }
 
 fn respond(answered: Answered) -> Deed {
@@ -103,9 +128,7 @@ pub async fn serve(shared: Arc<Shared>, arrived: Arrived) -> Deed {
         Some(Route::Close(name)) => {
             info!(sandbox = name, "sandbox closed");
             let known = end(shared.sandboxes.write().unwrap_or_else(PoisonError::into_inner).remove(name));
-            if let Some(journals) = &shared.journals {
-                let _ = journals.remove(name);
-            }
+            forget(&shared, name);
             Answered::empty(if known { 204 } else { 404 })
         }
         Some(Route::Inside(name, asked)) => {

@@ -16,7 +16,7 @@ pub use stdio::speak;
 
 use crate::net::{Limits, Server, Trust};
 use crate::reference::Defect;
-use crate::sim::{Clock, Timestamp, WallClock};
+use crate::sim::{Clock, Stopwatch, Timestamp, WallClock};
 use crate::target::ServiceModel;
 use crate::wire::Skipped;
 use counters::Counters;
@@ -41,6 +41,8 @@ pub struct Config {
     pub service_model: Option<ServiceModel>,
     /// deliveries of one event that fail before it is put to the dead letters
     pub webhook_attempts: u32,
+    /// real time after which a sandbox that nobody spoke to is closed; absent: it stays
+    pub idle: Option<Duration>,
     /// who is believed where partners or events are at https; the authorities of this machine where absent
     pub trust: Option<Trust>,
 }
@@ -97,6 +99,17 @@ struct Shared {
     journals: Option<Journals>,
     sandboxes: RwLock<BTreeMap<String, Running>>,
     counters: Counters,
+    began: Stopwatch,
+}
+
+/// Nobody closes the sandboxes of a harness that was killed, and each keeps its orders in memory.
+async fn close_idle(shared: &Shared) {
+    let Some(idle) = shared.config.idle else { return std::future::pending().await };
+    let look = (idle / 10).clamp(Duration::from_millis(50), Duration::from_secs(60));
+    loop {
+        tokio::time::sleep(look).await;
+        api::close_idle(shared, idle);
+    }
 }
 
 /// A service that listens and has taken up what its journal holds.
@@ -119,7 +132,7 @@ impl Service {
             (Some(journals), Some(dir)) => journals.sandboxes().map_err(|error| unusable(dir, error))?,
             _ => Vec::new(),
         };
-        let shared = Arc::new(Shared { config, journals, sandboxes: RwLock::default(), counters: Counters::default() });
+        let shared = Arc::new(Shared { config, journals, sandboxes: RwLock::default(), counters: Counters::default(), began: Stopwatch::start() });
         for (name, opened) in opened {
             api::open(&shared, &name, &opened.sandbox, true).map_err(|why| Trouble::Sandbox(name, why))?;
         }
@@ -137,7 +150,10 @@ impl Service {
 
     /// Serves until it is dropped.
     pub async fn run(self) {
-        let shared = self.shared;
-        self.server.run(move |arrived| api::serve(shared.clone(), arrived)).await;
+        let (shared, watched) = (self.shared.clone(), self.shared);
+        tokio::select! {
+            () = self.server.run(move |arrived| api::serve(shared.clone(), arrived)) => {}
+            () = close_idle(&watched) => {}
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::wire::{self, CloudEvent, DeadLetter, Names, OrderView, Payload, Sandb
 use hyper::Method;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, trace, warn};
@@ -60,6 +60,17 @@ pub enum Ask {
     End,
 }
 
+impl Ask {
+    /// A call or an event of its own that nobody is there for: it goes on with them for ever.
+    fn is_of_nobody(&self) -> bool {
+        match self {
+            Ask::Answered(None) | Ask::Delivered { taken: false, .. } => true,
+            Ask::Answered(Some(answer)) => answer.1 == Outcome::Refused,
+            _ => false,
+        }
+    }
+}
+
 /// How others reach it.
 #[derive(Clone)]
 pub struct Running {
@@ -67,6 +78,14 @@ pub struct Running {
     /// what feeds and callbacks must be signed with
     pub signature: Option<Signature>,
     pub asks: mpsc::UnboundedSender<Ask>,
+    /// when somebody spoke to it last, in seconds since the service began
+    heard: Arc<Mutex<f64>>,
+}
+
+impl Running {
+    pub fn heard(&self) -> f64 {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub struct Actor {
@@ -78,6 +97,7 @@ pub struct Actor {
     journal: Option<OnDisk>,
     asks: mpsc::UnboundedReceiver<Ask>,
     to_self: mpsc::UnboundedSender<Ask>,
+    heard: Arc<Mutex<f64>>,
     answers: FxHashMap<Id, VecDeque<Answer>>,
     out: Vec<Outbound>,
     skips: Vec<(Skip, oneshot::Sender<Skipped>)>,
@@ -112,7 +132,9 @@ impl Actor {
         let (to_self, asks) = mpsc::unbounded_channel();
         let signature = (!sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret));
         let client = |url: &str| Client::trusting(shared.config.trust.as_ref(), url, IN_FLIGHT, PATIENCE);
-        let running = Running { names: names.clone(), signature: signature.clone().filter(|_| sandbox.signed), asks: to_self.clone() };
+        let heard = Arc::new(Mutex::new(shared.began.seconds()));
+        let signed = signature.clone().filter(|_| sandbox.signed);
+        let running = Running { names: names.clone(), signature: signed, asks: to_self.clone(), heard: heard.clone() };
         let actor = Actor {
             name: name.to_owned(),
             shared: shared.clone(),
@@ -122,6 +144,7 @@ impl Actor {
             journal,
             asks,
             to_self,
+            heard,
             answers: FxHashMap::default(),
             out: Vec::new(),
             skips: Vec::new(),
@@ -178,6 +201,9 @@ impl Actor {
 
     fn take(&mut self, ask: Ask) {
         let now = self.clock.now();
+        if !ask.is_of_nobody() {
+            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = self.shared.began.seconds();
+        }
         match ask {
             Ask::Message(msg, answer) => {
                 count(&self.shared.counters.messages);

@@ -32,15 +32,18 @@ impl Asker<'_> {
     }
     /// Opens a sandbox whose events go to `webhook`, and tells it of some stock, which it announces.
     fn open(&self, webhook: &str) {
+        self.open_as("demo", webhook, webhook);
+    }
+    fn open_as(&self, name: &str, partners: &str, webhook: &str) {
         let estate = json!({"nodes": [{"name": "DC1", "kind": "dc", "region": "east"}], "products": [{"name": "A", "price": 4000}]});
-        let sandbox = json!({"estate": estate, "partners_url": webhook, "webhook_url": webhook});
-        assert_eq!(self.ask("PUT", "/v1/demo", &sandbox).status, 201);
+        let sandbox = json!({"estate": estate, "partners_url": partners, "webhook_url": webhook});
+        assert_eq!(self.ask("PUT", &format!("/v1/{name}"), &sandbox).status, 201);
         let stock = json!({
             "specversion": "1.0", "id": "f-1", "source": "wms", "type": "oms.inventory.snapshot.v1", "subject": "node/DC1",
             "time": "2000-01-01T10:00:00Z", "datacontenttype": "application/json", "idempotencykey": "snapshot-1",
             "data": {"node_id": "DC1", "lines": [{"sku": "A", "quantity": 5, "movement": 1}]}
         });
-        assert_eq!(self.ask("POST", "/v1/demo/events", &stock).status, 200);
+        assert_eq!(self.ask("POST", &format!("/v1/{name}/events"), &stock).status, 200);
     }
     /// Asks until it is so.
     fn until(&self, path: &str, so: impl Fn(&Value) -> bool) -> Value {
@@ -65,6 +68,45 @@ fn sink(runtime: &Runtime) -> (String, Arc<AtomicBool>, Arc<AtomicUsize>) {
         async move { Deed::Answer { status, headers: Vec::new(), body: Vec::new(), how: How::AtOnce } }
     });
     (url, open, came)
+}
+
+/// A run that was killed closes nothing, and its webhooks are tried again for ever.
+#[test]
+fn a_sandbox_that_nobody_speaks_to_is_closed_but_for_the_last() {
+    let (folder, runtime) = (Folder::new("service-idle"), runtime());
+    let service = Service::start(&folder, &["--idle", "2s", "--scale", "1000", "--data", "journal", "--log", "info"]);
+    let (asker, (webhook, _, came)) = (Asker::of(&runtime, &service), sink(&runtime));
+    asker.open(&webhook);
+    asker.open_as("calls", "http://127.0.0.1:1", &webhook);
+    let line = json!({"line_id": 1, "sku": "A", "quantity": 1, "unit_price": 4000, "fulfil": "ship"});
+    let order = json!({"order_id": "W1", "order": {"channel": "web", "ship_to": "east", "customer": 7, "shipping": 500, "lines": [line]}});
+    let headers = [("idempotency-key", "place-W1"), ("x-message-id", "m-1"), ("x-correlation-id", "W1")];
+    let headers = headers.map(|(name, value)| (name, value.to_string())).to_vec();
+    let request =
+        Request { method: "POST".parse().expect("a method"), path: "/v1/calls/orders".into(), headers, body: order.to_string().into_bytes() };
+    assert_eq!(runtime.block_on(asker.client.send(request)).expect("an answer").status, 200);
+    let sandbox = json!({"estate": {"nodes": [], "products": []}, "partners_url": webhook, "webhook_url": webhook});
+    assert_eq!(asker.ask("PUT", "/v1/other", &sandbox).status, 201);
+    let open = |said: &Value| items(&said["sandboxes"]).iter().map(|name| text(name).to_string()).collect::<Vec<_>>();
+    assert_eq!(open(&asker.get("/v1")), ["calls", "demo", "other"]);
+    // to look at what is open is to speak to none of them
+    let said = asker.until("/v1", |said| items(&said["sandboxes"]).len() < 2);
+    assert_eq!(open(&said), ["other"]);
+    // they went on with their events and calls, and that kept them no longer
+    let metrics = String::from_utf8(asker.ask("GET", "/metrics", &Value::Null).body.to_vec()).expect("text");
+    let calls = metrics.lines().find_map(|line| line.strip_prefix("orderstorm_calls_total ")).and_then(|calls| calls.parse::<u32>().ok());
+    assert!(came.load(Ordering::SeqCst) > 1 && calls > Some(1), "{metrics}");
+    let gone = asker.ask("GET", "/v1/demo/events", &Value::Null);
+    assert!(gone.status == 404 && String::from_utf8_lossy(&gone.body).contains("PUT /v1/demo opens one"));
+    assert!(service.said().contains("sandbox closed: nobody spoke to it"), "{}", service.said());
+    // the last one stays, however long nobody speaks
+    runtime.block_on(async { tokio::time::sleep(Duration::from_secs(3)).await });
+    assert_eq!(open(&asker.get("/v1")), ["other"]);
+    // nothing of it is kept
+    drop(service);
+    let again = Service::start(&folder, &["--data", "journal"]);
+    assert_eq!(open(&Asker::of(&runtime, &again).get("/v1")), ["other"]);
+    folder.orderstorm(&["serve", "--idle", "soon"]).exits(2).says(&["--idle: `soon` is not a duration", "such as `250ms`"]);
 }
 
 #[test]
