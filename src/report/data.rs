@@ -106,9 +106,14 @@ impl CaseReport {
     pub fn excused(&self) -> u64 {
         self.checks.iter().map(|check| check.excused).sum()
     }
-    /// Orders that were really placed: none where the case makes no sense.
+    /// Orders that were really placed: none where the case makes no sense, and fewer than planned where it was stopped.
     pub fn orders_run(&self) -> u64 {
-        if self.verdict == Verdict::NotApplicable { 0 } else { u64::from(self.orders) * u64::from(self.seeds) }
+        match self.seeds {
+            _ if self.verdict == Verdict::NotApplicable => 0,
+            // several seeds share the measures of one of them, and only those that came to their end do
+            2.. => u64::from(self.orders) * u64::from(self.seeds),
+            _ => self.measures.orders_placed,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a run exercised: each check over all cases, and what nothing in the run ever put to the test.
 
 use super::CaseReport;
+use super::grid::thousands;
 use crate::check::{CheckResult, Verdict};
 use std::collections::BTreeMap;
 
@@ -14,6 +15,16 @@ pub fn checks_over(cases: &[CaseReport]) -> Vec<CheckResult> {
         }
     }
     all
+}
+
+/// How orders ended where their scenario leaves it open, over all cases.
+pub(super) fn outcomes_over(cases: &[CaseReport]) -> String {
+    let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+    for (outcome, times) in cases.iter().flat_map(|case| &case.outcomes) {
+        *all.entry(outcome).or_default() += times;
+    }
+    let told: Vec<String> = all.into_iter().map(|(outcome, times)| format!("{} {outcome}", thousands(times))).collect();
+    told.join(", ")
 }
 
 /// Checks that never had anything to judge, and outcomes that a scenario allows and that never came true.
@@ -45,6 +56,7 @@ mod tests {
             case.checks[0].verdict = Verdict::NotExercised;
             case.outcomes = [("order.cancelled".into(), 0), ("order.completed".into(), times)].into();
         }
+        assert_eq!(outcomes_over(&cases), "0 order.cancelled, 3 order.completed");
         let never = never_exercised(&cases);
         assert!(never[0].starts_with("NO_OVERSELL: "), "{never:?}");
         assert!(never[1].ends_with("outcome order.cancelled never came true") && never.len() == 2, "{never:?}");

@@ -1,5 +1,6 @@
 //! `report.html`: one file that needs nothing else, no network and no script.
 
+use super::exercise::outcomes_over;
 use super::grid::{Counts, Grid, kpi_rows, meaning, pace, reasons, seconds, stages_in_order, thousands};
 use super::plots::{Ground, plots};
 use super::thresholds::{Row, rows};
@@ -237,6 +238,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             kpis => Serde(&kpis),
             throughput => format!("{:.3}", report.totals.throughput_per_s),
             orders_placed => thousands(report.totals.orders_placed),
+            outcomes => outcomes_over(&report.cases),
             plots => Serde(&drawn),
             manifest => Serde(&report.manifest),
             policies => policies,

@@ -1,5 +1,6 @@
 //! The report as text for a terminal: what is wrong first, everything else short.
 
+use super::exercise::outcomes_over;
 use super::grid::{Counts, Grid, kpi_rows, pace, reasons, seconds, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
 use super::thresholds::rows;
@@ -296,7 +297,7 @@ impl Page {
             }
             self.heading(&format!(
                 "Cases {} ({})",
-                if verdict == Verdict::Fail { "failing without a kept finding" } else { verdict.name() },
+                if verdict == Verdict::Fail { "failing without a finding: by a threshold, or it was not kept" } else { verdict.name() },
                 cases.len()
             ));
             const MOST: usize = 12;
@@ -349,6 +350,10 @@ impl Page {
         }
         for (name, value, _) in kpi_rows(&totals.kpis) {
             self.line(&format!("  {name:<44}{value:>12}"));
+        }
+        let outcomes = outcomes_over(&report.cases);
+        if !outcomes.is_empty() {
+            self.line(&format!("  Where a scenario leaves the end open, of {} orders in all: {outcomes}", thousands(totals.orders_placed)));
         }
     }
 

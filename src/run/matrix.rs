@@ -206,7 +206,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let units: Vec<(usize, u32)> = (0..cases.len())
         .flat_map(|at| (0..if cases[at].not_applicable.is_some() { 1 } else { chosen.partitions(&cases[at]) }).map(move |number| (at, number)))
         .collect();
-    let bar = progress(units.len() as u64);
+    let bar = progress(units.len(), cases.len());
     let mut totals = MeterTotals::default();
     let mut rows = Rows::default();
     let mut parts = Parts::default();
@@ -339,10 +339,14 @@ pub(super) fn history_name(case: &Case, number: u32, of: u32) -> String {
     if of == 1 { format!("{}.jsonl.gz", case.name) } else { format!("{}.p{number:04}.jsonl.gz", case.name) }
 }
 
-pub(super) fn progress(units: u64) -> ProgressBar {
+/// Of so many units of work. A large case is several of them.
+pub(super) fn progress(units: usize, cases: usize) -> ProgressBar {
+    let what = if units > cases { "parts of cases" } else { "cases" };
     // two that write to one terminal would write over each other
-    let bar = if super::logs::are_on() { ProgressBar::hidden() } else { ProgressBar::new(units) };
-    if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} cases, {per_sec}, {eta} left  {wide_msg}") {
+    let bar = if super::logs::are_on() { ProgressBar::hidden() } else { ProgressBar::new(units as u64) };
+    if let Ok(style) =
+        ProgressStyle::with_template(&format!("{{elapsed_precise}} [{{bar:30}}] {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left  {{wide_msg}}"))
+    {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
@@ -427,7 +431,7 @@ fn link_latest(dir: &Path) {
 fn check_determinism(setup: &Setup, chosen: &Chosen, args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let cases: Vec<&Case> = chosen.expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
     let units: Vec<(&Case, u32)> = cases.iter().flat_map(|case| (0..chosen.partitions(case)).map(move |number| (*case, number))).collect();
-    let bar = progress(units.len() as u64);
+    let bar = progress(units.len(), cases.len());
     let mut first: Option<String> = None;
     let twice = |at: usize| {
         let (case, number) = units[at];

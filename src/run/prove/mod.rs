@@ -57,7 +57,7 @@ pub fn prove(args: &ProveArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let dir = super::out_dir(args.out.as_deref())?;
     let ground = Ground::new(args, &effort)?;
     let mut proof = ground.empty(args, &effort);
-    let bar: ProgressBar = super::progress(ground.jobs.len() as u64);
+    let bar: ProgressBar = super::progress(ground.jobs.len(), ground.jobs.len());
     let work = |at: usize| {
         let job = &ground.jobs[at];
         let setup = Setup {
