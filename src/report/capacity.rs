@@ -74,7 +74,8 @@ fn curve(points: &[(f64, f64)], law: Option<&Usl>, held: f64) -> Option<String> 
             c.dot(axes.at(*point), 5, PLACED);
         }
         level(c, held / axes.most.1, 0.5);
-        c.text((x_of(1.0), axes.at((0.0, held)).1 - 12), &format!("held: {}", short(held)), HPos::Right, INK);
+        // on the left, where low rates leave room
+        c.text((x_of(0.0) + 8, axes.at((0.0, held)).1 + 12), &format!("held: {}", short(held)), HPos::Left, INK);
     })
 }
 
