@@ -65,7 +65,7 @@ The same profile, seed and number of orders give the same bytes.")]
   orderstorm fit orders.csv.gz --columns online-retail --model poisson     a model to compare with
 
 Draws 20 replicas from the fitted profile and compares each statistic with the history. Exit code 0: accepted; 1: not, and the report names
-what fails; 2: a history that says too little. docs/fit.md says how.")]
+what fails; 2: a history that says too little; 4: more than 1 % of the rows that may be sales could not be read. docs/fit.md says how.")]
     Fit(FitArgs),
     /// Prove the judges: every defect is found, every invariant finds one, and the correct reference is never accused
     #[command(after_help = "Examples:

@@ -24,7 +24,7 @@ pub use verify::Check;
 
 use crate::scenario::{LoadProfile, Problems, parse_load_profile};
 use crate::sim::{Seed, Span};
-use crate::workload::Import;
+use crate::workload::{Account, Import};
 use axis::Axis;
 use profile::Parts;
 use rate::Rate;
@@ -41,6 +41,9 @@ const SURE: f64 = 3.0;
 /// What a profile can hold.
 const MOST_SKUS: usize = 5_000_000;
 const MOST_ORDERS: usize = 100_000_000;
+/// Where more of the rows that may have been sales were left out, what was read may be another history: a limit of hours of the week is 0.04, one of
+/// baskets 0.07, and rows are seldom lost evenly.
+const MOST_LOST: f64 = 0.01;
 
 /// Which model of the times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -74,6 +77,8 @@ pub struct Wanted<'a> {
     pub name: &'a str,
     /// what the history is called in the report and in the profile
     pub source: &'a str,
+    /// the column map that the history was read by
+    pub columns: &'a str,
     pub seed: u64,
     /// the best where absent
     pub model: Option<Model>,
@@ -118,6 +123,11 @@ pub struct Fitted {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
     pub source: String,
+    pub columns: String,
+    /// what became of every row
+    pub rows: Account,
+    /// share of the rows that may have been sales and are in no order
+    pub lost: f64,
     pub seed: u64,
     pub orders: usize,
     pub lines: u64,
@@ -143,9 +153,19 @@ pub struct Report {
     pub models: Vec<ModelReport>,
     pub chosen: Model,
     pub goods: Vec<Check>,
-    pub accepted: bool,
+    pub verdict: Verdict,
     /// what was not fitted, and what a reader must know
     pub notes: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// replicas are as the history is
+    Accepted,
+    /// replicas are as the rows are that were read, and too many were not
+    Unknown,
+    Rejected,
 }
 
 /// One model of the times.
@@ -219,7 +239,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         let parts = Parts {
             name: wanted.name,
             title: format!("As {}: {} orders from {} to {last}", wanted.source, axis.times.len(), axis.first),
-            about: "Fitted by `orderstorm fit`; the report says how close it comes. The run begins on the day before the first order, on which nothing comes.".into(),
+            about: text::about(&history.account),
             axis: &axis,
             rate,
             factor,
@@ -287,12 +307,20 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         gaps: [real.survival(), stream::survival(&chosen.pool.gaps)],
         lines: [shares(&counted.lines.weights()), shares(of_lines)],
     };
-    let accepted = chosen.report.accepted && goods.iter().all(|check| check.accepted);
+    let (_, lost) = history.account.lost();
+    let verdict = match chosen.report.accepted && goods.iter().all(|check| check.accepted) {
+        false => Verdict::Rejected,
+        true if lost > MOST_LOST => Verdict::Unknown,
+        true => Verdict::Accepted,
+    };
     let model = chosen.report.model;
     trials.insert(at, chosen);
     let notes = text::notes(history, &axis, &counted, wanted, (factor, sure), clusters);
     let report = Report {
         source: wanted.source.into(),
+        columns: wanted.columns.into(),
+        rows: history.account.clone(),
+        lost,
         seed: wanted.seed,
         orders: axis.times.len(),
         lines: popularity.iter().sum(),
@@ -315,7 +343,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         models: trials.into_iter().map(|trial| trial.report).collect(),
         chosen: model,
         goods,
-        accepted,
+        verdict,
         notes,
     };
     Ok(Fitted { profile, report, picture })

@@ -4,9 +4,9 @@ use super::axis::Axis;
 use super::laws::{Number, Ranks};
 use super::modulation::{Clusters, DayFactor};
 use super::verify::{Check, Counted};
-use super::{Model, Report, Wanted};
+use super::{MOST_LOST, Model, Report, Verdict, Wanted};
 use crate::sim::Span;
-use crate::workload::Import;
+use crate::workload::{Account, Import};
 use std::fmt::Write;
 
 pub(super) fn text(report: &Report) -> String {
@@ -51,12 +51,42 @@ pub(super) fn text(report: &Report) -> String {
     for note in &report.notes {
         out += &format!("\n  note: {note}");
     }
-    let failed: Vec<&str> = failing(report);
-    out += &match failed.is_empty() {
-        true => format!("\nAccepted: {} replicas of the profile are as the history is.\n", report.replicas),
-        false => format!("\nNOT ACCEPTED: {}.\n", failed.join(", ")),
+    out += &format!("\n\nRows, read by the column map {}: {}\n", report.columns, report.rows);
+    let replicas = report.replicas;
+    out += &match report.verdict {
+        Verdict::Accepted => format!("\nAccepted: {replicas} replicas of the profile are as the history is.{}\n", left_out(&report.rows)),
+        Verdict::Unknown => format!("\nUNKNOWN: {replicas} replicas of the profile are as the rows are that were read.\n"),
+        Verdict::Rejected => format!("\nNOT ACCEPTED: {}.{}\n", failing(report).join(", "), left_out(&report.rows)),
     };
+    if report.lost > MOST_LOST {
+        let (lost, share) = report.rows.lost();
+        out += &format!(
+            "{lost} rows were left out that may have been sales, {:.2} % of all that may: with more than {} % the history may be another one.\n",
+            share * 100.0,
+            MOST_LOST * 100.0
+        );
+        report.rows.helps().iter().for_each(|help| out += &format!("  = help: {help}\n"));
+        out += "  = help: or take these rows out of the file, if they are none that matter, and fit again\n";
+    }
     out
+}
+
+/// So that nobody reads a verdict without it.
+fn left_out(rows: &Account) -> String {
+    match rows.rejected_in_all() {
+        0 => String::new(),
+        rejected => format!(" Of its {} rows {rejected} ({:.2} %) were left out.", rows.rows, rejected as f64 / rows.rows as f64 * 100.0),
+    }
+}
+
+/// What the profile says of itself.
+pub(super) fn about(rows: &Account) -> String {
+    let reasons: Vec<String> = rows.rejected.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let lost = if rows.lost().1 > MOST_LOST { " So many may have been sales that the history may be another one." } else { "" };
+    let head =
+        "Fitted by `orderstorm fit`; the report says how close it comes. The run begins on the day before the first order, on which nothing comes.";
+    format!("{head} Of {} rows {} were left out{reasons}.{lost}", rows.rows, rows.rejected_in_all())
 }
 
 fn failing(report: &Report) -> Vec<&'static str> {

@@ -4,7 +4,7 @@ use super::generate::create;
 use super::progress::Progress;
 use super::{Ended, Trouble, cannot_write, say};
 use crate::cli::{FitArgs, FitModel, Format};
-use crate::fit::{Fitted, Model, REPLICAS, Told, Wanted, fit as fit_history};
+use crate::fit::{Fitted, Model, REPLICAS, Told, Verdict, Wanted, fit as fit_history};
 use crate::report::{Compared, compared_plots, write_plots};
 use crate::scenario::Library;
 use crate::workload::{Columns, Import, import, parse_columns};
@@ -31,7 +31,7 @@ pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
         FitModel::Nhpp => Model::Nhpp,
         FitModel::Cox => Model::Cox,
     });
-    let wanted = Wanted { name: &name, source: &source, seed: args.seed, model, told };
+    let wanted = Wanted { name: &name, source: &source, columns: &map, seed: args.seed, model, told };
     // the report tells of the models when all is done: meanwhile standard error does
     let progress = Progress::new(false);
     let drawing = |what: &str, done: usize, in_all: usize| {
@@ -55,10 +55,14 @@ pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
         text += &format!("Report and pictures in {}\n", dir.display());
     }
     match args.format {
-        Format::Human => say(&format!("{text}\nRows, read by the column map {map}: {}\n", history.account)),
+        Format::Human => say(&text),
         Format::Json => say(&report),
     }
-    Ok(if fitted.report.accepted { Ended::Good } else { Ended::Failed })
+    Ok(match fitted.report.verdict {
+        Verdict::Accepted => Ended::Good,
+        Verdict::Unknown => Ended::Undecided,
+        Verdict::Rejected => Ended::Failed,
+    })
 }
 
 /// The history by a column map, and what the map is called.

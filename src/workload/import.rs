@@ -122,6 +122,29 @@ impl Reason {
             Reason::TooLarge => "too_large",
         }
     }
+
+    /// The row was understood, and is no sale of goods. Every other row that was left out may have been one.
+    fn is_no_sale(self) -> bool {
+        matches!(self, Reason::Cancellation | Reason::NonProduct | Reason::QuantityNotPositive)
+    }
+
+    /// What to do where many rows have it.
+    fn help(self) -> &'static str {
+        match self {
+            Reason::MalformedRow => "see that these rows are whole and that `delimiter` of the column map is theirs",
+            Reason::NotText => "save the file as UTF-8",
+            Reason::MissingField => "see that the column map names the right columns; a row needs order, SKU, quantity, price and time",
+            Reason::Cancellation => "`order.cancellation_prefixes` of the column map says which ids cancel",
+            Reason::NonProduct => "`sku.non_product` and `sku.non_product_patterns` of the column map say what is no goods",
+            Reason::MalformedQuantity => "`quantity.column` of the column map must name a column of whole numbers",
+            Reason::QuantityNotPositive => "`quantity.column` of the column map must name the units that were ordered",
+            Reason::MalformedPrice => "`price.column` of the column map must name a column of decimal numbers, with a point and without a currency",
+            Reason::PriceTooFine => "`price.minor_digits` of the column map says how many decimals a price has",
+            Reason::PriceNotPositive => "`price.column` of the column map must name the price of one unit; gifts can only be left out",
+            Reason::MalformedTimestamp => "`placed_at.format` of the column map must say how the times of these rows are written",
+            Reason::TooLarge => "see that the column map names the right columns: no order is that large",
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -133,6 +156,21 @@ impl fmt::Display for Reason {
 impl Account {
     pub fn rejected_in_all(&self) -> u64 {
         self.rejected.values().sum()
+    }
+
+    /// Rows that were left out though they may have been sales, and their share of all that may have been.
+    pub fn lost(&self) -> (u64, f64) {
+        let no_sale: u64 = self.rejected.iter().filter(|(reason, _)| reason.is_no_sale()).map(|(_, count)| count).sum();
+        let lost = self.rejected_in_all() - no_sale;
+        (lost, lost as f64 / (self.rows - no_sale).max(1) as f64)
+    }
+
+    /// What to do about each reason for which a tenth or more of the lost rows were lost, the most frequent first.
+    pub fn helps(&self) -> Vec<String> {
+        let counts = |(reason, count): &(Reason, u64)| !reason.is_no_sale() && count * 10 >= self.lost().0;
+        let mut many: Vec<(Reason, u64)> = self.rejected.iter().map(|(reason, count)| (*reason, *count)).filter(counts).collect();
+        many.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        many.into_iter().map(|(reason, _)| format!("{reason}: {}", reason.help())).collect()
     }
 
     /// Every row has exactly one fate.
@@ -159,7 +197,11 @@ impl Account {
 impl fmt::Display for Account {
     /// One line for each fate, with an example of each reason.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} rows: {} accepted, {} merged, {} rejected", self.rows, self.accepted, self.merged, self.rejected_in_all())?;
+        let rejected = self.rejected_in_all();
+        write!(f, "{} rows: {} accepted, {} merged, {rejected} rejected", self.rows, self.accepted, self.merged)?;
+        if rejected > 0 {
+            write!(f, " ({:.2} %)", rejected as f64 / self.rows as f64 * 100.0)?;
+        }
         for (reason, count) in &self.rejected {
             write!(f, "\n  {count} {reason}")?;
             if let Some(Example { line, text }) = self.examples.get(reason).and_then(|examples| examples.first()) {

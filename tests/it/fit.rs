@@ -70,7 +70,7 @@ fn a_generated_history_gives_its_profile_back_and_a_poisson_model_is_rejected() 
     let fit = ["fit", "orders.csv", "--format", "json"];
     let ended = folder.orderstorm(&[&fit[..], &["--out", "mine.toml", "--report", "drawn"]].concat()).exits(0);
     let report: Value = serde_json::from_str(&ended.out).expect("JSON");
-    assert_eq!((report["accepted"].as_bool(), report["orders"].as_u64()), (Some(true), Some(14_000)));
+    assert_eq!((text(&report["verdict"]), report["orders"].as_u64()), ("accepted", Some(14_000)));
 
     // the model: days differ, and a model that does not know it fails where it must
     assert_eq!(text(&report["chosen"]), "cox");
@@ -174,7 +174,8 @@ fn the_whole_history_is_accepted_with_a_cox_model_and_not_with_a_poisson_model()
     let fit = ["fit", file];
     let ended = folder.orderstorm(&[&fit[..], &["--out", "uci.toml", "--format", "json"]].concat()).exits(0);
     let report: Value = serde_json::from_str(&ended.out).expect("JSON");
-    assert_eq!(report["orders"], 19_773);
+    assert_eq!((&report["orders"], text(&report["verdict"])), (&Value::from(19_773), "accepted"));
+    assert!(number(&report["lost"]) < 0.0025, "what is left out is no sale: {}", report["rows"]);
     assert!(text(&report["chosen"]) == "cox" || text(&report["chosen"]) == "hawkes", "{}", report["chosen"]);
     assert_eq!((&model(&report, "poisson")["accepted"], &model(&report, "cox")["accepted"]), (&Value::Bool(false), &Value::Bool(true)));
     let factor = &report["day_factor"];
@@ -186,3 +187,35 @@ fn the_whole_history_is_accepted_with_a_cox_model_and_not_with_a_poisson_model()
     folder.orderstorm(&[&fit[..], &["--model", "cox"]].concat()).exits(0).says(&["Times, cox: accepted"]);
     folder.run("out", &["--profile", "uci.toml", "--orders", "2000", "--faults", "none", "--record", "none"], 0);
 }
+/// What was read has a shape of its own, and replicas are as it is; but half of the history is another matter.
+#[test]
+fn a_history_of_which_too_much_was_lost_is_not_accepted_and_what_was_lost_stands_everywhere() {
+    let folder = Folder::new("fit-lost");
+    history(&folder);
+    let whole = std::fs::read_to_string(folder.at("orders.csv")).expect("written");
+    // every so many rows have their time as another program writes it
+    let spoilt = |every: usize| {
+        let row = |(at, row): (usize, &str)| if at > 0 && at % every == 0 { row.replace('T', " at ") } else { row.into() };
+        whole.lines().enumerate().map(row).collect::<Vec<String>>().join("\n")
+    };
+    folder.write("half.csv", spoilt(2));
+    let fit = ["fit", "half.csv", "--out", "half.toml", "--report", "drawn"];
+    let ended = folder.orderstorm(&fit).exits(4).says(&[
+        "UNKNOWN: 20 replicas",
+        "rows were left out that may have been sales, 50.00 %",
+        "`placed_at.format`",
+    ]);
+    let kept = std::fs::read_to_string(folder.at("drawn/fit.txt")).expect("written");
+    assert!(ended.out.starts_with(&kept) && kept.contains("malformed_timestamp (line 3: "), "{kept}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(folder.at("drawn/fit.json")).expect("written")).expect("JSON");
+    assert_eq!(text(&report["verdict"]), "unknown");
+    let (rows, lost) = (number(&report["rows"]["rows"]), number(&report["rows"]["rejected"]["malformed_timestamp"]));
+    assert!((lost / rows - 0.5).abs() < 0.001 && (number(&report["lost"]) - 0.5).abs() < 0.001, "{}", report["rows"]);
+    assert_eq!(report["rows"]["examples"]["malformed_timestamp"][0]["line"], 3);
+    let profile = std::fs::read_to_string(folder.at("half.toml")).expect("written");
+    assert!(profile.contains(&format!("were left out ({lost} malformed_timestamp)")), "{}", &profile[..500]);
+
+    folder.write("few.csv", spoilt(200));
+    folder.orderstorm(&["fit", "few.csv"]).exits(0).says(&["Accepted: ", "(0.50 %) were left out"]);
+}
+
