@@ -2,17 +2,18 @@
 
 use super::generate::create;
 use super::progress::Progress;
-use super::{Ended, Trouble, cannot_write, say};
+use super::{Ended, Trouble, cannot_write_to, say};
 use crate::cli::{FitArgs, FitModel, Format};
 use crate::fit::{Fitted, Model, REPLICAS, Told, Verdict, Wanted, fit as fit_history};
 use crate::report::{Compared, compared_plots, write_plots};
 use crate::scenario::Library;
 use crate::workload::{Columns, Import, import, parse_columns};
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
+    check_places(args)?;
     let mut library = Library::shipped()?;
     let shown = args.history.display().to_string();
     let (map, columns, history) = match &args.columns {
@@ -46,12 +47,12 @@ pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
     let report = serde_json::to_string_pretty(&fitted.report).map_err(|error| Trouble::Environment(format!("error: {error}")))? + "\n";
     let mut text = fitted.report.text();
     if let Some(path) = &args.out {
-        let mut file = create(path, args.force)?;
-        file.write_all(fitted.profile.as_bytes()).and_then(|()| file.flush()).map_err(|error| cannot_write(path, &error))?;
+        let mut file = create("--out", path, args.force)?;
+        file.write_all(fitted.profile.as_bytes()).and_then(|()| file.flush()).map_err(|error| cannot_write_to("--out", path, &error))?;
         text += &format!("Profile {name} in {}\n", path.display());
     }
     if let Some(dir) = &args.report {
-        drawn(dir, &fitted, &report).map_err(|error| cannot_write(dir, &error))?;
+        drawn(dir, &fitted, &report).map_err(|error| cannot_write_to("--report", dir, &error))?;
         text += &format!("Report and pictures in {}\n", dir.display());
     }
     match args.format {
@@ -63,6 +64,24 @@ pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
         Verdict::Unknown => Ended::Undecided,
         Verdict::Rejected => Ended::Failed,
     })
+}
+
+/// Whether what comes out can be written at all is said before the work, and not after it.
+fn check_places(args: &FitArgs) -> Result<(), Trouble> {
+    if let Some(path) = &args.out {
+        if path.is_dir() {
+            return Err(cannot_write_to("--out", path, &io::ErrorKind::IsADirectory.into()));
+        }
+        if path.exists() && !args.force {
+            return Err(super::generate::there_already(path));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.map_or(Ok(()), |folder| fs::read_dir(folder).map(|_| ())).map_err(|error| cannot_write_to("--out", path, &error))?;
+    }
+    match &args.report {
+        Some(dir) if dir.exists() && !dir.is_dir() => Err(cannot_write_to("--report", dir, &io::ErrorKind::NotADirectory.into())),
+        _ => Ok(()),
+    }
 }
 
 /// The history by a column map, and what the map is called.

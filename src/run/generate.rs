@@ -1,7 +1,7 @@
 //! `generate`: synthetic orders for people who only need data.
 
 use super::pace::{Asked, paced};
-use super::{Ended, Trouble, cannot_write};
+use super::{Ended, Trouble, cannot_write_to};
 use crate::cli::{GenerateArgs, GeneratedFormat};
 use crate::scenario::Library;
 use crate::workload::{Form, Generate};
@@ -40,16 +40,16 @@ pub fn generate(args: &GenerateArgs) -> Result<Ended, Trouble> {
     }
     let orders = args.orders.unwrap_or(profile.orders);
     let generate = Generate { profile: &profile, goods, scenario: &scenario, orders, seed: args.seed, form };
-    let mut feeds = args.feeds.as_deref().map(|path| create(path, args.force)).transpose()?;
+    let mut feeds = args.feeds.as_deref().map(|path| create("--feeds", path, args.force)).transpose()?;
     let feed = feeds.as_mut().map(|file| file as &mut dyn Write);
     let (result, to) = match args.out.as_deref().filter(|path| *path != Path::new("-")) {
         None => (written(&generate, &mut BufWriter::new(io::stdout()), feed, columns), Path::new("standard output")),
-        Some(path) => (written(&generate, &mut create(path, args.force)?, feed, columns), path),
+        Some(path) => (written(&generate, &mut create("--out", path, args.force)?, feed, columns), path),
     };
     match result.and_then(|()| feeds.as_mut().map_or(Ok(()), Write::flush)) {
         // a closed pipe is a reader who has seen enough
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ended::Good),
-        Err(error) => Err(cannot_write(to, &error)),
+        Err(error) => Err(cannot_write_to("--out", to, &error)),
         Ok(()) => {
             anstream::eprintln!("{orders} orders of {} under seed {} to {}", profile.name, args.seed, to.display());
             Ok(Ended::Good)
@@ -69,14 +69,15 @@ fn written<W: Write + Send>(generate: &Generate<'_>, out: &mut W, feed: Option<&
 }
 
 /// A new file; one that is there is only written over where that is asked for.
-pub(super) fn create(path: &Path, force: bool) -> Result<BufWriter<File>, Trouble> {
+pub(super) fn create(option: &str, path: &Path, force: bool) -> Result<BufWriter<File>, Trouble> {
     let opened = if force { File::create(path) } else { File::create_new(path) };
     match opened {
         Ok(file) => Ok(BufWriter::new(file)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let help = "name a new file, or write over it with --force";
-            Err(Trouble::Usage(format!("error: {} is there already\n  = help: {help}", path.display())))
-        }
-        Err(error) => Err(cannot_write(path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(there_already(path)),
+        Err(error) => Err(cannot_write_to(option, path, &error)),
     }
+}
+
+pub(super) fn there_already(path: &Path) -> Trouble {
+    Trouble::Usage(format!("error: {} is there already\n  = help: name a new file, or write over it with --force", path.display()))
 }

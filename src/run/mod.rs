@@ -89,7 +89,20 @@ impl From<crate::scenario::Problems> for Trouble {
 
 /// Writing a result failed: a matter of the machine, not of what was asked.
 fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Trouble {
-    Trouble::Environment(format!("error: cannot write {}: {error}\n  = help: name another folder with --out, or make room", path.display()))
+    cannot_write_to("--out", path, error)
+}
+
+/// The same where the place was named by another option.
+fn cannot_write_to(option: &str, path: &std::path::Path, error: &std::io::Error) -> Trouble {
+    use std::io::ErrorKind;
+    let help = match error.kind() {
+        ErrorKind::NotFound => format!("the folder that it is to stand in is not there: make it, or name another place with {option}"),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => format!("a file is where a folder should be: name another place with {option}"),
+        ErrorKind::IsADirectory => format!("a folder is where the file should be: name a file with {option}"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => format!("make room, or name another place with {option}"),
+        _ => format!("name another place with {option}"),
+    };
+    Trouble::Environment(format!("error: cannot write {}: {error}\n  = help: {help}", path.display()))
 }
 
 /// Does what the command line says.

@@ -3,7 +3,7 @@
 use super::execute::{self, Setup};
 use super::matrix::{Chosen, choose, jobs};
 use super::shape::Look;
-use super::{Ended, Stop, Trouble, cannot_write, say};
+use super::{Ended, Stop, Trouble, cannot_write_to, say};
 use crate::cli::{Format, PlanArgs};
 use crate::report;
 use crate::scenario::Case;
@@ -17,7 +17,7 @@ pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
     let mut drawn = Vec::new();
     if let (Some(dir), Some(look), Some(profile)) = (&args.plot, &look, &chosen.profile) {
         drawn = report::write_plots(dir, &format!("{}-", profile.name), &report::shape_plots(&look.shape()))
-            .map_err(|error| cannot_write(dir, &error))?;
+            .map_err(|error| cannot_write_to("--plot", dir, &error))?;
     }
     if args.format == Format::Json {
         let cases: Vec<serde_json::Value> = expansion

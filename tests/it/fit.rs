@@ -148,6 +148,21 @@ fn histories_that_say_too_little_are_refused_with_a_reason() {
     folder.orderstorm(&["fit", "nowhere.csv"]).exits(2).says(&["cannot read the order history nowhere.csv"]);
 }
 
+/// All the work, and then no place for it: that is said before.
+#[test]
+fn where_nothing_can_be_written_no_work_is_begun() {
+    let folder = Folder::new("fit-places");
+    folder.write("taken", "");
+    // the history is not there either, so whoever reads it first says something else
+    let fit = |arguments: &[&str]| folder.orderstorm(&[&["fit", "nowhere.csv"], arguments].concat());
+    fit(&["--out", "taken"]).exits(2).says(&["taken is there already", "--force"]);
+    fit(&["--out", "no/such/mine.toml"]).exits(3).says(&["cannot write no/such/mine.toml", "is not there: make it", "--out"]);
+    fit(&["--out", ".", "--force"]).exits(3).says(&["cannot write .", "name a file with --out"]);
+    fit(&["--report", "taken"]).exits(3).says(&["cannot write taken", "a file is where a folder should be", "--report"]);
+    let feeds = ["generate", "--profile", "inventory-feed", "--orders", "5", "--out", "o", "--feeds", "no/such/feed"];
+    folder.orderstorm(&feeds).exits(3).says(&["no/such/feed", "--feeds"]);
+}
+
 /// Days are all that is known of the times, and every order is alike: what cannot be fitted is said.
 #[test]
 fn a_coarse_history_is_fitted_as_far_as_it_goes() {
