@@ -12,7 +12,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let stop = Stop::new();
-    stop.on_ctrl_c();
+    if let Some(said) = run::stopping(&cli.command) {
+        stop.on_ctrl_c(said);
+    }
     match run::run(&cli, &stop) {
         Ok(ended) => ExitCode::from(ended.exit_code()),
         Err(trouble) => {

@@ -1,55 +1,36 @@
 //! `fit`: from a real order history to a load profile, and whether the profile makes what the history was.
 
-use super::generate::create;
 use super::progress::Progress;
-use super::{Ended, Trouble, cannot_write_to, say};
+use super::{Ended, Stop, Trouble, cannot_write_to, say};
 use crate::cli::{FitArgs, FitModel, Format};
 use crate::fit::{Fitted, Model, REPLICAS, Told, Verdict, Wanted, fit as fit_history};
 use crate::report::{Compared, compared_plots, write_plots};
 use crate::scenario::Library;
 use crate::workload::{Columns, Import, import, parse_columns};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-pub fn fit(args: &FitArgs) -> Result<Ended, Trouble> {
+pub fn fit(args: &FitArgs, stop: &Stop) -> Result<Ended, Trouble> {
     check_places(args)?;
-    let mut library = Library::shipped()?;
-    let shown = args.history.display().to_string();
-    let (map, columns, history) = match &args.columns {
-        Some(map) => read(&mut library, &args.history, map)?,
-        None => read_by_a_shipped_map(&mut library, &args.history)?,
-    };
-    let source = args.history.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
-    let told = Told {
-        regions: columns.file().region.is_some(),
-        cancellations: !columns.file().order.cancellation_prefixes.is_empty(),
-        minor_digits: columns.file().price.minor_digits,
-    };
-    let name = profile_name(args.out.as_deref().unwrap_or(&args.history));
-    let model = args.model.map(|model| match model {
-        FitModel::Poisson => Model::Poisson,
-        FitModel::Nhpp => Model::Nhpp,
-        FitModel::Cox => Model::Cox,
-    });
-    let wanted = Wanted { name: &name, source: &source, columns: &map, seed: args.seed, model, told };
     // the report tells of the models when all is done: meanwhile standard error does
-    let progress = Progress::new(false);
-    let drawing = |what: &str, done: usize, in_all: usize| {
-        let left = progress.left(done as f64, in_all.saturating_sub(done) as f64);
-        progress.now(format!("{what}: replica {done} of at most {in_all}{left}"));
-        if done.is_multiple_of(REPLICAS) {
-            progress.ended(&format!("{what}: {REPLICAS} replicas drawn{left}"));
-        }
+    let progress = Arc::new(Progress::new(false));
+    let work = {
+        let (args, progress) = (args.clone(), progress.clone());
+        move || fitted(&args, &progress)
     };
-    let fitted = fit_history(&history, &wanted, &drawing).map_err(|error| Trouble::Usage(error.to_string()))?;
-    drop(progress);
+    let fitted = stop.or(work);
+    progress.clear();
+    let Some(fitted) = fitted.transpose()? else {
+        anstream::eprintln!("Stopped before the fit was done: no profile and no report were written.");
+        return Ok(Ended::Stopped);
+    };
     let report = serde_json::to_string_pretty(&fitted.report).map_err(|error| Trouble::Environment(format!("error: {error}")))? + "\n";
     let mut text = fitted.report.text();
     if let Some(path) = &args.out {
-        let mut file = create("--out", path, args.force)?;
-        file.write_all(fitted.profile.as_bytes()).and_then(|()| file.flush()).map_err(|error| cannot_write_to("--out", path, &error))?;
-        text += &format!("Profile {name} in {}\n", path.display());
+        fs::write(path, &fitted.profile).map_err(|error| cannot_write_to("--out", path, &error))?;
+        text += &format!("Profile {} in {}\n", profile_name(path), path.display());
     }
     if let Some(dir) = &args.report {
         drawn(dir, &fitted, &report).map_err(|error| cannot_write_to("--report", dir, &error))?;
@@ -84,6 +65,37 @@ fn check_places(args: &FitArgs) -> Result<(), Trouble> {
     }
 }
 
+/// Everything but writing.
+fn fitted(args: &FitArgs, progress: &Progress) -> Result<Fitted, Trouble> {
+    let mut library = Library::shipped()?;
+    let shown = args.history.display().to_string();
+    let (map, columns, history) = match &args.columns {
+        Some(map) => read(&mut library, &args.history, map)?,
+        None => read_by_a_shipped_map(&mut library, &args.history)?,
+    };
+    let source = args.history.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
+    let told = Told {
+        regions: columns.file().region.is_some(),
+        cancellations: !columns.file().order.cancellation_prefixes.is_empty(),
+        minor_digits: columns.file().price.minor_digits,
+    };
+    let name = profile_name(args.out.as_deref().unwrap_or(&args.history));
+    let model = args.model.map(|model| match model {
+        FitModel::Poisson => Model::Poisson,
+        FitModel::Nhpp => Model::Nhpp,
+        FitModel::Cox => Model::Cox,
+    });
+    let wanted = Wanted { name: &name, source: &source, columns: &map, seed: args.seed, model, told };
+    let drawing = |what: &str, done: usize, in_all: usize| {
+        let left = progress.left(done as f64, in_all.saturating_sub(done) as f64);
+        progress.now(format!("{what}: replica {done} of at most {in_all}{left}"));
+        if done.is_multiple_of(REPLICAS) {
+            progress.ended(&format!("{what}: {REPLICAS} replicas drawn{left}"));
+        }
+    };
+    fit_history(&history, &wanted, &drawing).map_err(|error| Trouble::Usage(error.to_string()))
+}
+
 /// The history by a column map, and what the map is called.
 fn read(library: &mut Library, history: &Path, map: &str) -> Result<(String, Columns, Import), Trouble> {
     let (name, text) = library.column_map(map)?;
@@ -114,7 +126,7 @@ fn read_by_a_shipped_map(library: &mut Library, history: &Path) -> Result<(Strin
     )))
 }
 
-fn drawn(dir: &Path, fitted: &Fitted, report: &str) -> std::io::Result<()> {
+fn drawn(dir: &Path, fitted: &Fitted, report: &str) -> io::Result<()> {
     let picture = &fitted.picture;
     let compared = Compared { week: picture.week.clone(), ranks: picture.ranks.clone(), gaps: picture.gaps.clone(), lines: picture.lines.clone() };
     write_plots(dir, "fit-", &compared_plots(&compared))?;

@@ -1,7 +1,7 @@
 //! `generate`: synthetic orders for people who only need data.
 
 use super::pace::{Asked, paced};
-use super::{Ended, Trouble, cannot_write_to};
+use super::{Ended, Stop, Trouble, cannot_write_to};
 use crate::cli::{GenerateArgs, GeneratedFormat};
 use crate::scenario::Library;
 use crate::workload::{Form, Generate};
@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-pub fn generate(args: &GenerateArgs) -> Result<Ended, Trouble> {
+pub fn generate(args: &GenerateArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let mut library = Library::shipped()?;
     let (rate, duration) = (args.rate.as_deref(), args.duration.as_deref());
     let asked = Asked { rate, duration, orders: args.orders, seed: args.seed, most: 1_000_000_000 };
@@ -39,37 +39,41 @@ pub fn generate(args: &GenerateArgs) -> Result<Ended, Trouble> {
         return Err(Trouble::Usage("error: feeds are written as NDJSON or CSV\n  = help: --feeds with --format ndjson or csv".into()));
     }
     let orders = args.orders.unwrap_or(profile.orders);
-    let generate = Generate { profile: &profile, goods, scenario: &scenario, orders, seed: args.seed, form };
+    let generate = Generate { profile: &profile, goods, scenario: &scenario, orders, seed: args.seed, form, stop: stop.flag() };
     let mut feeds = args.feeds.as_deref().map(|path| create("--feeds", path, args.force)).transpose()?;
     let feed = feeds.as_mut().map(|file| file as &mut dyn Write);
     let (result, to) = match args.out.as_deref().filter(|path| *path != Path::new("-")) {
         None => (written(&generate, &mut BufWriter::new(io::stdout()), feed, columns), Path::new("standard output")),
         Some(path) => (written(&generate, &mut create("--out", path, args.force)?, feed, columns), path),
     };
-    match result.and_then(|()| feeds.as_mut().map_or(Ok(()), Write::flush)) {
+    match result.and_then(|written| feeds.as_mut().map_or(Ok(()), Write::flush).map(|()| written)) {
         // a closed pipe is a reader who has seen enough
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ended::Good),
         Err(error) => Err(cannot_write_to("--out", to, &error)),
-        Ok(()) => {
+        Ok(written) if written < orders => {
+            anstream::eprintln!("Stopped: {written} of {orders} orders of {} under seed {} are in {}", profile.name, args.seed, to.display());
+            Ok(Ended::Stopped)
+        }
+        Ok(_) => {
             anstream::eprintln!("{orders} orders of {} under seed {} to {}", profile.name, args.seed, to.display());
             Ok(Ended::Good)
         }
     }
 }
 
-fn written<W: Write + Send>(generate: &Generate<'_>, out: &mut W, feed: Option<&mut dyn Write>, columns: bool) -> io::Result<()> {
+fn written<W: Write + Send>(generate: &Generate<'_>, out: &mut W, feed: Option<&mut dyn Write>, columns: bool) -> io::Result<u32> {
     #[cfg(feature = "parquet")]
     if columns {
-        generate.write_parquet(&mut *out, crate::workload::GROUP)?;
-        return out.flush();
+        let written = generate.write_parquet(&mut *out, crate::workload::GROUP)?;
+        return out.flush().map(|()| written);
     }
     debug_assert!(!columns, "refused before anything is opened");
-    generate.write(out, feed)?;
-    out.flush()
+    let written = generate.write(out, feed)?;
+    out.flush().map(|()| written)
 }
 
 /// A new file; one that is there is only written over where that is asked for.
-pub(super) fn create(option: &str, path: &Path, force: bool) -> Result<BufWriter<File>, Trouble> {
+fn create(option: &str, path: &Path, force: bool) -> Result<BufWriter<File>, Trouble> {
     let opened = if force { File::create(path) } else { File::create_new(path) };
     match opened {
         Ok(file) => Ok(BufWriter::new(file)),

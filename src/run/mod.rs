@@ -105,6 +105,17 @@ fn cannot_write_to(option: &str, path: &std::path::Path, error: &std::io::Error)
     Trouble::Environment(format!("error: cannot write {}: {error}\n  = help: {help}", path.display()))
 }
 
+/// What the first Ctrl-C says. None: the verb has nothing to keep, so Ctrl-C ends it as it ends any program.
+pub fn stopping(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Fit(_) => Some("the fit is given up"),
+        Command::Generate(_) => Some("what is written ends with a whole order"),
+        Command::Plan(_) | Command::Check(_) | Command::Report(_) | Command::Explain(_) | Command::Export(_) => None,
+        Command::List(_) | Command::Schema(_) | Command::Init(_) | Command::Completions(_) => None,
+        _ => Some("what was recorded is judged and kept"),
+    }
+}
+
 /// Does what the command line says.
 pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
     logs::begin(cli);
@@ -115,8 +126,8 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::CheckTarget(args) => check_target::check_target(args, stop),
         Command::Capacity(args) => capacity::capacity(args, stop),
         Command::Probe(args) => capacity::probe(args, stop),
-        Command::Fit(args) => fit::fit(args),
-        Command::Generate(args) => generate::generate(args),
+        Command::Fit(args) => fit::fit(args, stop),
+        Command::Generate(args) => generate::generate(args, stop),
         Command::Prove(args) => prove::prove(args, stop),
         Command::Check(args) => stored::check(args),
         Command::Report(args) => stored::report(args),

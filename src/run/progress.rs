@@ -3,7 +3,7 @@
 use super::logs;
 use crate::sim::Stopwatch;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(super) struct Progress {
@@ -11,7 +11,7 @@ pub(super) struct Progress {
     /// a line for each trial, for whoever sees neither the redrawn one nor the table
     lines: bool,
     began: Stopwatch,
-    done: Cell<u32>,
+    done: AtomicU32,
 }
 
 impl Progress {
@@ -26,12 +26,12 @@ impl Progress {
         if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(250));
         }
-        Progress { bar, lines, began: Stopwatch::start(), done: Cell::new(0) }
+        Progress { bar, lines, began: Stopwatch::start(), done: AtomicU32::new(0) }
     }
 
     /// Trials that are done.
     pub fn done(&self) -> u32 {
-        self.done.get()
+        self.done.load(Ordering::Relaxed)
     }
 
     /// What is done just now.
@@ -41,10 +41,15 @@ impl Progress {
 
     /// A trial has ended, and came to this.
     pub fn ended(&self, text: &str) {
-        self.done.set(self.done() + 1);
+        self.done.fetch_add(1, Ordering::Relaxed);
         if self.lines {
             anstream::eprintln!("trial {}: {text}", self.done());
         }
+    }
+
+    /// Takes the line away, whoever else still tells of progress.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 
     /// Prints while the line is out of the way.
@@ -60,7 +65,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.clear();
     }
 }
 

@@ -1,7 +1,12 @@
 //! A safe stop: the first Ctrl-C ends the run with what it has, the second ends the program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+/// So often whoever waits looks whether it was set.
+const LOOKS: Duration = Duration::from_millis(50);
 
 /// Set once, read by every run.
 #[derive(Clone, Default)]
@@ -39,8 +44,28 @@ impl Stop {
         cases.iter().filter_map(Weak::upgrade).for_each(|case| case.store(true, Ordering::Relaxed));
     }
 
-    /// Listens for Ctrl-C on a thread of its own.
-    pub fn on_ctrl_c(&self) {
+    /// Work without a safe point of its own and without an effect: it is done on a thread that is left behind where this is set first.
+    pub fn or<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, result) = channel();
+        let worker = std::thread::spawn(move || {
+            // nobody waits for it where this was set
+            let _ = sender.send(work());
+        });
+        while !self.is_set() {
+            match result.recv_timeout(LOOKS) {
+                Ok(result) => return Some(result),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => match worker.join() {
+                    Err(panic) => std::panic::resume_unwind(panic),
+                    Ok(()) => return None,
+                },
+            }
+        }
+        None
+    }
+
+    /// Listens for Ctrl-C on a thread of its own; `said` is what becomes of the work.
+    pub fn on_ctrl_c(&self, said: &'static str) {
         let stop = self.clone();
         let listen = move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
@@ -49,12 +74,29 @@ impl Stop {
                     if stop.is_set() {
                         std::process::exit(130);
                     }
-                    eprintln!("\nStopping: what was recorded is judged and kept. Ctrl-C again ends at once.");
+                    eprintln!("\nStopping: {said}. Ctrl-C again ends at once.");
                     stop.set();
                 }
             });
         };
         // without the listener Ctrl-C ends the program as usual: nothing else is lost
         let _ = std::thread::Builder::new().name("ctrl-c".into()).spawn(listen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_waited_for_until_it_is_done_or_the_stop_is_set() {
+        let stop = Stop::new();
+        assert_eq!(stop.or(|| 7), Some(7));
+        let (never, waits) = channel::<u32>();
+        let set = stop.clone();
+        let setter = std::thread::spawn(move || set.set());
+        assert_eq!(stop.or(move || waits.recv()), None);
+        setter.join().unwrap();
+        drop(never);
     }
 }

@@ -12,6 +12,7 @@ use jiff::civil;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const NEWS: Purpose = Purpose(0x0126);
 /// Where stock is told of.
@@ -36,11 +37,13 @@ pub struct Generate<'a> {
     pub orders: u32,
     pub seed: u64,
     pub form: Form,
+    /// once it is set, no further order is begun
+    pub stop: &'a AtomicBool,
 }
 
 impl Generate<'_> {
-    /// Writes the orders to `out`, and what happens to stock besides to `feed`.
-    pub fn write(&self, out: &mut dyn Write, mut feed: Option<&mut dyn Write>) -> io::Result<()> {
+    /// Writes the orders to `out`, and what happens to stock besides to `feed`; says how many orders.
+    pub fn write(&self, out: &mut dyn Write, mut feed: Option<&mut dyn Write>) -> io::Result<u32> {
         let seed = Seed(self.seed).derive(&self.profile.name);
         let mut bodies = Bodies::new(self.goods, seed, seed);
         let mut days = Days::default();
@@ -52,7 +55,11 @@ impl Generate<'_> {
             }
         }
         let mut text = String::new();
+        let mut written = 0;
         for (number, at) in (1..).zip(arrivals::due(&self.profile.arrival, seed, seed, Share::whole(self.orders))) {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
             let order = bodies.order(number, at.since(Timestamp::ZERO));
             text.clear();
             self.order(number, days.text(at), &order, seed, &mut text);
@@ -61,8 +68,9 @@ impl Generate<'_> {
                 text.clear();
                 news.up_to(at, number, &bodies, self.form, &mut days, &mut text, feed)?;
             }
+            written = number;
         }
-        Ok(())
+        Ok(written)
     }
 
     fn order(&self, number: u32, at: &str, order: &Drawn, seed: Seed, text: &mut String) {
@@ -206,7 +214,8 @@ mod tests {
         let profile = Library::shipped().unwrap().load_profile(profile).unwrap();
         let (goods, scenario) = (profile.goods.clone().unwrap(), profile.scenario().unwrap().unwrap());
         let (mut out, mut news) = (Vec::new(), Vec::new());
-        let generate = Generate { profile: &profile, goods: &goods, scenario: &scenario, orders, seed, form };
+        let generate =
+            Generate { profile: &profile, goods: &goods, scenario: &scenario, orders, seed, form, stop: &AtomicBool::new(false) };
         generate.write(&mut out, feed.then_some(&mut news as &mut dyn Write)).unwrap();
         (String::from_utf8(out).unwrap(), String::from_utf8(news).unwrap())
     }

@@ -14,6 +14,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Rows of a group: some megabytes.
 pub const GROUP: usize = 100_000;
@@ -70,22 +71,26 @@ fn column<T: DataType, W: Write + Send>(group: &mut SerializedRowGroupWriter<'_,
 }
 
 impl Generate<'_> {
-    /// Writes the orders to `out` as a whole Parquet file; a group of rows ends at the first whole order from `group` rows on.
-    pub fn write_parquet<W: Write + Send>(&self, out: W, group: usize) -> io::Result<()> {
+    /// Writes the orders to `out` as a whole Parquet file, and says how many; a group of rows ends at the first whole order from `group` rows on.
+    pub fn write_parquet<W: Write + Send>(&self, out: W, group: usize) -> io::Result<u32> {
         self.rows(out, group).map_err(|error| match error {
             ParquetError::External(inner) => inner.downcast::<io::Error>().map_or_else(io::Error::other, |error| *error),
             other => io::Error::other(other),
         })
     }
 
-    fn rows<W: Write + Send>(&self, out: W, group: usize) -> Result<(), ParquetError> {
+    fn rows<W: Write + Send>(&self, out: W, group: usize) -> Result<u32, ParquetError> {
         // the same orders as in the other forms
         let seed = Seed(self.seed).derive(&self.profile.name);
         let mut bodies = Bodies::new(self.goods, seed, seed);
         let properties = WriterProperties::builder().set_compression(Compression::UNCOMPRESSED).build();
         let mut writer = SerializedFileWriter::new(out, Arc::new(parse_message_type(SCHEMA)?), Arc::new(properties))?;
         let mut rows = Columns::default();
+        let mut written = 0;
         for (number, at) in (1..).zip(arrivals::due(&self.profile.arrival, seed, seed, Share::whole(self.orders))) {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
             let order = bodies.order(number, at.since(Timestamp::ZERO));
             let text = |text: String| ByteArray::from(text.into_bytes());
             let becomes = &self.scenario.kind_of(OrderNo(number), seed).name;
@@ -101,6 +106,7 @@ impl Generate<'_> {
                 rows.fulfil.push(ByteArray::from(if order.pickup { "pickup" } else { "ship" }));
                 rows.becomes.push(ByteArray::from(becomes.as_str()));
             }
+            written = number;
             if rows.order.len() >= group {
                 rows.write(&mut writer)?;
             }
@@ -108,7 +114,7 @@ impl Generate<'_> {
         if !rows.order.is_empty() {
             rows.write(&mut writer)?;
         }
-        writer.close().map(|_| ())
+        writer.close().map(|_| written)
     }
 }
 
@@ -119,13 +125,22 @@ mod tests {
     use crate::workload::Form;
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::Field;
+    use std::sync::atomic::AtomicBool;
 
     /// What is read back is what stands in the rows of the CSV.
     #[test]
     fn what_was_written_is_read_back_in_groups() {
         let profile = Library::shipped().unwrap().load_profile("steady").unwrap();
         let (goods, scenario) = (profile.goods.clone().unwrap(), profile.scenario().unwrap().unwrap());
-        let generate = Generate { profile: &profile, goods: &goods, scenario: &scenario, orders: 700, seed: 5, form: Form::Csv };
+        let generate = Generate {
+            profile: &profile,
+            goods: &goods,
+            scenario: &scenario,
+            orders: 700,
+            seed: 5,
+            form: Form::Csv,
+            stop: &AtomicBool::new(false),
+        };
         let (mut file, mut again, mut csv) = (Vec::new(), Vec::new(), Vec::new());
         generate.write_parquet(&mut file, 300).unwrap();
         generate.write_parquet(&mut again, 300).unwrap();

@@ -170,6 +170,42 @@ fn a_search_that_is_stopped_shows_the_trials_that_it_made() {
 }
 
 #[test]
+fn a_fit_that_is_stopped_ends_whatever_it_is_doing_and_writes_nothing() {
+    let folder = Folder::new("stop-fit");
+    // nobody ever writes to it, so the reader waits for ever
+    assert!(Command::new("mkfifo").arg(folder.at("orders.csv")).status().expect("there is a `mkfifo`").success());
+    let child = start(&folder, &["fit", "orders.csv", "--out", "mine.toml", "--report", "drawn"]);
+    (0..10).for_each(|_| pause());
+    signal("-INT", &child);
+    let said = ends_with_130(child);
+    assert!(said.contains("Stopping: ") && said.contains("no profile and no report were written"), "{said}");
+    assert_eq!(files(&folder.at(".")), ["orders.csv"]);
+}
+
+#[test]
+fn orders_that_are_generated_up_to_a_stop_are_whole_and_counted() {
+    let folder = Folder::new("stop-generate");
+    let child = start(&folder, &["generate", "--profile", "steady", "--orders", "300000000", "--out", "o.ndjson"]);
+    wait_until("some orders", || std::fs::metadata(folder.at("o.ndjson")).is_ok_and(|file| file.len() > 100_000));
+    signal("-INT", &child);
+    let said = ends_with_130(child);
+    let orders = std::fs::read_to_string(folder.at("o.ndjson")).expect("written");
+    assert!(orders.ends_with("]}\n"), "whole lines");
+    assert!(said.contains(&format!("Stopped: {} of 300000000 orders of steady under seed 1 are in o.ndjson", orders.lines().count())), "{said}");
+}
+
+#[test]
+fn a_verb_with_nothing_to_keep_ends_at_the_first_stop() {
+    let folder = Folder::new("stop-plan");
+    assert!(Command::new("mkfifo").arg(folder.at("orders.csv")).status().expect("there is a `mkfifo`").success());
+    let mut child = start(&folder, &["plan", "--source", "orders.csv", "--columns", "orderstorm"]);
+    (0..10).for_each(|_| pause());
+    signal("-INT", &child);
+    wait_until("a plan that has stopped", || child.try_wait().expect("a child").is_some());
+    assert!(!child.wait().expect("a child").success());
+}
+
+#[test]
 fn a_second_stop_ends_at_once() {
     let folder = Folder::new("stop-twice");
     let child = start(&folder, &["run", "--seeds", "2000", "--record", "all", "--out", "out"]);
