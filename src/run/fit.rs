@@ -6,7 +6,7 @@ use crate::cli::{FitArgs, FitModel, Format};
 use crate::fit::{Fitted, Model, REPLICAS, Told, Verdict, Wanted, fit as fit_history};
 use crate::report::{Compared, compared_plots, write_plots};
 use crate::scenario::Library;
-use crate::workload::{Columns, Import, import, parse_columns};
+use crate::workload::{Columns, Import, ImportError, import, parse_columns};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn fitted(args: &FitArgs, progress: &Progress) -> Result<Fitted, Trouble> {
     let mut library = Library::shipped()?;
     let shown = args.history.display().to_string();
     let (map, columns, history) = match &args.columns {
-        Some(map) => read(&mut library, &args.history, map)?,
+        Some(map) => read(&mut library, &args.history, map)?.map_err(refused)?,
         None => read_by_a_shipped_map(&mut library, &args.history)?,
     };
     let source = args.history.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
@@ -96,32 +96,37 @@ fn fitted(args: &FitArgs, progress: &Progress) -> Result<Fitted, Trouble> {
     fit_history(&history, &wanted, &drawing).map_err(|error| Trouble::Usage(error.to_string()))
 }
 
-/// The history by a column map, and what the map is called.
-fn read(library: &mut Library, history: &Path, map: &str) -> Result<(String, Columns, Import), Trouble> {
+type Read = (String, Columns, Import);
+
+fn refused(error: ImportError) -> Trouble {
+    Trouble::Usage(format!("error: {error}"))
+}
+
+/// The history by a column map, and what the map is called; or what is wrong with the history.
+fn read(library: &mut Library, history: &Path, map: &str) -> Result<Result<Read, ImportError>, Trouble> {
     let (name, text) = library.column_map(map)?;
     let columns = parse_columns(&text, &name).map_err(|error| Trouble::Usage(error.to_string()))?;
     let shown = history.display().to_string();
-    let read = import(library.open_source(history)?, &shown, &columns).map_err(|error| Trouble::Usage(error.to_string()))?;
-    Ok((name, columns, read))
+    let read = import(library.open_source(history)?, &shown, &columns);
+    Ok(read.map(|history| (name, columns, history)))
 }
 
-/// By the first map whose columns are all there: a file that lacks one is refused at its header.
-fn read_by_a_shipped_map(library: &mut Library, history: &Path) -> Result<(String, Columns, Import), Trouble> {
-    // a file that cannot be opened is no question of columns
-    library.open_source(history)?;
-    let mut refused = String::new();
+/// By the first map whose columns are all there: a file that lacks one is refused at its header. What else is wrong is no question of the map.
+fn read_by_a_shipped_map(library: &mut Library, history: &Path) -> Result<Read, Trouble> {
+    let (mut lacking, mut help) = (String::new(), String::new());
     for map in Library::column_maps() {
-        match read(library, history, map) {
+        match read(library, history, map)? {
             Ok(read) => return Ok(read),
-            Err(trouble) => {
-                let said = trouble.to_string();
-                let why = said.lines().next().unwrap_or_default().trim_start_matches("error: ");
-                refused += &format!("\n  {map}: {why}");
+            Err(error) if error.lacks_columns => {
+                let said = error.to_string();
+                lacking += &format!("\n  {map}: {}", said.lines().next().unwrap_or_default());
+                help = error.help.map_or(String::new(), |help| format!("\n  = help: {help}"));
             }
+            Err(error) => return Err(refused(error)),
         }
     }
     Err(Trouble::Usage(format!(
-        "error: {}: no shipped column map fits it{refused}\n  = help: say with --columns which column is what; `orderstorm schema columns` describes the file",
+        "error: {}: no shipped column map fits it{lacking}{help}\n  = help: say with --columns which column is what; `orderstorm schema columns` describes the file",
         history.display()
     )))
 }

@@ -219,6 +219,8 @@ pub struct ImportError {
     pub line: Option<u64>,
     pub message: String,
     pub help: Option<String>,
+    /// the map names columns that the file does not have: another map may fit it
+    pub lacks_columns: bool,
 }
 
 impl ImportError {
@@ -245,8 +247,12 @@ pub fn import(reader: impl Read, name: &str, columns: &Columns) -> Result<Import
     let mut account = Account::default();
     rows::read(reader, name, columns, &mut |line, row| account.tally(line, row.and_then(|row| builder.add(&row))))?;
     if account.accepted == 0 {
-        let message = format!("no row became an order line; {account}");
-        return Err(ImportError { file: name.to_string(), line: None, message, help: None });
+        let message = match account.rows {
+            0 => "there is a header and no row below it".into(),
+            _ => format!("no row became an order line by the column map {}; {account}", columns.file().name),
+        };
+        let help = account.helps().into_iter().next();
+        return Err(ImportError { file: name.to_string(), line: None, message, help, lacks_columns: false });
     }
     Ok(builder.finish(account))
 }

@@ -282,6 +282,13 @@ fn a_missing_column_is_named_with_the_nearest_and_all_there_are() {
     assert!(message.contains("the file has the columns `Invoice_No`, `StockCode`, `Description`, `Menge`"), "{message}");
     let message = failure(ndjson(&text), "orders.ndjson");
     assert!(message.contains("no column `InvoiceNo`") && message.contains("is it `Invoice_No`?"), "{message}");
+    assert!(message.starts_with("orders.ndjson:1: "), "the first object shows it: {message}");
+    let nested = "{\"InvoiceNo\":\"1\",\"lines\":[{\"StockCode\":\"A\"}]}\n".repeat(3);
+    let message = failure(format!("\n{nested}"), "orders.ndjson");
+    assert!(
+        message.starts_with("orders.ndjson:2: no column") && message.contains("`lines` is a list") && message.contains("--format csv"),
+        "{message}"
+    );
     let message = failure(SAMPLE.replacen("Country", "InvoiceNo", 1), "orders.csv");
     assert!(message.contains("no column `Country`"), "{message}");
     let message = failure(SAMPLE.replacen("Description", "InvoiceNo", 1), "orders.csv");
@@ -302,7 +309,12 @@ fn files_that_are_not_what_they_should_be_are_refused_with_their_name() {
     assert!(message.contains("cannot be read on") && message.starts_with("orders.csv.gz:"), "{message}");
     let message = failure(format!("{HEADER}\nC1,,,,,,,\n"), "orders.csv");
     assert!(message.contains("no row became an order line") && message.contains("1 cancellation (line 2: `C1`)"), "{message}");
-    assert!(failure(HEADER, "orders.csv").contains("0 rows"));
+    let message = failure(format!("{HEADER}\n1,A,,1,1.2.2011,1,,EIRE\n"), "orders.csv");
+    assert!(
+        message.contains("1 malformed_timestamp") && message.contains("\n  help: malformed_timestamp: `placed_at.format` of the column map"),
+        "{message}"
+    );
+    assert!(failure(HEADER, "orders.csv").ends_with("there is a header and no row below it"));
     assert!(failure("{\n\"InvoiceNo\": 1\n}\n", "orders.json").contains("not a JSON object on one line"));
 }
 

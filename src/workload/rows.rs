@@ -42,7 +42,7 @@ pub(super) fn read(reader: impl Read, name: &str, columns: &Columns, each: &mut 
         let packed = Cursor::new(start).chain(reader);
         return file.text(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(packed)), each);
     }
-    if name.to_ascii_lowercase().ends_with(".gz") {
+    if !start.is_empty() && name.to_ascii_lowercase().ends_with(".gz") {
         let error = file.error(None, "the name ends in `.gz`, but the file does not begin as gzip does");
         return Err(error.help("if it is plain text, drop `.gz` from its name"));
     }
@@ -63,7 +63,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn error(&self, line: Option<u64>, message: impl Into<String>) -> ImportError {
-        ImportError { file: self.name.to_string(), line, message: message.into(), help: None }
+        ImportError { file: self.name.to_string(), line, message: message.into(), help: None, lacks_columns: false }
     }
 
     fn broken(&self, after: u64, e: &io::Error) -> ImportError {
@@ -160,11 +160,11 @@ impl Source<'_> {
                 char::from(self.columns.delimiter())
             );
         }
-        Err(self.error(Some(line), problems.join("\n")).help(help))
+        Err(ImportError { lacks_columns: true, ..self.error(Some(line), problems.join("\n")).help(help) })
     }
 
     fn json(&self, mut reader: impl BufRead, each: &mut dyn FnMut(u64, Result<Row<'_>, Refused>)) -> Result<(), ImportError> {
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut lists, mut first) = (BTreeSet::new(), BTreeSet::new(), None);
         let (mut bytes, mut line) = (Vec::new(), 0u64);
         loop {
             bytes.clear();
@@ -182,7 +182,9 @@ impl Source<'_> {
             }
             match serde_json::from_slice::<Map<String, Value>>(&bytes) {
                 Ok(object) => {
+                    first = first.or(Some(line));
                     for key in object.keys().filter(|key| seen.len() < MOST_NAMES && !seen.contains(*key)).cloned().collect::<Vec<_>>() {
+                        lists.extend(object.get(&key).filter(|value| value.is_array()).map(|_| key.clone()));
                         seen.insert(key);
                     }
                     each(line, self.json_row(&object));
@@ -196,7 +198,13 @@ impl Source<'_> {
         if seen.is_empty() || seen.len() == MOST_NAMES {
             return Ok(());
         }
-        self.check_found(line, &missing, &seen.into_iter().collect::<Vec<_>>())
+        // every object lacks it, so the first one shows it
+        self.check_found(first.unwrap_or(line), &missing, &seen.into_iter().collect::<Vec<_>>()).map_err(|error| match lists.first() {
+            Some(list) => error.help(format!(
+                "`{list}` is a list, and here each line of an order is an object of its own; `orderstorm generate --format csv` writes rows that can be read"
+            )),
+            None => error,
+        })
     }
 
     fn json_row<'a>(&self, object: &'a Map<String, Value>) -> Result<Row<'a>, Refused> {
