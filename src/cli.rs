@@ -55,7 +55,8 @@ pub enum Command {
   orderstorm run --source orders.csv --columns orderstorm           replay them
   orderstorm generate --profile inventory-feed --feeds feed.ndjson --out orders.ndjson
 
-The same profile, seed and number of orders give the same bytes.")]
+The same profile, seed and number of orders give the same bytes: the orders of the case that `run --profile` makes of them, in one piece.
+A run cuts a case of more than 1024 orders into regions, which draw their own orders at the same rates and batches (docs/load.md).")]
     Generate(GenerateArgs),
     /// Make a load profile from a real order history, and see whether it makes what the history was
     #[command(after_help = "Examples:

@@ -3,11 +3,13 @@
 use super::pace::{Asked, paced};
 use super::{Ended, Stop, Trouble, cannot_write_to};
 use crate::cli::{GenerateArgs, GeneratedFormat};
-use crate::scenario::Library;
+use crate::scenario::{Library, LoadProfile, Scenario, Selection, expand};
+use crate::sim::Seed;
 use crate::workload::{Form, Generate};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 pub fn generate(args: &GenerateArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let mut library = Library::shipped()?;
@@ -39,7 +41,8 @@ pub fn generate(args: &GenerateArgs, stop: &Stop) -> Result<Ended, Trouble> {
         return Err(Trouble::Usage("error: feeds are written as NDJSON or CSV\n  = help: --feeds with --format ndjson or csv".into()));
     }
     let orders = args.orders.unwrap_or(profile.orders);
-    let generate = Generate { profile: &profile, goods, scenario: &scenario, orders, seed: args.seed, form, stop: stop.flag() };
+    let case = case_of(&mut library, &profile, scenario.clone(), args)?;
+    let generate = Generate { profile: &profile, goods, scenario: &scenario, orders, case, form, stop: stop.flag() };
     let mut feeds = args.feeds.as_deref().map(|path| create("--feeds", path, args.force)).transpose()?;
     let feed = feeds.as_mut().map(|file| file as &mut dyn Write);
     let (result, to) = match args.out.as_deref().filter(|path| *path != Path::new("-")) {
@@ -59,6 +62,15 @@ pub fn generate(args: &GenerateArgs, stop: &Stop) -> Result<Ended, Trouble> {
             Ok(Ended::Good)
         }
     }
+}
+
+/// The seed of the case that `run` begins with, so that its orders are those that are written.
+fn case_of(library: &mut Library, profile: &LoadProfile, scenario: Scenario, args: &GenerateArgs) -> Result<Seed, Trouble> {
+    let all = ["all".to_string()];
+    let faults = library.fault_sets(if profile.faults.is_empty() { &all } else { &profile.faults })?;
+    let selection = Selection { profile: Some(profile.clone()), orders: args.orders, seed: Seed(args.seed), ..Selection::default() };
+    let cases = expand(&[Arc::new(scenario)], &faults, &selection).cases;
+    Ok(cases.first().map_or(selection.seed, |case| case.seed))
 }
 
 fn written<W: Write + Send>(generate: &Generate<'_>, out: &mut W, feed: Option<&mut dyn Write>, columns: bool) -> io::Result<u32> {

@@ -6,7 +6,7 @@ use crate::scenario::{Arrival, Base, Goods, LoadProfile, Process};
 use crate::sim::Seed;
 use crate::workload::arrivals::{Share, due, expected};
 use crate::workload::goods::shares;
-use crate::workload::{Indices, RHO};
+use crate::workload::{Indices, RHO, seed_of};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ pub(super) struct Look<'a> {
 
 impl<'a> Look<'a> {
     pub fn of(profile: &'a LoadProfile, orders: u32, case: Seed) -> Look<'a> {
-        let indices = Indices::of(due(&profile.arrival, case, case, Share::whole(orders.min(MOST))));
+        let indices = Indices::of(due(&profile.arrival, case, seed_of(case, 0), Share::whole(orders.min(MOST))));
         Look { profile, indices, case, shares: profile.goods.as_ref().map(|goods| shares(goods)).unwrap_or_default() }
     }
 

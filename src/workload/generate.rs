@@ -1,10 +1,11 @@
 //! Synthetic orders, and the stock feed beside them, as text: one after another, so that memory does not grow with their number.
 //!
-//! The same profile, seed and number of orders give the same bytes. Draws are keyed by the order's number, as in a run; the whole is one stream
-//! here, so it is not cut into partitions.
+//! The same profile, seed and number of orders give the same bytes. They are the orders of the case that a run makes of them, in one piece: where a
+//! run cuts the case into partitions, each draws its own orders, for another moment of the same rates and batches.
 
 use super::arrivals::{self, Share};
 use super::goods::{Bodies, Drawn, price};
+use super::plan::seed_of;
 use crate::model::{OrderNo, RUN_BEGINS_AT_H, Region};
 use crate::scenario::{Goods, LoadProfile, Scenario};
 use crate::sim::{Draw, Purpose, Seed, Span, Timestamp};
@@ -35,7 +36,8 @@ pub struct Generate<'a> {
     /// the profile's scenario: what becomes of an order is drawn from its kinds
     pub scenario: &'a Scenario,
     pub orders: u32,
-    pub seed: u64,
+    /// of the case
+    pub case: Seed,
     pub form: Form,
     /// once it is set, no further order is begun
     pub stop: &'a AtomicBool,
@@ -44,8 +46,8 @@ pub struct Generate<'a> {
 impl Generate<'_> {
     /// Writes the orders to `out`, and what happens to stock besides to `feed`; says how many orders.
     pub fn write(&self, out: &mut dyn Write, mut feed: Option<&mut dyn Write>) -> io::Result<u32> {
-        let seed = Seed(self.seed).derive(&self.profile.name);
-        let mut bodies = Bodies::new(self.goods, seed, seed);
+        let seed = seed_of(self.case, 0);
+        let mut bodies = Bodies::new(self.goods, self.case, seed);
         let mut days = Days::default();
         let mut news = feed.is_some().then(|| News::new(self.goods, seed));
         if self.form == Form::Csv {
@@ -56,7 +58,7 @@ impl Generate<'_> {
         }
         let mut text = String::new();
         let mut written = 0;
-        for (number, at) in (1..).zip(arrivals::due(&self.profile.arrival, seed, seed, Share::whole(self.orders))) {
+        for (number, at) in (1..).zip(arrivals::due(&self.profile.arrival, self.case, seed, Share::whole(self.orders))) {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -207,15 +209,15 @@ impl<'a> News<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{COLUMN_MAPS, Library};
-    use crate::workload::{import, parse_columns};
+    use crate::scenario::{COLUMN_MAPS, Library, Selection, expand};
+    use crate::workload::{OPENS, import, parse_columns, partition};
 
     fn generated(profile: &str, orders: u32, seed: u64, form: Form, feed: bool) -> (String, String) {
         let profile = Library::shipped().unwrap().load_profile(profile).unwrap();
         let (goods, scenario) = (profile.goods.clone().unwrap(), profile.scenario().unwrap().unwrap());
         let (mut out, mut news) = (Vec::new(), Vec::new());
         let generate =
-            Generate { profile: &profile, goods: &goods, scenario: &scenario, orders, seed, form, stop: &AtomicBool::new(false) };
+            Generate { profile: &profile, goods: &goods, scenario: &scenario, orders, case: Seed(seed), form, stop: &AtomicBool::new(false) };
         generate.write(&mut out, feed.then_some(&mut news as &mut dyn Write)).unwrap();
         (String::from_utf8(out).unwrap(), String::from_utf8(news).unwrap())
     }
@@ -250,6 +252,41 @@ mod tests {
         assert_eq!(bytes(300, 1), bytes(300, 1));
         assert_ne!(bytes(300, 1), bytes(300, 2));
         assert!(bytes(600, 1).starts_with(&bytes(300, 1)));
+    }
+
+    /// A case of one region is the same stream wherever it is met: number, moment, shopper and goods of each order.
+    #[test]
+    fn what_is_generated_is_what_a_run_places() {
+        let mut library = Library::shipped().unwrap();
+        let faults = library.fault_sets(&["everyday".into()]).unwrap();
+        for name in ["marketplace-batch", "bot-drop", "steady"] {
+            let profile = library.load_profile(name).unwrap();
+            let scenario = Arc::new(profile.scenario().unwrap().unwrap());
+            let selection = Selection { profile: Some(profile.clone()), orders: Some(700), seed: Seed(5), ..Selection::default() };
+            let case = expand(std::slice::from_ref(&scenario), &faults, &selection).cases.remove(0);
+            let goods = profile.goods.as_ref().unwrap();
+            let mut out = Vec::new();
+            let none = AtomicBool::new(false);
+            let generate = Generate { profile: &profile, goods, scenario: &scenario, orders: 700, case: case.seed, form: Form::Ndjson, stop: &none };
+            assert_eq!(generate.write(&mut out, None).unwrap(), 700);
+            let part = partition(&case, 0);
+            let mut days = Days::default();
+            let mut written = std::str::from_utf8(&out).unwrap().lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            for (at, number, order) in part.orders() {
+                let drawn = written.next().unwrap();
+                let customer = format!("C{}", order.customer);
+                let told = [number.to_string(), days.text(at - OPENS).into(), order.channel.name().into(), customer];
+                assert_eq!(
+                    ["order", "placed_at", "channel", "customer"].map(|key| drawn[key].as_str().unwrap()),
+                    told.each_ref().map(String::as_str)
+                );
+                let lines: Vec<(&str, u64)> =
+                    drawn["lines"].as_array().unwrap().iter().map(|line| (line["sku"].as_str().unwrap(), line["qty"].as_u64().unwrap())).collect();
+                let placed: Vec<(&str, u64)> = order.lines.iter().map(|line| (part.plan.estate.sku_name(line.sku), line.qty.into())).collect();
+                assert_eq!(lines, placed);
+            }
+            assert!(written.next().is_none());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::arrivals::{self, Share};
 use super::goods::{Bodies, Drawn, price};
-use super::plan::{Partition, listed, share};
+use super::plan::{Partition, listed, seed_of, share};
 use crate::model::{Fulfil, LineNo, Money, NodeId, Order, OrderLine, OrderNo, Product, Region, SkuId};
 use crate::scenario::{Action, Case, Goods, default_shipping, standard_fixture};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
@@ -27,7 +27,7 @@ fn place(order: &Drawn) -> usize {
 pub(super) fn partition(case: &Case, goods: &Arc<Goods>, number: u32, of: u32) -> Partition {
     let (before, orders) = share(case.orders, number, of);
     let luck = case.scenario.luck.as_ref().map_or(number, |luck| luck.partition);
-    let seed = case.seed.derive(&format!("partition {luck}"));
+    let seed = seed_of(case.seed, luck);
     let due = arrivals::due(&case.arrival, case.seed, seed, Share { number, of, orders, in_all: case.orders });
     let mut bodies = Bodies::new(goods, case.seed, seed);
     let drawn: Vec<(Span, Drawn)> = due

@@ -26,5 +26,5 @@ pub use import::{Account, Example, Import, ImportError, Reason, SourceLine, Sour
 pub use indices::{Indices, RHO};
 #[cfg(feature = "parquet")]
 pub use parquet::GROUP;
-pub use plan::{OPENS, PARTITION_ORDERS, Partition, partition, partitions, recorded, whole};
+pub use plan::{OPENS, PARTITION_ORDERS, Partition, partition, partitions, recorded, seed_of, whole};
 pub use stock::{DEFAULT_RECEIPT_LAG, Receipt, RegionStock, opening_stock, replenishment};

@@ -4,8 +4,9 @@
 use super::arrivals::{self, Share};
 use super::generate::{Generate, epoch_ms};
 use super::goods::{Bodies, price};
+use super::plan::seed_of;
 use crate::model::{OrderNo, Region};
-use crate::sim::{Seed, Timestamp};
+use crate::sim::Timestamp;
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -81,13 +82,13 @@ impl Generate<'_> {
 
     fn rows<W: Write + Send>(&self, out: W, group: usize) -> Result<u32, ParquetError> {
         // the same orders as in the other forms
-        let seed = Seed(self.seed).derive(&self.profile.name);
-        let mut bodies = Bodies::new(self.goods, seed, seed);
+        let seed = seed_of(self.case, 0);
+        let mut bodies = Bodies::new(self.goods, self.case, seed);
         let properties = WriterProperties::builder().set_compression(Compression::UNCOMPRESSED).build();
         let mut writer = SerializedFileWriter::new(out, Arc::new(parse_message_type(SCHEMA)?), Arc::new(properties))?;
         let mut rows = Columns::default();
         let mut written = 0;
-        for (number, at) in (1..).zip(arrivals::due(&self.profile.arrival, seed, seed, Share::whole(self.orders))) {
+        for (number, at) in (1..).zip(arrivals::due(&self.profile.arrival, self.case, seed, Share::whole(self.orders))) {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -122,6 +123,7 @@ impl Generate<'_> {
 mod tests {
     use super::*;
     use crate::scenario::Library;
+    use crate::sim::Seed;
     use crate::workload::Form;
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::Field;
@@ -137,7 +139,7 @@ mod tests {
             goods: &goods,
             scenario: &scenario,
             orders: 700,
-            seed: 5,
+            case: Seed(5),
             form: Form::Csv,
             stop: &AtomicBool::new(false),
         };

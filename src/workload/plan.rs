@@ -58,6 +58,11 @@ pub fn whole(case: &Case) -> Partition {
     cut(case, 0, 1)
 }
 
+/// The seed of what is drawn for a partition's own orders.
+pub fn seed_of(case: Seed, number: u32) -> Seed {
+    case.derive(&format!("partition {number}"))
+}
+
 /// What partition `number` of a case does.
 pub fn partition(case: &Case, number: u32) -> Partition {
     cut(case, number, partitions(case))
@@ -85,7 +90,7 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
     // copies are named by how far their order's number is from the first
     let labels: Vec<u32> = (0..copies).map(|copy| places.get(copy as usize).map_or(copy, |place| place.no.0 - first.0)).collect();
     let mut estate = scaled(&scenario.fixture, times, &labels, orders);
-    let seed = case.seed.derive(&format!("partition {}", scenario.luck.as_ref().map_or(number, |luck| luck.partition)));
+    let seed = seed_of(case.seed, scenario.luck.as_ref().map_or(number, |luck| luck.partition));
     let mut opening = Vec::new();
     let probes = add_probes(&mut estate, &mut opening);
     let mut stock_steps = Vec::new();

@@ -117,6 +117,26 @@ fn what_was_generated_can_be_replayed_and_is_not_written_over() {
     folder.orderstorm(&["generate", "--profile", &plain]).exits(2).says(&["does not say what orders are about"]);
 }
 
+/// Batches of very different sizes: another draw is another stream.
+#[test]
+fn a_plan_is_of_the_stream_that_is_generated() {
+    let folder = Folder::new("load-one-stream");
+    for (profile, orders, seed) in [("marketplace-batch", "5000", "1"), ("marketplace-batch", "5000", "2"), ("diurnal", "3000", "1")] {
+        let asked = ["--profile", profile, "--orders", orders, "--seed", seed];
+        let plan = folder.orderstorm(&[&["plan", "--format", "json"], &asked[..]].concat()).exits(0).json();
+        let csv = folder.orderstorm(&[&["generate", "--format", "csv"], &asked[..]].concat()).exits(0).out;
+        let times: Vec<f64> = csv.lines().skip(1).map(|row| seconds(row.split(',').nth(1).expect("a time"))).collect();
+        let planned = plan["load"]["seconds"].as_f64().expect("a number");
+        assert!((times.last().expect("orders") - planned).abs() < 0.002, "{profile} under {seed}: {planned} s planned, {:?} generated", times.last());
+    }
+}
+
+/// Since ten in the morning of the first day, which is when a run begins.
+fn seconds(time: &str) -> f64 {
+    let of = |from: usize, to: usize| time[from..to].parse::<f64>().expect("digits");
+    (of(8, 10) - 1.0) * 86_400.0 + (of(11, 13) - 10.0) * 3_600.0 + of(14, 16) * 60.0 + of(17, 23)
+}
+
 #[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_orderstorm"))
