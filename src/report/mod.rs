@@ -30,7 +30,7 @@ pub use json::{run_digest, summary_schema, to_json};
 pub use junit::to_junit;
 pub use plots::{Ground, Plot, plots};
 pub use proof::{CleanProof, DefectProof, InvariantProof, PROOF_VERSION, Proof, proof_markdown, proof_text};
-pub use shape::{Shape, shape_plots};
+pub use shape::{RATE_UNITS, Shape, shape_plots};
 pub use terminal::{View, print, print_timeline, summary, timeline};
 pub use write::{Paths, read_summary, write_all, write_plots};
 

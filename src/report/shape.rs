@@ -20,6 +20,9 @@ pub struct Shape {
     pub units: Vec<f64>,
 }
 
+/// Units in which a rate is told, and their seconds: the first in which it has a digit before the point.
+pub const RATE_UNITS: [(&str, f64); 4] = [("a second", 1.0), ("a minute", 60.0), ("an hour", 3_600.0), ("a day", 86_400.0)];
+
 const BARS: usize = 20;
 /// What is rarer is not drawn.
 const MOST_DECADES: i32 = 9;
@@ -32,7 +35,7 @@ pub fn shape_plots(shape: &Shape) -> Vec<Plot> {
             list.push(Plot { name, title, caption, svg: finish(svg, title, Ground::File) });
         }
     };
-    add("rate", "Rate over time", "Orders a second as drawn, and as expected.", rate(shape));
+    add("rate", "Rate over time", "Orders as drawn, and as expected where the process has a rate.", rate(shape));
     add("popularity", "Popularity", "Share of the lines of each SKU by rank; both axes are logarithmic.", popularity(&shape.popularity));
     add("baskets", "Baskets", "How many lines orders have, and how many units lines have.", baskets(shape));
     list
@@ -44,21 +47,31 @@ fn rate(shape: &Shape) -> Option<String> {
     if shape.counted.len() < 2 || most <= 0.0 || end <= 0.0 {
         return None;
     }
-    // small rates have round ticks too
-    let unit = 10f64.powf((most.log10() - 2.0).floor());
+    let (per, seconds_of) = RATE_UNITS.into_iter().find(|(_, seconds)| most * seconds >= 1.0).unwrap_or(("a day", 86_400.0));
+    // small rates have round ticks too, each with the digits that tell it from the next
+    let most = most * seconds_of;
+    let decade = (most.log10() - 2.0).floor();
+    let unit = 10f64.powf(decade);
     let ticks = count_ticks((most / unit).ceil() as u64);
     let top = ticks.last().copied().unwrap_or(1).max(1) as f64 * unit;
-    let label =
-        |n: &u64| (*n as f64 * unit / top, if unit >= 1.0 { thousands((*n as f64 * unit) as u64) } else { format!("{:.3}", *n as f64 * unit) });
+    let step = ticks.get(1).map_or(unit, |step| *step as f64 * unit);
+    let digits = (-step.log10().floor()).max(0.0) as usize;
+    let label = |n: &u64| {
+        let value = *n as f64 * unit;
+        (value / top, if digits == 0 { thousands(value.round() as u64) } else { format!("{value:.digits$}") })
+    };
     canvas(HEIGHT, |c| {
         frame(c, &ticks.iter().map(label).collect::<Vec<_>>(), "time since the first moment");
         for time in time_ticks(end) {
             tick(c, time / end, &if time == 0.0 { "0".into() } else { seconds(time) });
         }
-        above(c, "orders a second");
+        above(c, &format!("orders {per}"));
         for (n, (name, color, series)) in [("drawn", PLACED, &shape.counted), ("expected", SHIPPED, &shape.expected)].into_iter().enumerate() {
+            if series.is_empty() {
+                continue;
+            }
             key(c, n, 130, name, color);
-            c.line(series.iter().map(|(t, rate)| (x_of(t / end), y_of(rate / top))).collect(), color.stroke_width(2));
+            c.line(series.iter().map(|(t, rate)| (x_of(t / end), y_of(rate * seconds_of / top))).collect(), color.stroke_width(2));
         }
     })
 }
@@ -136,6 +149,13 @@ mod tests {
         assert_eq!(names(&all), ["rate", "popularity", "baskets"]);
         assert!(shape_plots(&all).iter().all(|plot| plot.svg.starts_with("<svg") && !plot.svg.contains("NaN")));
         assert!(names(&Shape::default()).is_empty());
+        // so slow that it has to be told by the hour; a batch process has no rate to expect
+        let slow = Shape { counted: vec![(1.0, 0.0001), (2.0, 0.0006)], ..Shape::default() };
+        let svg = &shape_plots(&slow)[0].svg;
+        assert!(svg.contains("orders an hour") && !svg.contains("expected"), "{svg}");
+        let labels: Vec<&str> =
+            ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"].into_iter().filter(|label| svg.contains(&format!("\n{label}\n"))).collect();
+        assert_eq!(labels, ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"], "{svg}");
         let odd = Shape { counted: vec![(0.0, f64::NAN), (0.0, 0.0)], popularity: vec![0.0], lines: vec![0.0], ..Shape::default() };
         assert!(names(&odd).is_empty());
         let steep = Shape { popularity: vec![1.0, 1e-6, 1e-300], ..Shape::default() };

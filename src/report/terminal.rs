@@ -217,8 +217,9 @@ impl Page {
         }
         let only_thanks: Vec<&CaseReport> = report.cases.iter().filter(|case| case.verdict == Verdict::Pass && case.excused() > 0).collect();
         if let Some(first) = only_thanks.iter().max_by_key(|case| (case.excused(), std::cmp::Reverse(&case.name))) {
+            let pass = if only_thanks.len() == 1 { "case passes" } else { "cases pass" };
             self.line(&format!(
-                "  {} cases pass only thanks to excuses (a fault stood in the way); the most, {}, in {}",
+                "  {} {pass} only thanks to excuses (a fault stood in the way); the most, {}, in {}",
                 thousands(only_thanks.len() as u64),
                 thousands(first.excused()),
                 clean(&first.name)
@@ -370,7 +371,8 @@ impl Page {
         self.out.push('\n');
         let word = self.paint.verdict(report.verdict, &report.verdict.name().to_uppercase());
         let cases: usize = counts.each().iter().map(|(_, n)| n).sum();
-        self.line(&format!("{word}  {} cases: {}", thousands(cases as u64), parts.join(", ")));
+        let noun = if cases == 1 { "case" } else { "cases" };
+        self.line(&format!("{word}  {} {noun}: {}", thousands(cases as u64), parts.join(", ")));
         if !report.manifest.cover.is_empty() {
             self.line(&clean(&report.manifest.cover));
         }

@@ -1,7 +1,7 @@
 //! What a load profile is like: `plan` with a profile says it, and draws it where that is asked for.
 
 use crate::model::Channel;
-use crate::report::Shape;
+use crate::report::{RATE_UNITS, Shape};
 use crate::scenario::{Arrival, Base, Goods, LoadProfile, Process};
 use crate::sim::Seed;
 use crate::workload::arrivals::{Share, due, expected};
@@ -60,7 +60,7 @@ impl<'a> Look<'a> {
         let list =
             |values: &[(f64, f64)]| values.iter().map(|(width, value)| format!("{value:.2} in {}", words(*width))).collect::<Vec<_>>().join(", ");
         row("arrival", process(&profile.arrival));
-        row("orders", format!("{} in {}, {:.4} a second in the mean", indices.orders, words(indices.seconds), indices.rate));
+        row("orders", format!("{} in {}, {} in the mean", indices.orders, words(indices.seconds), rate(indices.rate)));
         row("peak / mean", list(&indices.peaks));
         if !indices.idc.is_empty() {
             row("dispersion", format!("{} (variance to mean of counts; a Poisson process has 1)", list(&indices.idc)));
@@ -99,6 +99,12 @@ impl<'a> Look<'a> {
             "peak_to_mean": pairs(&indices.peaks), "dispersion": pairs(&indices.idc), "cv2_of_gaps": indices.cv2, "hurst": indices.hurst,
             "backlog": indices.backlog, "assumed": self.profile.assumed})
     }
+}
+
+/// A rate in the unit in which it has a digit before the point.
+fn rate(a_second: f64) -> String {
+    let (unit, seconds) = RATE_UNITS.into_iter().find(|(_, seconds)| a_second * seconds >= 1.0).unwrap_or(("a day", 86_400.0));
+    format!("{:.2} {unit}", a_second * seconds)
 }
 
 fn words(seconds: f64) -> String {
@@ -140,4 +146,17 @@ fn process(arrival: &Arrival) -> String {
     when(!arrival.states.is_empty(), format!("{} random states", arrival.states.len()));
     when(!arrival.waves.is_empty(), format!("{} waves", arrival.waves.len()));
     parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_told_in_the_unit_that_shows_it() {
+        assert_eq!(
+            [100.04, 1.0, 0.5, 0.0006, 1e-5, 0.0].map(rate),
+            ["100.04 a second", "1.00 a second", "30.00 a minute", "2.16 an hour", "0.86 a day", "0.00 a day"]
+        );
+    }
 }

@@ -128,6 +128,7 @@ pub fn expand(scenarios: &[Arc<Scenario>], fault_sets: &[Arc<FaultSet>], selecti
     }
     expansion.full *= selection.seeds.max(1) as usize;
     expansion.cover = match (pairwise, expansion.filtered) {
+        (0, 0) if expansion.full == 1 => "the only combination".into(),
         (0, 0) => format!("every one of {} combinations", expansion.full),
         (0, left) => format!("{} of {} combinations; the case filter left out {left}", expansion.cases.len(), expansion.full),
         (_, 0) => {
