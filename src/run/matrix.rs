@@ -39,6 +39,16 @@ impl Chosen {
             None => workload::partitions(case),
         }
     }
+    /// A part of a case that takes a moment: its first partition, or so many orders of a case that is not cut.
+    pub fn sample(&self, case: &Case, most: u32) -> Partition {
+        match &self.recorded {
+            Some(recorded) => recorded.first(case, 0, most as usize),
+            None if self.partitions(case) == 1 && case.scenario.places.is_empty() => {
+                workload::whole(&Case { orders: case.orders.min(most), ..case.clone() })
+            }
+            None => self.partition(case, 0),
+        }
+    }
     pub fn partition(&self, case: &Case, number: u32) -> Partition {
         match &self.recorded {
             Some(recorded) => recorded.partition(case, number),

@@ -8,6 +8,7 @@ use crate::cli::{Format, PlanArgs};
 use crate::report;
 use crate::scenario::Case;
 use crate::sim::Stopwatch;
+use crate::workload::PARTITION_ORDERS;
 
 pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
     let setup = Setup { seed: 1, target: "embedded".into(), defect: None, conditions: execute::Conditions::default(), arguments: String::new() };
@@ -44,15 +45,14 @@ pub fn plan(args: &PlanArgs) -> Result<Ended, Trouble> {
         }
         match &case.not_applicable {
             Some(reason) => out += &format!("  {:<52} not applicable: {reason}\n", case.name),
-            None => {
-                out += &format!("  {:<52} {} order{}, then {}\n", case.name, case.orders, if case.orders == 1 { "" } else { "s" }, steps_of(case))
-            }
+            None => out += &format!("  {:<52} {}, then {}\n", case.name, counted(case.orders.into(), "order"), steps_of(case)),
         }
     }
     let applicable: Vec<&Case> = expansion.cases.iter().filter(|case| case.not_applicable.is_none()).collect();
     let orders: u64 = applicable.iter().map(|case| u64::from(case.orders)).sum();
     out += &format!("\n{}\n", expansion.cover);
-    out += &format!("{} cases to run, {} not applicable; {orders} orders in all.\n", applicable.len(), expansion.cases.len() - applicable.len());
+    let cases = counted(applicable.len() as u64, "case");
+    out += &format!("{cases} to run, {} not applicable; {} in all.\n", expansion.cases.len() - applicable.len(), counted(orders, "order"));
     out += &format!("{}\n", estimate(&setup, &chosen, &applicable, orders));
     say(&out);
     Ok(Ended::Good)
@@ -66,25 +66,46 @@ fn steps_of(case: &Case) -> String {
     if steps.is_empty() { "nothing more".into() } else { steps.join(", ") }
 }
 
-/// How long it would take: measured on a few of the cases, for machines differ.
+fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// How long it would take: measured on a few of the cases, for machines differ; on a part of those that are large.
 fn estimate(setup: &Setup, chosen: &Chosen, applicable: &[&Case], orders: u64) -> String {
     let watch = Stopwatch::start();
     let mut done = 0;
     let every = (applicable.len() / 12).max(1);
-    for case in applicable.iter().step_by(every).filter(|case| case.orders <= 1_000) {
-        if watch.seconds() > 0.5 {
+    for case in applicable.iter().step_by(every) {
+        if done > 0 && watch.seconds() > 0.5 {
             break;
         }
-        let part = chosen.partition(case, 0);
+        let part = chosen.sample(case, PARTITION_ORDERS);
         if execute::partition(setup, case, &part, None, &Stop::new()).is_ok() {
             done += u64::from(part.orders);
         }
     }
     if done == 0 {
-        return "How long it would take was not measured: every case is large.".into();
+        return "How long it would take was not measured: there is nothing to run.".into();
     }
-    let jobs = jobs(None);
+    // a piece of a case is run by one thread
+    let pieces: u64 = applicable.iter().map(|case| u64::from(chosen.partitions(case))).sum();
+    let jobs = (jobs(None) as u64).min(pieces);
     let seconds = watch.seconds() / done as f64 * orders as f64 / jobs as f64;
-    let seconds = if seconds < 0.1 { "less than 0.1".into() } else { format!("about {seconds:.1}") };
-    format!("It would take {seconds} s in virtual time on {jobs} cores (measured on {done} orders). Nothing was sent.")
+    // the more of one piece is open at once, the more an order costs
+    let grows = applicable.iter().any(|case| case.orders > PARTITION_ORDERS && chosen.partitions(case) == 1);
+    format!(
+        "It would take {} in virtual time on {} (measured on {}). Nothing was sent.",
+        took(if grows { "at least" } else { "about" }, seconds),
+        counted(jobs, "core"),
+        counted(done, "order")
+    )
+}
+
+fn took(about: &str, seconds: f64) -> String {
+    match seconds {
+        ..0.1 => "less than 0.1 s".into(),
+        ..90.0 => format!("{about} {seconds:.1} s"),
+        ..5_400.0 => format!("{about} {:.0} min", seconds / 60.0),
+        _ => format!("{about} {:.1} h", seconds / 3_600.0),
+    }
 }

@@ -32,10 +32,15 @@ pub struct Part {
 
 impl Recorded {
     pub fn partition(&self, case: &Case, number: u32) -> Partition {
+        self.first(case, number, usize::MAX)
+    }
+
+    /// A partition of the first so many orders.
+    pub fn first(&self, case: &Case, number: u32, most: usize) -> Partition {
         let part = &self.parts[number as usize];
-        let seed = case.seed.derive(&format!("partition {number}"));
         let of = (number, self.parts.len() as u32);
-        workload::recorded(&self.scenario, seed, of, part.orders.clone(), part.opening.clone(), part.receipts.clone())
+        let orders = part.orders.iter().take(most).cloned().collect();
+        workload::recorded(&self.scenario, workload::seed_of(case.seed, number), of, orders, part.opening.clone(), part.receipts.clone())
     }
 }
 

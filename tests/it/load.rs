@@ -138,6 +138,21 @@ fn seconds(time: &str) -> f64 {
 }
 
 #[test]
+fn how_long_a_load_takes_is_estimated_from_a_part_of_it() {
+    let folder = Folder::new("load-estimate");
+    for (profile, measured) in [("flash-sale", "measured on 1000 orders"), ("hot-sku", "on 1 core (measured on 1024 orders)")] {
+        let plan =
+            folder.orderstorm(&["plan", "--profile", profile]).exits(0).says(&["It would take", measured, "1 case to run", "the only combination"]);
+        assert!(!plan.out.contains("was not measured"), "{plan}");
+    }
+    let sample = root().join("tests/data/online-retail-sample.csv");
+    let source = ["plan", "--source", sample.to_str().expect("a path of text"), "--columns", "online-retail", "--faults", "none"];
+    folder.orderstorm(&source).exits(0).says(&["It would take", "measured on"]);
+    let one = ["run", "--case", "S01.base.none.web.1", "--record", "none", "--out", "one"];
+    folder.orderstorm(&one).exits(0).says(&["PASS  1 case: 1 pass"]);
+}
+
+#[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_orderstorm"))
         .args(["generate", "--profile", "steady", "--orders", "200000"])
