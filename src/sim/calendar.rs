@@ -182,6 +182,7 @@ impl<T: Ord + Copy> Calendar<T> {
             let Slot { earliest, entries } = &mut self.slots[level * SLOTS + slot];
             let earliest = *earliest;
             if level == 0 || entries.len() <= SORT_MAX {
+                // nothing is copied: the slot goes on in the memory of the bottom, which is empty
                 std::mem::swap(&mut self.bottom, entries);
                 self.bottom.sort_unstable_by(|a, b| b.cmp(a));
                 self.covered = earliest | ((1 << (DIGIT * level as u32)) - 1);

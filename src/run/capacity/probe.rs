@@ -80,11 +80,10 @@ impl Course<'_> {
     fn cured(self, seen: &[Second]) -> Option<(f64, usize)> {
         let mut from = self.until();
         for share in self.cures {
-            let rest = if *share == 0.0 { self.cure_s as usize } else { 0 };
-            let looks = from + rest;
-            let to = from + if rest > 0 { rest + BACK_S as usize } else { self.cure_s as usize };
+            let over = from + self.cure_s as usize;
+            let (looks, to) = if *share == 0.0 { (over, over + BACK_S as usize) } else { (from, over) };
             if let Some(after) = recovered(&seen[..seen.len().min(to)], self.begins(), looks) {
-                return Some((*share, rest + after));
+                return Some((*share, looks - from + after));
             }
             from = to;
         }
@@ -158,11 +157,13 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let in_all: f64 = grid.iter().flatten().map(|course| course.seconds() as f64).sum();
     let mut offered = 0.0;
     'grid: for courses in &grid {
-        let mut told = None;
+        let mut told: Option<Cell> = None;
         for course in courses {
             let left = (cells.len(), in_all - offered);
-            let Some(cell) = one(&mut rig, args.trigger, *course, objective, left)? else { break 'grid };
+            let Some(mut cell) = one(&mut rig, args.trigger, *course, objective, left)? else { break 'grid };
             offered += course.seconds() as f64;
+            // what was done wrong under one share stays wrong, whatever comes of the next
+            cell.flaw = told.and_then(|before| before.flaw).or(cell.flaw);
             let ends = !cell.before || cell.recovered.is_some() || cell.cured.is_some();
             told = Some(cell);
             if ends {
