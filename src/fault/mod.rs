@@ -90,6 +90,38 @@ struct General {
     lasts: bool,
 }
 
+/// The messages of one entity, by operation.
+#[derive(Default)]
+struct Asked {
+    /// a bit for each operation of which there was one: for most that is all there ever is
+    once: u128,
+    /// of the others, how many there were
+    more: SmallVec<[(Op, u32); 2]>,
+}
+
+const _: () = assert!(Op::ALL.len() <= u128::BITS as usize, "an operation needs a bit of its own");
+
+impl Asked {
+    /// Which one this is, from 1.
+    fn count(&mut self, op: Op) -> u32 {
+        let bit = 1 << op as u8;
+        if self.once & bit == 0 {
+            self.once |= bit;
+            return 1;
+        }
+        match self.more.iter_mut().find(|(other, _)| *other == op) {
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                self.more.push((op, 2));
+                2
+            }
+        }
+    }
+}
+
 /// The rules of one case at work.
 pub struct Storm {
     rules: Vec<FaultRule>,
@@ -104,7 +136,7 @@ pub struct Storm {
     /// rules that do not, in order, by the messages that they look at
     general: Vec<Vec<General>>,
     /// how many messages there were of an entity, by operation; counted only where somebody needs it
-    asked: FxHashMap<u64, SmallVec<[(Op, u32); 12]>>,
+    asked: FxHashMap<u64, Asked>,
     /// the first rule that sends such messages once more at the end
     replays: Vec<Option<u32>>,
     acted: Option<Vec<Acted>>,
@@ -154,7 +186,12 @@ impl Storm {
     }
 
     /// Something was recorded: windows that wait for it open, and what crash it sets off is said.
+    #[inline]
     pub fn witness(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
+        if self.waiting.is_empty() { None } else { self.set_off(now, moment, msg) }
+    }
+
+    fn set_off(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
         let mut crash = None;
         if msg.order.is_probe() {
             return None;
@@ -188,17 +225,7 @@ impl Storm {
             return None;
         }
         let entity = entity(link, msg);
-        let asked = self.asked.entry(entity).or_default();
-        let nth = match asked.iter_mut().find(|(op, _)| *op == msg.op) {
-            Some((_, count)) => {
-                *count += 1;
-                *count
-            }
-            None => {
-                asked.push((msg.op, 1));
-                1
-            }
-        };
+        let nth = self.asked.entry(entity).or_default().count(msg.op);
         let named = if self.named.is_empty() { None } else { self.named.get(&(entity, msg.op)) };
         let named = named.into_iter().flatten().copied().find(|at| self.rules[*at as usize].nth.is_none_or(|n| n == nth));
         let at = self.drawn(now, link, msg, entity, nth, named.unwrap_or(u32::MAX)).or(named)?;
