@@ -211,6 +211,8 @@ struct Loop<'a, O: Observer> {
     /// emptied and kept, so that saying or doing something takes no memory
     out: Vec<Outbound>,
     actions: Actions,
+    /// what was noted down last
+    noted: Option<Arc<Message>>,
 }
 
 impl<'a> Engine<'a> {
@@ -243,6 +245,7 @@ impl<'a> Engine<'a> {
             replaying: false,
             out: Vec::new(),
             actions: opening,
+            noted: None,
         };
         l.act(false);
         let mut orders: Vec<OrderNo> = Vec::new();
@@ -330,8 +333,24 @@ impl<O: Observer> Loop<'_, O> {
         entry.msg
     }
 
+    /// Writes down what goes no further than the record, in the memory of the last such message: it is at hand still.
+    fn note_down(&mut self, kind: Kind, outcome: Outcome, due: Timestamp, msg: Message) {
+        let msg = match self.noted.take() {
+            Some(mut noted) => match Arc::get_mut(&mut noted) {
+                Some(last) => {
+                    *last = msg;
+                    noted
+                }
+                // somebody kept it
+                None => msg.into(),
+            },
+            None => msg.into(),
+        };
+        self.noted = Some(self.write(kind, outcome, due, msg));
+    }
+
     fn mark(&mut self, op: Op) {
-        self.write(Kind::Mark, Outcome::None, self.now, Message::new(op, Id::NONE).into());
+        self.note_down(Kind::Mark, Outcome::None, self.now, Message::new(op, Id::NONE));
     }
 
     fn later(&mut self, after: Span, class: u8, entity: u64, id: u64, flight: Flight) {
@@ -528,7 +547,7 @@ impl<O: Observer> Loop<'_, O> {
         if !self.actions.facts.is_empty() {
             let mut facts = std::mem::take(&mut self.actions.facts);
             for fact in facts.drain(..) {
-                self.write(Kind::Fact, Outcome::None, self.now, fact.into());
+                self.note_down(Kind::Fact, Outcome::None, self.now, fact);
             }
             self.actions.facts = facts;
         }
@@ -545,7 +564,7 @@ impl<O: Observer> Loop<'_, O> {
     /// What a rule did to the target itself, set off by message `by`.
     fn note(&mut self, rule: u32, op: Op, by: &Message) {
         let note = Message { cause: by.id, seq: rule, ..Message::of_order(op, Id::NONE, by.order) };
-        self.write(Kind::Fault, Outcome::None, self.now, note.into());
+        self.note_down(Kind::Fault, Outcome::None, self.now, note);
     }
 
     fn fault(&mut self, rule: u32, msg: &Message) {
@@ -560,7 +579,7 @@ impl<O: Observer> Loop<'_, O> {
             seq: rule,
             ..Message::of_order(msg.op, Id::NONE, msg.order)
         };
-        self.write(Kind::Fault, Outcome::None, self.now, note.into());
+        self.note_down(Kind::Fault, Outcome::None, self.now, note);
     }
 
     /// At rest: what the target says of every order and every stock level.
@@ -574,7 +593,7 @@ impl<O: Observer> Loop<'_, O> {
                     Some((code, held, net)) => (msg.code, msg.qty, msg.amount) = (code, held, Money(net)),
                     None => msg.code = Code::UnknownOrder,
                 }
-                self.write(Kind::State, Outcome::Ok, self.now, msg.into());
+                self.note_down(Kind::State, Outcome::Ok, self.now, msg);
             }
         }
         for (node, sku) in self.world.stocked() {
@@ -591,7 +610,7 @@ impl<O: Observer> Loop<'_, O> {
         let Some((on_hand, reserved)) = self.target.inventory(node, sku) else { return };
         let mut msg = Message { node, sku, cause, qty: on_hand as i32, ..Message::new(Op::GetInventory, Id::NONE) };
         msg.lines.push(LineQty { sku, qty: reserved as i32, ..LineQty::default() });
-        self.write(Kind::State, Outcome::Ok, self.now, msg.into());
+        self.note_down(Kind::State, Outcome::Ok, self.now, msg);
     }
 }
 

@@ -135,9 +135,9 @@ impl<O: Observer> Loop<'_, O> {
         if let Some(rule) = self.harmed.remove(&send.msg.id) {
             // what was made of it stands with the fault
             let note = Message { cause: send.msg.id, key: send.msg.key, code, seq: rule, ..Message::of_order(send.msg.op, Id::NONE, send.msg.order) };
-            self.write(Kind::Fault, outcome, self.now, note.into());
+            self.note_down(Kind::Fault, outcome, self.now, note);
         }
-        self.write(Kind::Reply, outcome, send.due.min(self.now), msg.into());
+        self.note_down(Kind::Reply, outcome, send.due.min(self.now), msg);
         if self.replaying {
             // whoever sent it had its answer long ago
             return;
