@@ -64,10 +64,13 @@ impl Reference {
         if self.calls.contains_key(&key) {
             return;
         }
-        let mut msg = Message { key, corr: self.correlation(oid), order: oid.order(), ..Message::new(Op::NotificationSend, Id::NONE) };
+        let id = self.fresh_id();
+        let corr = self.correlation(oid);
+        let mut msg = Message { key, corr, order: oid.order(), cause: self.cause, ..Message::new(Op::NotificationSend, id) };
         fill(&mut msg);
-        self.calls.insert(key, PendingCall { msg: msg.into(), attempt: 0, waiting: false });
-        self.send_attempt(key);
+        let msg = Arc::new(msg);
+        self.calls.insert(key, PendingCall { msg: msg.clone(), attempt: 0, waiting: false });
+        self.send(msg, key, 0);
     }
 
     /// One notice of a kind for the `n`th thing of its kind (line, fulfillment, refund).
@@ -103,20 +106,26 @@ impl Reference {
         }
     }
 
+    /// Sends a call once more.
     fn send_attempt(&mut self, key: Id) {
         let id = self.fresh_id();
         let Some(call) = self.calls.get_mut(&key) else { return };
         let msg = Arc::make_mut(&mut call.msg);
         msg.id = id;
         msg.cause = self.cause;
-        let attempt = call.attempt;
-        let mut msg = call.msg.clone();
+        let (msg, attempt) = (call.msg.clone(), call.attempt);
+        self.send(msg, key, attempt);
+    }
+
+    fn send(&mut self, mut msg: Arc<Message>, key: Id, attempt: u32) {
         if self.has(Defect::CaptureKeyTruncated) && msg.op == Op::PaymentCapture {
             let cut = cut(msg.key);
             Arc::make_mut(&mut msg).key = cut;
         }
         self.out.push(Effect::Call(msg));
-        self.timers.push(self.now + self.settings.call_timeout, Timer::CallTimeout(key, attempt));
+        let timeout = (self.now + self.settings.call_timeout, Timer::CallTimeout(key, attempt));
+        let at = self.timeouts.iter().rposition(|known| *known <= timeout).map_or(0, |before| before + 1);
+        self.timeouts.insert(at, timeout);
     }
 
     pub(super) fn on_call_timeout(&mut self, key: Id, attempt: u32) {
@@ -201,12 +210,12 @@ impl Reference {
     }
 
     fn settle(&mut self, msg: &Message, outcome: Outcome) {
+        if matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Rejected) {
+            let Some(call) = self.calls.remove(&msg.key) else { return };
+            return self.settle_call(msg, &call.msg, outcome);
+        }
         let Some(call) = self.calls.get_mut(&msg.key) else { return };
         match outcome {
-            Outcome::Ok | Outcome::Replayed | Outcome::Rejected => {
-                let Some(call) = self.calls.remove(&msg.key) else { return };
-                self.settle_call(msg, &call.msg, outcome);
-            }
             Outcome::Pending => call.waiting = true,
             // a late failure of an earlier attempt says nothing about the one under way
             _ if call.msg.id != msg.id => {}

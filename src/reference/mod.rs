@@ -27,6 +27,7 @@ use crate::sim::{Calendar, Seed, Span, Timestamp};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use state::{Oid, OrderState};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What goes in.
@@ -111,9 +112,6 @@ pub struct Reference {
     settings: Settings,
     defect: Option<Defect>,
     orders: FxHashMap<Oid, OrderState>,
-    /// per external order: its event counter, and how many internal orders stand for it (one, unless a defect doubles it)
-    event_seq: FxHashMap<OrderNo, u32>,
-    copies: FxHashMap<OrderNo, u64>,
     stock: stock::Stock,
     backlog: sourcing::Backlog,
     rules: sourcing::Rules,
@@ -126,6 +124,8 @@ pub struct Reference {
     /// what was first asked under a key; of PlaceOrder the order itself remembers
     asked: FxHashMap<Id, Asked>,
     timers: Calendar<Timer>,
+    /// time-outs of calls, the next first: all take the same time, so a new one belongs at the end
+    timeouts: VecDeque<(Timestamp, Timer)>,
     /// no deadline of others runs out before: it was down, and whoever kept one could not say so
     patient_until: Timestamp,
     seed: Seed,
@@ -148,8 +148,6 @@ impl Reference {
             settings,
             defect,
             orders: FxHashMap::default(),
-            event_seq: FxHashMap::default(),
-            copies: FxHashMap::default(),
             stock,
             backlog: sourcing::Backlog::default(),
             rules,
@@ -159,6 +157,7 @@ impl Reference {
             seen_messages: FxHashMap::default(),
             asked: FxHashMap::default(),
             timers: Calendar::new(),
+            timeouts: VecDeque::new(),
             patient_until: Timestamp::ZERO,
             seed,
             next_id: 0,
@@ -192,14 +191,31 @@ impl Reference {
 
     /// When something is due by itself; [`Timestamp::NEVER`] if nothing is.
     pub fn next_due(&mut self) -> Timestamp {
-        self.timers.next_at().unwrap_or(Timestamp::NEVER)
+        let timeout = self.timeouts.front().map_or(Timestamp::NEVER, |(at, _)| *at);
+        self.timers.next_at().map_or(timeout, |at| at.min(timeout))
+    }
+
+    /// Takes out what is due by `now`, one after the other: by time, and at one moment in the order of timers.
+    fn next_timer(&mut self, now: Timestamp) -> Option<Timer> {
+        let Some((timeout_at, timeout)) = self.timeouts.front().copied().filter(|(at, _)| *at <= now) else {
+            return self.timers.next_at().filter(|at| *at <= now).and_then(|_| self.timers.pop()).map(|(_, timer)| timer);
+        };
+        if self.timers.next_at().is_some_and(|at| at <= timeout_at)
+            && let Some((at, timer)) = self.timers.pop()
+        {
+            if (at, timer) < (timeout_at, timeout) {
+                return Some(timer);
+            }
+            self.timers.push(at, timer);
+        }
+        self.timeouts.pop_front();
+        Some(timeout)
     }
 
     /// Does everything that is due at `now`.
     pub fn wake(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.now = now;
-        while self.timers.next_at().is_some_and(|at| at <= now) {
-            let Some((_, timer)) = self.timers.pop() else { break };
+        while let Some(timer) = self.next_timer(now) {
             let deadline = matches!(timer, Timer::Remorse(..) | Timer::AcceptSla(..) | Timer::PickupHold(..));
             if deadline && now < self.patient_until {
                 self.timers.push(self.patient_until, timer);
@@ -286,7 +302,7 @@ impl Reference {
 
     /// What it answers to `GetOrder`: (state, units still reserved, captured less refunded).
     pub fn order_state(&self, order: OrderNo) -> Option<(Code, i32, i64)> {
-        let copies = self.copies.get(&order).copied().unwrap_or(0);
+        let copies = self.copies(order);
         if copies == 0 {
             return None;
         }
@@ -320,6 +336,11 @@ impl Reference {
         Id(self.next_id * 2 + 1)
     }
 
+    /// How many internal orders stand for an external one.
+    fn copies(&self, order: OrderNo) -> u64 {
+        self.orders.get(&Oid::new(order, 0)).map_or(0, |first| first.copies)
+    }
+
     /// The client's correlation id of an order.
     fn correlation(&self, oid: Oid) -> Id {
         self.orders.get(&oid).map_or(Id::NONE, |order| order.corr)
@@ -328,24 +349,28 @@ impl Reference {
     /// Publishes an event of an order; `fill` says what it is about. Returns its id.
     fn event(&mut self, oid: Oid, op: Op, fill: impl FnOnce(&mut Message)) -> Id {
         let order = oid.order();
-        let seq = self.event_seq.entry(order).or_insert(0);
-        *seq += 1;
-        let seq = *seq;
+        let first = Oid::new(order, 0);
+        let Some(known) = self.orders.get_mut(&first) else { return Id::NONE };
+        known.events += 1;
+        let (seq, corr) = (known.events, known.corr);
+        let corr = if oid == first { corr } else { self.correlation(oid) };
         let id = self.fresh_id();
-        let mut msg = Message { seq, cause: self.cause, corr: self.correlation(oid), ..Message::of_order(op, id, order) };
+        let mut msg = Message { seq, cause: self.cause, corr, ..Message::of_order(op, id, order) };
         fill(&mut msg);
         if self.has(Defect::CauseOfAnotherOrder) && op == Op::PaymentCaptured && order.0.is_multiple_of(3) && self.before.0 != order {
             msg.cause = self.before.1;
         }
         if self.has(Defect::CaptureAnnouncedTwice) && op == Op::PaymentCaptured {
             let again = Message { seq: seq + 1, id: self.fresh_id(), ..msg.clone() };
-            self.event_seq.insert(order, seq + 1);
+            if let Some(known) = self.orders.get_mut(&first) {
+                known.events = seq + 1;
+            }
             self.out.push(Effect::Event(again.into()));
         }
         if self.has(Defect::CapturedEventLost) && op == Op::PaymentCaptured && order.0 % 3 == 1 {
             // the transaction committed, the publish that followed it did not: nothing is sent, and the next event takes the number
-            if let Some(seq) = self.event_seq.get_mut(&order) {
-                *seq -= 1;
+            if let Some(known) = self.orders.get_mut(&first) {
+                known.events -= 1;
             }
             return id;
         }

@@ -134,13 +134,10 @@ impl Reference {
     pub(super) fn try_captures(&mut self, oid: Oid) {
         let careless = self.has(Defect::SplitCapturesFull) || self.has(Defect::ShippingPerParcel);
         let ignores = self.has(Defect::DeclineIgnored);
-        let count = self.orders.get(&oid).map_or(0, |order| order.captures.len());
-        for at in 0..count {
-            let Some(order) = self.orders.get_mut(&oid) else { return };
+        while let Some(order) = self.orders.get_mut(&oid)
+            && let Some(at) = order.captures.iter().position(|due| !due.asked && !due.done)
+        {
             let due = order.captures[at].clone();
-            if due.asked || due.done {
-                continue;
-            }
             let unpaid = ignores && order.auths.is_empty();
             let open =
                 order.auths.iter_mut().find(|auth| auth.open && auth.ret == due.ret && (careless || auth.amount - auth.captured >= due.amount));

@@ -2,7 +2,7 @@
 //! stage that was passed is not passed again.
 
 use super::calls::Kind;
-use super::sourcing::Want;
+use super::sourcing::{Want, Wants};
 use super::state::{Oid, Stage, Status, Units};
 use super::{Defect, Reference, Timer};
 use crate::model::{Code, Fid, Id, LineNo, LineQty, Lines, Message, Node, Op, Outcome, RUN_BEGINS_AT_H, SkuId};
@@ -26,8 +26,8 @@ impl Reference {
             Op::CbNodeShipped => Stage::Shipped,
             _ => stage,
         };
-        let open = self.orders.get(&oid).is_some_and(|order| order.status == Status::Open);
-        if self.has(Defect::StatusDowngrade) && open && matches!(stage, Stage::Shipped | Stage::Delivered) && told < stage {
+        let open = || self.orders.get(&oid).is_some_and(|order| order.status == Status::Open);
+        if self.has(Defect::StatusDowngrade) && matches!(stage, Stage::Shipped | Stage::Delivered) && told < stage && open() {
             return self.fall_back(oid, n, told);
         }
         if self.has(Defect::LateNewsDowngrades) && stage <= Stage::Delivered {
@@ -408,10 +408,10 @@ impl Reference {
             return;
         }
         let Some(order) = self.orders.get(&oid) else { return };
-        let wants: Vec<Want> =
+        let wants: Wants =
             units.iter().filter_map(|(no, _, qty)| order.lines.iter().find(|line| line.line == *no).map(|line| Want::of(line, *qty))).collect();
         let (region, excluded) = (order.order.ship_to, order.excluded.clone());
-        let picks = self.source(region, &wants, &|node, sku| excluded.contains(&(node, sku)));
+        let picks = self.source(region, &wants, |node, sku| excluded.contains(&(node, sku)));
         self.commit_picks(oid, &picks);
         for want in wants {
             let got: u32 = picks.iter().filter(|pick| pick.line == want.line).map(|pick| pick.qty).sum();

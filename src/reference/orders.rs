@@ -1,7 +1,7 @@
 //! Placing, screening, allocating, cancelling and completing an order.
 
 use super::calls::Kind;
-use super::sourcing::{Pick, Want};
+use super::sourcing::{Pick, Picks, Want, Wants};
 use super::state::{Fulfillment, LineState, Oid, OrderState, Screen, Stage, Status, Units};
 use super::{Defect, Reference, Timer};
 use crate::model::{Code, Fid, Fulfil, Id, LineNo, LineQty, Lines, Message, Money, NodeId, Op, Order, OrderLine, OrderNo, Outcome, SkuId};
@@ -36,7 +36,7 @@ pub(super) fn line_state(line: &OrderLine, number: LineNo, ret: Id) -> LineState
 impl Reference {
     pub(super) fn place(&mut self, msg: &Message) -> (Outcome, Code) {
         let Some(body) = msg.body.clone() else { return (Outcome::Rejected, Code::Invalid) };
-        let copies = self.copies.get(&msg.order).copied().unwrap_or(0);
+        let copies = self.copies(msg.order);
         if copies > 0 {
             let forgotten = match self.defect {
                 Some(Defect::DedupByMessageId) => self.seen_messages.insert(msg.id, ()).is_none(),
@@ -67,18 +67,28 @@ impl Reference {
         if !known || body.lines.is_empty() {
             return (Outcome::Rejected, Code::UnknownSku);
         }
-        self.copies.insert(msg.order, copies + 1);
+        if let Some(first) = self.orders.get_mut(&Oid::new(msg.order, 0)) {
+            first.copies += 1;
+        }
         let oid = Oid::new(msg.order, copies);
-        let lines: Vec<LineState> = body.lines.iter().map(|line| line_state(line, line.line, Id::NONE)).collect();
-        let wants: Vec<Want> = lines.iter().map(|line| Want::of(line, line.qty)).collect();
+        let wants: Wants = body.lines.iter().map(Want::new).collect();
         let picks = self.source_new(body.ship_to, &wants);
-        let ships = lines.iter().any(|line| line.fulfil == Fulfil::Ship);
+        let short_for_good = |want: &Want| {
+            let got: u32 = picks.iter().filter(|pick| pick.line == want.line).map(|pick| pick.qty).sum();
+            got < want.qty && !self.estate.product(want.sku).is_some_and(|product| product.backorderable && want.fulfil == Fulfil::Ship)
+        };
+        let rejected = wants.iter().any(short_for_good);
+        // nothing becomes of the lines of an order that is turned down
+        let lines = if rejected { Vec::new() } else { body.lines.iter().map(|line| line_state(line, line.line, Id::NONE)).collect() };
+        let ships = body.lines.iter().any(|line| line.fulfil == Fulfil::Ship);
         let total = body.total();
         let order = OrderState {
             corr: msg.corr,
+            copies: 1,
+            events: 0,
             cancels: SmallVec::new(),
             accepted_at: self.now,
-            status: Status::Open,
+            status: if rejected { Status::Rejected } else { Status::Open },
             exception: false,
             lines,
             fulfillments: Vec::new(),
@@ -104,12 +114,8 @@ impl Reference {
             excluded: SmallVec::new(),
             order: body,
         };
-        let short_for_good = |want: &Want| {
-            let got: u32 = picks.iter().filter(|pick| pick.line == want.line).map(|pick| pick.qty).sum();
-            got < want.qty && !self.estate.product(want.sku).is_some_and(|product| product.backorderable && want.fulfil == Fulfil::Ship)
-        };
-        if wants.iter().any(short_for_good) {
-            self.orders.insert(oid, OrderState { status: Status::Rejected, lines: Vec::new(), ..order });
+        self.orders.insert(oid, order);
+        if rejected {
             if self.has(Defect::RejectedOrderStillReserves) {
                 self.commit_picks(oid, &picks);
             }
@@ -117,7 +123,6 @@ impl Reference {
             self.notify(oid, 0, Code::NoteRejected, Id::NONE);
             return (Outcome::Rejected, Code::OutOfStock);
         }
-        self.orders.insert(oid, order);
         let accepted = self.event(oid, Op::OrderAccepted, |m| m.amount = total);
         self.promise(oid, &wants, &picks, accepted);
         if let Some(hold) = self.settings.remorse_hold {
@@ -182,8 +187,8 @@ impl Reference {
     }
 
     /// Sourcing for a new order or exchange: it may not overtake those who already wait for a SKU.
-    pub(super) fn source_new(&self, region: crate::model::Region, wants: &[Want]) -> Vec<Pick> {
-        self.source(region, wants, &|_, sku| self.backlog.is_waited_for(sku))
+    pub(super) fn source_new(&self, region: crate::model::Region, wants: &[Want]) -> Picks {
+        self.source(region, wants, |_, sku| self.backlog.is_waited_for(sku))
     }
 
     /// Reserves what was picked and puts the rest on the backlog. `taken_on` is the event that began it.
@@ -243,23 +248,22 @@ impl Reference {
     /// Does whatever the order is ready for. Called after everything that happens to it; doing it twice does no harm.
     pub(super) fn advance(&mut self, oid: Oid) {
         let Some(order) = self.orders.get(&oid) else { return };
-        // what has left cannot be called back: only an order that still holds something is cancelled
-        let holds = !order.own_lines().all(LineState::is_settled);
-        if order.status == Status::Open && order.cancelling.is_none() && holds {
-            let bad = match (order.payment, order.fraud, order.address) {
-                (Screen::Bad, _, _) => Some(Code::Declined),
-                (_, Screen::Bad, _) => Some(Code::FraudRejected),
-                (_, _, Screen::Bad) => Some(Code::Undeliverable),
-                _ => None,
-            };
-            if let Some(code) = bad {
-                self.begin_cancel(oid, code);
-                return;
-            }
-        }
-        let Some(order) = self.orders.get(&oid) else { return };
         if order.cancelling.is_some() {
             self.try_finish_cancel(oid);
+            return;
+        }
+        let bad = match (order.payment, order.fraud, order.address) {
+            (Screen::Bad, _, _) => Some(Code::Declined),
+            (_, Screen::Bad, _) => Some(Code::FraudRejected),
+            (_, _, Screen::Bad) => Some(Code::Undeliverable),
+            _ => None,
+        };
+        // what has left cannot be called back: only an order that still holds something is cancelled
+        if let Some(code) = bad
+            && order.status == Status::Open
+            && !order.own_lines().all(LineState::is_settled)
+        {
+            self.begin_cancel(oid, code);
             return;
         }
         self.allocate(oid);
@@ -286,7 +290,7 @@ impl Reference {
         }
         let (over, from_default) = (self.has(Defect::SplitOverAllocates), self.has(Defect::PickupFromDefaultNode));
         let Some(order) = self.orders.get_mut(&oid) else { return };
-        let mut made: Vec<usize> = Vec::new();
+        let mut made: SmallVec<[usize; 4]> = SmallVec::new();
         for at in 0..order.lines.len() {
             let line = &order.lines[at];
             if line.ret.is_none() && waits {

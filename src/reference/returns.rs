@@ -1,6 +1,6 @@
 //! Returns and exchanges: one linked workflow. An exchange is a return whose refund pays for new lines of the same order.
 
-use super::sourcing::Want;
+use super::sourcing::{Want, Wants};
 use super::state::{LineState, Oid, ReturnState, Status, Units, cumulative};
 use super::{Defect, Reference};
 use crate::model::{Code, Id, LineNo, LineQty, Lines, Message, Money, Op, Outcome, SkuId};
@@ -104,7 +104,7 @@ impl Reference {
         let first = order.lines.iter().map(|line| line.line.0).max().unwrap_or(0) + 1;
         let new: Vec<LineState> =
             body.lines.iter().enumerate().map(|(i, line)| super::orders::line_state(line, LineNo(first + i as u16), msg.ret)).collect();
-        let wants: Vec<Want> = new.iter().map(|line| Want::of(line, line.qty)).collect();
+        let wants: Wants = new.iter().map(|line| Want::of(line, line.qty)).collect();
         let picks = self.source_new(order.order.ship_to, &wants);
         let short = |want: &Want| picks.iter().filter(|pick| pick.line == want.line).map(|pick| pick.qty).sum::<u32>() < want.qty;
         if wants.iter().any(|want| short(want) && !self.estate.product(want.sku).is_some_and(|product| product.backorderable)) {

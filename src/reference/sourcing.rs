@@ -2,7 +2,7 @@
 
 use super::state::{LineState, Oid, Status};
 use super::{Defect, Effect, Reference, Timer};
-use crate::model::{Code, Fixture, Fulfil, LineNo, Message, NodeId, NodeKind, Op, Outcome, RUN_BEGINS_AT_H, Region, SkuId};
+use crate::model::{Code, Fixture, Fulfil, LineNo, Message, NodeId, NodeKind, Op, OrderLine, Outcome, RUN_BEGINS_AT_H, Region, SkuId};
 use crate::sim::Span;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -85,6 +85,10 @@ pub struct Want {
 }
 
 impl Want {
+    /// All of a line.
+    pub fn new(line: &OrderLine) -> Want {
+        Want { line: line.line, sku: line.sku, qty: line.qty, fulfil: line.fulfil, pickup_node: line.node }
+    }
     pub fn of(line: &LineState, qty: u32) -> Want {
         Want { line: line.line, sku: line.sku, qty, fulfil: line.fulfil, pickup_node: line.pickup_node }
     }
@@ -97,6 +101,33 @@ pub struct Pick {
     pub line: LineNo,
     pub sku: SkuId,
     pub qty: u32,
+}
+
+pub type Wants = SmallVec<[Want; 4]>;
+pub type Picks = SmallVec<[Pick; 4]>;
+
+/// The smallest set of the nodes that together have everything, as bits, the best first among equals; none where nothing has everything.
+/// `held` is what the nodes have, a row for each SKU of `demand`.
+fn fewest(demand: &[(SkuId, i64)], held: &[i64], nodes: usize) -> Option<u32> {
+    let n = nodes.min(MOST_NODES);
+    let has = |set: u32, row: &[i64], qty: i64| {
+        let (mut rest, mut sum) = (set, 0);
+        while rest != 0 {
+            sum += row[rest.trailing_zeros() as usize];
+            rest &= rest - 1;
+        }
+        sum >= qty
+    };
+    let has_all = |set: u32| demand.iter().zip(held.chunks_exact(nodes)).all(|((_, qty), row)| has(set, row, *qty));
+    if !has_all((1 << n) - 1) {
+        return None;
+    }
+    sets_of(n).iter().copied().find(|set| has_all(*set))
+}
+
+/// Whether a set has the node at this place; no set is all nodes.
+fn in_set(set: Option<u32>, at: usize) -> bool {
+    set.is_none_or(|set| at < MOST_NODES && set >> at & 1 == 1)
 }
 
 impl Reference {
@@ -160,8 +191,10 @@ impl Reference {
     }
 
     /// Nodes that may ship to `region`, best first: same region, then DC before store before 3PL, then those whose feed has no gap.
-    fn candidates(&self, region: Region, wants: &[Want]) -> Vec<NodeId> {
-        let mut nodes: Vec<(bool, u8, bool, NodeId)> = Vec::with_capacity(self.estate.nodes.len());
+    fn candidates(&self, region: Region, wants: &[Want]) -> SmallVec<[NodeId; 8]> {
+        let day = self.day();
+        // what counts most in the highest bits, the node itself in the lowest
+        let mut nodes: SmallVec<[u32; 8]> = SmallVec::new();
         for id in self.estate.node_ids() {
             let Some(node) = self.estate.node(id) else { continue };
             let rank = match node.kind {
@@ -170,51 +203,65 @@ impl Reference {
                 NodeKind::ThirdParty => 2,
                 NodeKind::Supplier => continue,
             };
-            let full = node.capacity_per_day > 0 && self.backlog.used.get(&(id, self.day())).copied().unwrap_or(0) >= node.capacity_per_day;
+            let full = node.capacity_per_day > 0 && self.backlog.used.get(&(id, day)).copied().unwrap_or(0) >= node.capacity_per_day;
             let full = full && !self.has(Defect::IgnoresCapacity);
             if !self.may_be_asked(id) || full {
                 continue;
             }
             let stale = wants.iter().any(|want| self.stock.level(id, want.sku).is_stale());
-            nodes.push((node.region != region, rank, stale, id));
+            nodes.push(u32::from(node.region != region) << 20 | rank << 18 | u32::from(stale) << 17 | u32::from(id.0));
         }
         nodes.sort_unstable();
-        nodes.into_iter().map(|(_, _, _, id)| id).collect()
+        nodes.into_iter().map(|node| NodeId(node as u16)).collect()
     }
 
     /// What can be had for `wants`: pickup lines from their store, the others from as few nodes as possible. What is missing from
     /// the answer is short. `blocked` says which (node, SKU) must not be asked.
-    pub(super) fn source(&self, region: Region, wants: &[Want], blocked: &dyn Fn(NodeId, SkuId) -> bool) -> Vec<Pick> {
-        let mut picks = Vec::new();
-        // units of a (node, SKU) already taken by an earlier line of this very order
-        let mut taken: Vec<(NodeId, SkuId, i64)> = Vec::new();
-        let free = |taken: &[(NodeId, SkuId, i64)], node: NodeId, sku: SkuId| {
+    pub(super) fn source(&self, region: Region, wants: &[Want], blocked: impl Fn(NodeId, SkuId) -> bool) -> Picks {
+        let mut picks = Picks::new();
+        // without what an earlier line of this very order has taken
+        let free = |picks: &[Pick], node: NodeId, sku: SkuId| {
             if blocked(node, sku) {
                 return 0;
             }
-            let mine: i64 = taken.iter().filter(|(n, s, _)| (*n, *s) == (node, sku)).map(|(_, _, q)| q).sum();
+            let mine: i64 = picks.iter().filter(|pick| (pick.node, pick.sku) == (node, sku)).map(|pick| i64::from(pick.qty)).sum();
             (self.stock.available(node, sku) - mine).max(0)
         };
         for want in wants.iter().filter(|want| want.fulfil == Fulfil::Pickup) {
-            if self.may_be_asked(want.pickup_node) && free(&taken, want.pickup_node, want.sku) >= i64::from(want.qty) {
-                taken.push((want.pickup_node, want.sku, i64::from(want.qty)));
+            if self.may_be_asked(want.pickup_node) && free(&picks, want.pickup_node, want.sku) >= i64::from(want.qty) {
                 picks.push(Pick { node: want.pickup_node, line: want.line, sku: want.sku, qty: want.qty });
             }
         }
-        let ship: Vec<Want> = wants.iter().filter(|want| want.fulfil == Fulfil::Ship).copied().collect();
+        let ship: Wants = wants.iter().filter(|want| want.fulfil == Fulfil::Ship).copied().collect();
         if ship.is_empty() {
             return picks;
         }
         let nodes = self.candidates(region, &ship);
+        if nodes.is_empty() {
+            return picks;
+        }
+        let mut demand: SmallVec<[(SkuId, i64); 4]> = SmallVec::new();
+        for want in &ship {
+            match demand.iter_mut().find(|(sku, _)| *sku == want.sku) {
+                Some((_, qty)) => *qty += i64::from(want.qty),
+                None => demand.push((want.sku, i64::from(want.qty))),
+            }
+        }
+        // looked up once: of each SKU a row of what the nodes have
+        let mut held: SmallVec<[i64; 32]> = SmallVec::new();
+        for (sku, _) in &demand {
+            held.extend(nodes.iter().map(|node| free(&picks, *node, *sku)));
+        }
         let (greedy, over) = (self.has(Defect::AvoidableSplit), self.has(Defect::SplitOverAllocates));
-        let chosen = if greedy || over { nodes } else { self.fewest(&nodes, &ship, &|node, sku| free(&taken, node, sku)) };
+        let chosen = if greedy || over { None } else { fewest(&demand, &held, nodes.len()) };
         for want in &ship {
             let mut left = i64::from(want.qty);
-            for node in &chosen {
-                let take = free(&taken, *node, want.sku).min(if over { want.qty.into() } else { left });
+            let row = demand.iter().position(|(sku, _)| *sku == want.sku).unwrap_or(0) * nodes.len();
+            for (node, held) in nodes.iter().zip(&mut held[row..]).enumerate().filter(|(at, _)| in_set(chosen, *at)).map(|(_, node)| node) {
+                let take = (*held).min(if over { want.qty.into() } else { left });
                 if take > 0 {
-                    taken.push((*node, want.sku, take));
                     picks.push(Pick { node: *node, line: want.line, sku: want.sku, qty: take as u32 });
+                    *held -= take;
                     left -= take;
                 }
             }
@@ -222,42 +269,10 @@ impl Reference {
         picks
     }
 
-    /// The smallest set of nodes that together have everything, the best first among equals; all of them where nothing has everything.
-    fn fewest(&self, nodes: &[NodeId], wants: &[Want], free: &dyn Fn(NodeId, SkuId) -> i64) -> Vec<NodeId> {
-        let mut demand: SmallVec<[(SkuId, i64); 4]> = SmallVec::new();
-        for want in wants {
-            match demand.iter_mut().find(|(sku, _)| *sku == want.sku) {
-                Some((_, qty)) => *qty += i64::from(want.qty),
-                None => demand.push((want.sku, i64::from(want.qty))),
-            }
-        }
-        let n = nodes.len().min(MOST_NODES);
-        // looked up once, for there are many sets
-        let held: SmallVec<[i64; 32]> = demand.iter().flat_map(|(sku, _)| nodes[..n].iter().map(|node| free(*node, *sku))).collect();
-        let has = |set: u32, of: usize, qty: i64| {
-            let (mut rest, mut sum) = (set, 0);
-            while rest != 0 {
-                sum += held[of * n + rest.trailing_zeros() as usize];
-                rest &= rest - 1;
-            }
-            sum >= qty
-        };
-        let all = (1u32 << n) - 1;
-        if !demand.iter().enumerate().all(|(of, (_, qty))| has(all, of, *qty)) {
-            return nodes.to_vec();
-        }
-        for set in sets_of(n).iter().copied() {
-            if demand.iter().enumerate().all(|(of, (_, qty))| has(set, of, *qty)) {
-                return (0..n).filter(|i| set >> i & 1 == 1).map(|i| nodes[i]).collect();
-            }
-        }
-        nodes.to_vec()
-    }
-
     /// Promises units to an order's lines and says so, one event a node.
     pub(super) fn commit_picks(&mut self, oid: Oid, picks: &[Pick]) {
         let day = self.day();
-        let mut nodes: Vec<NodeId> = picks.iter().map(|pick| pick.node).collect();
+        let mut nodes: SmallVec<[NodeId; 4]> = picks.iter().map(|pick| pick.node).collect();
         nodes.sort_unstable();
         nodes.dedup();
         for node in nodes {
@@ -306,7 +321,7 @@ impl Reference {
             let want = Want::of(line, line.backordered);
             let region = order.order.ship_to;
             let excluded = order.excluded.clone();
-            let picks = self.source(region, &[want], &|node, sku| excluded.contains(&(node, sku)));
+            let picks = self.source(region, &[want], |node, sku| excluded.contains(&(node, sku)));
             let got: u32 = picks.iter().map(|pick| pick.qty).sum();
             if got == 0 || (got < want.qty && !self.estate.policies.backorder_partial) {
                 return;

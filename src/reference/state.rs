@@ -184,6 +184,10 @@ pub enum Status {
 pub struct OrderState {
     pub order: Arc<Order>,
     pub corr: Id,
+    /// how many internal orders stand for the external one (one, unless a defect doubles it): the first of them counts
+    pub copies: u64,
+    /// events of the external order so far: the first of them counts
+    pub events: u32,
     /// idempotency keys of cancellations that were dealt with, and whether they were refused
     pub cancels: SmallVec<[(Id, bool); 1]>,
     pub accepted_at: Timestamp,

@@ -171,6 +171,12 @@ impl Embedded {
         body.lines.first().map(|line| line.sku)
     }
 
+    fn lock(&mut self, key: Option<SkuId>) {
+        if let Some(key) = key {
+            self.locked.insert(key, VecDeque::new());
+        }
+    }
+
     /// Whoever held a key has done with it: the next order for it may be worked on.
     fn unlock(&mut self, inbound: &Inbound) {
         let Some(key) = self.key(inbound) else { return };
@@ -243,6 +249,7 @@ impl Embedded {
         self.effects = effects;
     }
 
+    #[inline]
     fn let_out(&mut self, now: Timestamp, effect: Effect, out: &mut Vec<Outbound>) {
         out.push(match effect {
             Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code, retry_after: Span::ZERO },
@@ -285,7 +292,7 @@ impl Target for Embedded {
         let key = self.key(&inbound);
         let locked = key.is_some_and(|key| self.locked.contains_key(&key));
         if self.busy < self.model.workers && !locked {
-            self.locked.extend(key.map(|key| (key, VecDeque::new())));
+            self.lock(key);
             self.start(now, number, inbound);
         } else if let Inbound::Message(msg) = &inbound
             && self.waiting.len() + self.held_up >= self.model.queue
@@ -298,7 +305,7 @@ impl Target for Embedded {
             self.held_up += 1;
             orders.push_back((number, now, inbound));
         } else {
-            self.locked.extend(key.map(|key| (key, VecDeque::new())));
+            self.lock(key);
             self.waiting.push_back((number, now, inbound));
         }
     }

@@ -7,7 +7,7 @@ use crate::model::{Fulfil, LineNo, Money, NodeId, Order, OrderLine, OrderNo, Pro
 use crate::scenario::{Action, Case, Goods, default_shipping, standard_fixture};
 use crate::sim::{Purpose, Seed, Span, Timestamp};
 use crate::world::{Opening, StockStep};
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 const STOCK: Purpose = Purpose(0x0124);
@@ -38,21 +38,28 @@ pub(super) fn partition(case: &Case, goods: &Arc<Goods>, number: u32, of: u32) -
         })
         .collect();
 
-    let mut asked: BTreeMap<u32, [f64; 4]> = BTreeMap::new();
+    // every SKU with what is asked of it at each node
+    let mut asked: Vec<(u32, [f64; 4])> = Vec::new();
+    let mut places: FxHashMap<u32, usize> = FxHashMap::default();
     for (at, order) in &drawn {
         for (sku, qty) in &order.lines {
-            let at_node = &mut asked.entry(*sku).or_default()[place(order)];
+            let of = *places.entry(*sku).or_insert_with(|| {
+                asked.push((*sku, [0.0; 4]));
+                asked.len() - 1
+            });
+            let at_node = &mut asked[of].1[place(order)];
             let law = law_of(goods, *sku);
             let counts = law.and_then(|law| law.cover_of.map(|within| law.from + within)).is_none_or(|until| *at < until);
             let begun = law.is_none_or(|law| law.cover_of.is_none() || *at >= law.from);
             *at_node += if counts && begun { f64::from(*qty) } else { 0.0 };
         }
     }
+    asked.sort_unstable_by_key(|(sku, _)| *sku);
+    let ids: FxHashMap<u32, SkuId> = asked.iter().map(|(sku, _)| *sku).zip((1..).map(SkuId)).collect();
     let mut estate = standard_fixture();
     estate.nodes.iter_mut().for_each(|node| node.capacity_per_day = node.capacity_per_day.saturating_mul(orders));
     estate.policies = case.scenario.fixture.policies.clone();
-    estate.products = asked.keys().map(|sku| product(goods, *sku)).collect();
-    let ids: BTreeMap<u32, SkuId> = asked.keys().copied().zip((1..).map(SkuId)).collect();
+    estate.products = asked.iter().map(|(sku, _)| product(goods, *sku)).collect();
     let id = |sku: u32| ids.get(&sku).copied().unwrap_or_default();
     let mut opening = Vec::new();
     for (sku, at_nodes) in &asked {
@@ -67,8 +74,10 @@ pub(super) fn partition(case: &Case, goods: &Arc<Goods>, number: u32, of: u32) -
         }
     }
     let steps = news(goods, seed, &drawn, id);
-    let orders = drawn.iter().zip(before + 1..).map(|((at, order), no)| (Timestamp::ZERO + *at, OrderNo(no), Arc::new(as_order(goods, order, id))));
-    listed(&case.scenario, estate, seed, (number, of), orders.collect(), opening, steps)
+    let price = |sku: SkuId| estate.product(sku).map_or(Money::ZERO, |product| product.price);
+    let body = |order: &Drawn| Arc::new(as_order(order, id, price));
+    let orders = drawn.iter().zip(before + 1..).map(|((at, order), no)| (Timestamp::ZERO + *at, OrderNo(no), body(order))).collect();
+    listed(&case.scenario, estate, seed, (number, of), orders, opening, steps)
 }
 
 /// The first law that is about a SKU.
@@ -80,18 +89,13 @@ fn product(goods: &Goods, sku: u32) -> Product {
     Product { name: format!("SKU{}", sku + 1), price: Money(price(goods, sku)), backorderable: false }
 }
 
-fn as_order(goods: &Goods, order: &Drawn, id: impl Fn(u32) -> SkuId) -> Order {
+fn as_order(order: &Drawn, id: impl Fn(u32) -> SkuId, price: impl Fn(SkuId) -> Money) -> Order {
     let (fulfil, node) = if order.pickup { (Fulfil::Pickup, NODES[place(order)]) } else { (Fulfil::Ship, NodeId::NONE) };
-    let lines = order.lines.iter().zip(1..).map(|((sku, qty), line)| OrderLine {
-        line: LineNo(line),
-        sku: id(*sku),
-        qty: *qty,
-        unit_price: Money(price(goods, *sku)),
-        fulfil,
-        node,
-        ..OrderLine::default()
-    });
-    let lines: Vec<OrderLine> = lines.collect();
+    let line = |(line, (sku, qty)): (u16, &(u32, u32))| {
+        let sku = id(*sku);
+        OrderLine { line: LineNo(line), sku, qty: *qty, unit_price: price(sku), fulfil, node, ..OrderLine::default() }
+    };
+    let lines: Vec<OrderLine> = (1..).zip(&order.lines).map(line).collect();
     let shipping = default_shipping(&lines);
     Order { channel: order.channel, ship_to: order.region, customer: order.customer, lines, shipping, ship_complete: false }
 }

@@ -133,7 +133,7 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
     Partition {
         number,
         of,
-        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride, first },
+        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride, first, orders },
         first,
         orders,
         seed,
@@ -174,7 +174,17 @@ pub(super) fn listed(
     Partition {
         number,
         of,
-        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride: 0, first },
+        plan: Plan {
+            scenario: scenario.clone(),
+            estate: Arc::new(estate),
+            opening,
+            stock_steps,
+            probes,
+            seed,
+            stride: 0,
+            first,
+            orders: orders.len() as u32,
+        },
         first,
         orders: orders.len() as u32,
         seed,

@@ -40,6 +40,7 @@ pub struct Plan {
     /// how far apart the SKUs of one order and of the next are; 0 where they share them
     pub stride: u32,
     pub first: OrderNo,
+    pub orders: u32,
 }
 
 /// Something the world does later. Ordered by content.
@@ -153,8 +154,8 @@ impl World {
             probes: plan.probes,
             payment: payment::Books::default(),
             nodes: nodes::Floor::default(),
-            shopper: shopper::Shoppers::default(),
-            screens: screens::Screens::default(),
+            shopper: shopper::Shoppers::new(plan.orders),
+            screens: screens::Screens::new(plan.orders),
             stride: plan.stride,
             first: plan.first,
             rule_version: 1,

@@ -4,13 +4,20 @@ use super::{Actions, Later, World};
 use crate::model::{Code, Id, Message, NodeId, Op, OrderNo, Outcome};
 use crate::scenario::{PartnerAnswer, PartnerPoint};
 use crate::sim::Span;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 #[derive(Default)]
 pub struct Screens {
     screened: FxHashMap<OrderNo, (Code, Code)>,
     validated: FxHashMap<OrderNo, Code>,
     notified: FxHashMap<Id, ()>,
+}
+
+impl Screens {
+    /// With room for so many orders, each of which ends in a notice or two.
+    pub fn new(orders: u32) -> Screens {
+        Screens { notified: FxHashMap::with_capacity_and_hasher(orders as usize * 2, FxBuildHasher), ..Screens::default() }
+    }
 }
 
 impl World {

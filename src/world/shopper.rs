@@ -4,7 +4,7 @@ use super::{Actions, Later, Send, World};
 use crate::model::{Code, Fid, Id, LineNo, LineQty, Lines, Message, NodeId, Op, Order, OrderLine, OrderNo, Outcome, SkuId};
 use crate::scenario::{Action, Disposition, ExchangeMode, Link, ReturnMethod, Step};
 use crate::sim::{Law, Purpose, Span};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::sync::Arc;
 
 const STEP_DELAY: Purpose = Purpose(320);
@@ -29,6 +29,10 @@ pub struct Shoppers {
 }
 
 impl Shoppers {
+    /// With room for so many orders.
+    pub fn new(orders: u32) -> Shoppers {
+        Shoppers { orders: FxHashMap::with_capacity_and_hasher(orders as usize, FxBuildHasher), ..Shoppers::default() }
+    }
     pub fn placed(&mut self, order: OrderNo, body: Arc<Order>) {
         self.orders.insert(order, body);
     }
