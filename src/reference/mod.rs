@@ -126,6 +126,8 @@ pub struct Reference {
     timers: Calendar<Timer>,
     /// time-outs of calls, the next first: all take the same time, so a new one belongs at the end
     timeouts: VecDeque<(Timestamp, Timer)>,
+    /// when the next of either is due
+    due: Timestamp,
     /// no deadline of others runs out before: it was down, and whoever kept one could not say so
     patient_until: Timestamp,
     seed: Seed,
@@ -158,6 +160,7 @@ impl Reference {
             asked: FxHashMap::default(),
             timers: Calendar::new(),
             timeouts: VecDeque::new(),
+            due: Timestamp::NEVER,
             patient_until: Timestamp::ZERO,
             seed,
             next_id: 0,
@@ -186,13 +189,24 @@ impl Reference {
                 self.on_answer(&msg, outcome);
             }
         }
-        effects.append(&mut self.out);
+        self.rest(effects);
     }
 
     /// When something is due by itself; [`Timestamp::NEVER`] if nothing is.
-    pub fn next_due(&mut self) -> Timestamp {
+    pub fn next_due(&self) -> Timestamp {
+        self.due
+    }
+
+    /// All is done for now: says what came of it, and when it is to be woken.
+    fn rest(&mut self, effects: &mut Vec<Effect>) {
+        effects.append(&mut self.out);
         let timeout = self.timeouts.front().map_or(Timestamp::NEVER, |(at, _)| *at);
-        self.timers.next_at().map_or(timeout, |at| at.min(timeout))
+        self.due = self.timers.next_at().map_or(timeout, |at| at.min(timeout));
+    }
+
+    /// Makes room for so many orders, where it is known how many will come.
+    pub fn expect(&mut self, orders: u32) {
+        self.orders.reserve(orders as usize);
     }
 
     /// Takes out what is due by `now`, one after the other: by time, and at one moment in the order of timers.
@@ -216,6 +230,12 @@ impl Reference {
     pub fn wake(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.now = now;
         while let Some(timer) = self.next_timer(now) {
+            // most calls have their answer when their time is over
+            if let Timer::CallTimeout(key, _) | Timer::CallRetry(key, _) = timer
+                && !self.calls.contains_key(&key)
+            {
+                continue;
+            }
             let deadline = matches!(timer, Timer::Remorse(..) | Timer::AcceptSla(..) | Timer::PickupHold(..));
             if deadline && now < self.patient_until {
                 self.timers.push(self.patient_until, timer);
@@ -243,7 +263,7 @@ impl Reference {
                 Timer::CallRetry(key, attempt) => self.on_call_retry(key, attempt),
             }
         }
-        effects.append(&mut self.out);
+        self.rest(effects);
     }
 
     /// Another command came under this one's key before.
@@ -266,7 +286,7 @@ impl Reference {
         if self.has(Defect::ReplayNotIdempotent) {
             self.reserve_again();
         }
-        effects.append(&mut self.out);
+        self.rest(effects);
     }
 
     /// What should have been done at the end of a hold, now that something else wakes us.

@@ -421,10 +421,9 @@ impl Reference {
                 && !at_work
                 && let Some(at) = order.slots.iter().position(|(at, _)| *at == node)
             {
-                let slot = order.slots.remove(at);
-                if let Some(used) = self.backlog.used.get_mut(&slot) {
-                    *used = used.saturating_sub(1);
-                }
+                let (node, day) = order.slots.remove(at);
+                let used = self.backlog.used_mut(node, day);
+                *used = used.saturating_sub(1);
             }
         }
         let kept = self.has(Defect::CancelKeepsReservation) && self.orders.get(&oid).is_some_and(|order| order.cancelling.is_some());

@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 #[derive(Default)]
 pub struct Backlog {
     waiting: FxHashMap<SkuId, VecDeque<(Oid, LineNo)>>,
-    /// fulfillments promised to a node for a day
-    pub used: FxHashMap<(NodeId, u64), u32>,
+    /// by day: fulfillments promised to each node
+    used: FxHashMap<u64, Vec<u32>>,
 }
 
 impl Backlog {
@@ -34,6 +34,14 @@ impl Backlog {
     }
     pub fn is_waited_for(&self, sku: SkuId) -> bool {
         self.waiting.get(&sku).is_some_and(|queue| !queue.is_empty())
+    }
+    /// Fulfillments promised to a node for a day.
+    pub fn used_mut(&mut self, node: NodeId, day: u64) -> &mut u32 {
+        let (used, at) = (self.used.entry(day).or_default(), usize::from(node.0));
+        if used.len() <= at {
+            used.resize(at + 1, 0);
+        }
+        &mut used[at]
     }
     pub fn remove(&mut self, sku: SkuId, oid: Oid, line: LineNo) {
         if let Some(queue) = self.waiting.get_mut(&sku) {
@@ -192,7 +200,7 @@ impl Reference {
 
     /// Nodes that may ship to `region`, best first: same region, then DC before store before 3PL, then those whose feed has no gap.
     fn candidates(&self, region: Region, wants: &[Want]) -> SmallVec<[NodeId; 8]> {
-        let day = self.day();
+        let used = self.backlog.used.get(&self.day()).map_or(&[][..], Vec::as_slice);
         // what counts most in the highest bits, the node itself in the lowest
         let mut nodes: SmallVec<[u32; 8]> = SmallVec::new();
         for id in self.estate.node_ids() {
@@ -203,7 +211,7 @@ impl Reference {
                 NodeKind::ThirdParty => 2,
                 NodeKind::Supplier => continue,
             };
-            let full = node.capacity_per_day > 0 && self.backlog.used.get(&(id, day)).copied().unwrap_or(0) >= node.capacity_per_day;
+            let full = node.capacity_per_day > 0 && used.get(usize::from(id.0)).is_some_and(|used| *used >= node.capacity_per_day);
             let full = full && !self.has(Defect::IgnoresCapacity);
             if !self.may_be_asked(id) || full {
                 continue;
@@ -276,7 +284,7 @@ impl Reference {
         nodes.sort_unstable();
         nodes.dedup();
         for node in nodes {
-            *self.backlog.used.entry((node, day)).or_insert(0) += 1;
+            *self.backlog.used_mut(node, day) += 1;
             if let Some(order) = self.orders.get_mut(&oid) {
                 order.slots.push((node, day));
             }

@@ -86,7 +86,7 @@ fn law_of(goods: &Goods, sku: u32) -> Option<&crate::scenario::Popularity> {
 }
 
 fn product(goods: &Goods, sku: u32) -> Product {
-    Product { name: format!("SKU{}", sku + 1), price: Money(price(goods, sku)), backorderable: false }
+    Product { name: ["SKU", &(sku + 1).to_string()].concat(), price: Money(price(goods, sku)), backorderable: false }
 }
 
 fn as_order(order: &Drawn, id: impl Fn(u32) -> SkuId, price: impl Fn(SkuId) -> Money) -> Order {
