@@ -26,6 +26,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// In the order of their numbers.
     const ALL: [Kind; 10] = [
         Kind::Authorize,
         Kind::Screen,
@@ -39,7 +40,7 @@ impl Kind {
         Kind::Notify,
     ];
     fn of(raw: u8) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| *kind as u8 == raw)
+        Kind::ALL.get(usize::from(raw).wrapping_sub(1)).copied()
     }
 }
 

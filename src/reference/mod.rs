@@ -199,13 +199,17 @@ impl Reference {
 
     /// All is done for now: says what came of it, and when it is to be woken.
     fn rest(&mut self, effects: &mut Vec<Effect>) {
-        effects.append(&mut self.out);
+        if effects.is_empty() {
+            std::mem::swap(effects, &mut self.out);
+        } else {
+            effects.append(&mut self.out);
+        }
         let timeout = self.timeouts.front().map_or(Timestamp::NEVER, |(at, _)| *at);
         self.due = self.timers.next_at().map_or(timeout, |at| at.min(timeout));
     }
 
     /// Makes room for so many orders, where it is known how many will come.
-    pub fn expect(&mut self, orders: u32) {
+    pub fn make_room(&mut self, orders: u32) {
         self.orders.reserve(orders as usize);
     }
 

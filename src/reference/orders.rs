@@ -67,7 +67,9 @@ impl Reference {
         if !known || body.lines.is_empty() {
             return (Outcome::Rejected, Code::UnknownSku);
         }
-        if let Some(first) = self.orders.get_mut(&Oid::new(msg.order, 0)) {
+        if copies > 0
+            && let Some(first) = self.orders.get_mut(&Oid::new(msg.order, 0))
+        {
             first.copies += 1;
         }
         let oid = Oid::new(msg.order, copies);

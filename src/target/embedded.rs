@@ -60,46 +60,6 @@ impl Journal for Vec<Logged> {
 /// Number, when it came, what.
 type Waiting = (u64, Timestamp, Inbound);
 
-/// An event, and how often the sink has refused it.
-type Sent = (Arc<Message>, u32);
-
-/// What was published and is not yet taken by the sink, by id. Ids ascend, and events are taken in nearly the order in which they were published:
-/// what is still owed lies close together, behind it at most a few that were taken before their turn.
-#[derive(Default)]
-struct Outbox(VecDeque<(Id, Option<Sent>)>);
-
-impl Outbox {
-    fn place(&self, event: Id) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&event, |(id, _)| *id)
-    }
-    fn put(&mut self, msg: Arc<Message>) {
-        let id = msg.id;
-        let entry = (id, Some((msg, 0)));
-        if self.0.back().is_none_or(|(last, _)| *last < id) {
-            return self.0.push_back(entry);
-        }
-        match self.place(id) {
-            Ok(at) => self.0[at] = entry,
-            Err(at) => self.0.insert(at, entry),
-        }
-    }
-    fn get(&self, event: Id) -> Option<&Sent> {
-        self.0[self.place(event).ok()?].1.as_ref()
-    }
-    fn get_mut(&mut self, event: Id) -> Option<&mut Sent> {
-        let at = self.place(event).ok()?;
-        self.0[at].1.as_mut()
-    }
-    /// The sink has it; false if it was not owed.
-    fn taken(&mut self, event: Id) -> bool {
-        let owed = self.place(event).is_ok_and(|at| self.0[at].1.take().is_some());
-        while self.0.front().is_some_and(|(_, sent)| sent.is_none()) {
-            self.0.pop_front();
-        }
-        owed
-    }
-}
-
 pub struct Embedded {
     make: Box<dyn Fn() -> Reference + Send>,
     core: Reference,
@@ -118,7 +78,8 @@ pub struct Embedded {
     /// how many those are
     held_up: usize,
     due: Calendar<Due>,
-    outbox: Outbox,
+    /// published and not yet taken by the sink
+    outbox: FxHashMap<Id, (Arc<Message>, u32)>,
     effects: Vec<Effect>,
     /// what survives a crash; not kept where there is none
     log: Option<Box<dyn Journal>>,
@@ -145,7 +106,7 @@ impl Embedded {
             locked: FxHashMap::default(),
             held_up: 0,
             due: Calendar::new(),
-            outbox: Outbox::default(),
+            outbox: FxHashMap::default(),
             effects: Vec::new(),
             log: None,
             unstored: Vec::new(),
@@ -165,13 +126,13 @@ impl Embedded {
 
     /// Makes room for so many orders, where it is known how many will come.
     pub fn expecting(mut self, orders: u32) -> Embedded {
-        self.core.expect(orders);
+        self.core.make_room(orders);
         self
     }
 
     /// An event that was published and that nobody has taken.
     pub fn owed(&self, event: Id) -> Option<Arc<Message>> {
-        self.outbox.get(event).map(|(msg, _)| msg.clone())
+        self.outbox.get(&event).map(|(msg, _)| msg.clone())
     }
 
     fn start(&mut self, now: Timestamp, number: u64, inbound: Inbound) {
@@ -298,13 +259,13 @@ impl Embedded {
         self.effects = effects;
     }
 
-    #[inline]
+    #[inline(always)]
     fn let_out(&mut self, now: Timestamp, effect: Effect, out: &mut Vec<Outbound>) {
         out.push(match effect {
             Effect::Reply { to, outcome, code } => Outbound::Reply { to, outcome, code, retry_after: Span::ZERO },
             Effect::Call(msg) => Outbound::Call(msg),
             Effect::Event(msg) => {
-                self.outbox.put(msg.clone());
+                self.outbox.insert(msg.id, (msg.clone(), 0));
                 if self.defect == Some(Defect::EventLostOnCrash) && self.log.is_some() {
                     // a task of its own will send it
                     self.due.push(now + TOO_LATE, Due::Resend(msg.id));
@@ -317,7 +278,7 @@ impl Embedded {
 
     /// An event goes out again as it was the first time.
     fn send_again(&mut self, event: Id) -> Option<Arc<Message>> {
-        let (msg, tries) = self.outbox.get(event)?;
+        let (msg, tries) = self.outbox.get(&event)?;
         let (mut msg, tries) = (msg.clone(), *tries);
         if self.defect == Some(Defect::BodyRegeneratedOnRedelivery)
             && tries > 0
@@ -394,7 +355,7 @@ impl Target for Embedded {
     }
 
     fn acknowledged(&mut self, now: Timestamp, event: Id) {
-        if self.outbox.taken(event) {
+        if self.outbox.remove(&event).is_some() {
             self.store(now, || Logged::Taken(event));
         }
     }
@@ -403,7 +364,7 @@ impl Target for Embedded {
         if self.defect == Some(Defect::WebhookDroppedAfter500) {
             return self.acknowledged(now, event);
         }
-        if let Some((_, tries)) = self.outbox.get_mut(event) {
+        if let Some((_, tries)) = self.outbox.get_mut(&event) {
             let wait = Span::from_secs(1 << (*tries).min(8));
             *tries += 1;
             self.due.push(now + wait, Due::Resend(event));
@@ -419,7 +380,7 @@ impl Target for Embedded {
         self.locked.clear();
         self.held_up = 0;
         self.due = Calendar::new();
-        self.outbox = Outbox::default();
+        self.outbox.clear();
         self.unstored.clear();
         self.held.clear();
     }
@@ -432,20 +393,21 @@ impl Target for Embedded {
                 Logged::Woke(at) => self.core.wake(at, &mut self.effects),
                 Logged::Restarted(at) => self.core.restarted(at, &mut self.effects),
                 Logged::Taken(event) => {
-                    self.outbox.taken(event);
+                    self.outbox.remove(&event);
                 }
             }
             for effect in self.effects.drain(..) {
                 if let Effect::Event(msg) = effect {
-                    self.outbox.put(msg);
+                    self.outbox.insert(msg.id, (msg, 0));
                 }
             }
         }
         if self.defect == Some(Defect::EventLostOnCrash) {
-            self.outbox = Outbox::default();
+            self.outbox.clear();
         }
-        let owed = self.outbox.0.iter().filter_map(|(_, sent)| sent.as_ref());
-        out.extend(owed.map(|(msg, _)| Outbound::Event(msg.clone())));
+        let mut owed: Vec<Arc<Message>> = self.outbox.values().map(|(msg, _)| msg.clone()).collect();
+        owed.sort_unstable_by_key(|msg| msg.id);
+        out.extend(owed.into_iter().map(Outbound::Event));
         self.store(now, || Logged::Restarted(now));
         self.core.restarted(now, &mut self.effects);
         // calls that hang are tried again when their time-outs are over, which they may be by now

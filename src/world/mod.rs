@@ -167,6 +167,7 @@ impl World {
         };
         let mut out = Actions::default();
         world.open(&plan.opening, &mut out);
+        out.later.reserve(world.steps.len());
         for n in 0..world.steps.len() {
             out.later.push((world.steps[n].at.since(Timestamp::ZERO), Later::StockStep(n as u32)));
         }

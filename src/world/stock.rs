@@ -79,6 +79,7 @@ impl Shelves {
 
 impl World {
     pub(super) fn open(&mut self, opening: &[Opening], out: &mut Actions) {
+        out.facts.reserve(opening.len());
         for item in opening {
             let shelf = self.stock.at(item.node, item.sku);
             shelf.book = item.book.into();
