@@ -120,7 +120,7 @@ pub fn simulate_under<O: Observer>(
     let (world, opening) = World::new(&part.plan);
     let Conditions { service, client, link } = setup.conditions.clone();
     let settings = Settings { remorse_hold: case.scenario.remorse_hold, ..Settings::default() };
-    let mut target = Embedded::new(part.plan.estate.clone(), settings, service, setup.defect, part.seed).expecting(part.orders);
+    let mut target = Embedded::new(part.plan.estate.clone(), settings, service, setup.defect, part.seed).expecting(part.plan.room);
     if case.fault.crashes() {
         target = target.durable();
     }

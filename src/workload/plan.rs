@@ -133,7 +133,7 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
     Partition {
         number,
         of,
-        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride, first, orders },
+        plan: Plan { scenario: scenario.clone(), estate: Arc::new(estate), opening, stock_steps, probes, seed, stride, first, room: room(orders) },
         first,
         orders,
         seed,
@@ -154,6 +154,11 @@ pub fn recorded(
     stock_steps: Vec<StockStep>,
 ) -> Partition {
     listed(scenario, scenario.fixture.clone(), seed, part, orders, opening, stock_steps)
+}
+
+/// For how many orders room is made beforehand.
+fn room(orders: u32) -> u32 {
+    orders.min(PARTITION_ORDERS)
 }
 
 /// A partition whose orders are listed, in an estate of its own.
@@ -183,7 +188,7 @@ pub(super) fn listed(
             seed,
             stride: 0,
             first,
-            orders: orders.len() as u32,
+            room: room(orders.len() as u32),
         },
         first,
         orders: orders.len() as u32,

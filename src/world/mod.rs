@@ -40,7 +40,8 @@ pub struct Plan {
     /// how far apart the SKUs of one order and of the next are; 0 where they share them
     pub stride: u32,
     pub first: OrderNo,
-    pub orders: u32,
+    /// for so many orders room is made beforehand: those of a partition; a case in one piece may have any number
+    pub room: u32,
 }
 
 /// Something the world does later. Ordered by content.
@@ -154,8 +155,8 @@ impl World {
             probes: plan.probes,
             payment: payment::Books::default(),
             nodes: nodes::Floor::default(),
-            shopper: shopper::Shoppers::new(plan.orders),
-            screens: screens::Screens::new(plan.orders),
+            shopper: shopper::Shoppers::new(plan.room),
+            screens: screens::Screens::new(plan.room),
             stride: plan.stride,
             first: plan.first,
             rule_version: 1,
