@@ -64,61 +64,70 @@ impl Checker for AllocWithinOrder {
             state.unnumbered |= counts;
             return;
         }
-        let step = counts.then(|| Step { op: e.msg.op, lines: e.msg.lines.clone(), n: e.n });
         if state.queue.passes(e.msg.seq) {
-            return step.iter().for_each(|step| take(&mut state.tallies, e.msg.order, step, ctx));
+            if counts {
+                take(&mut state.tallies, (e.msg.order, e.msg.op, e.n), &e.msg.lines, ctx);
+            }
+            return;
         }
-        state.queue.push(e.msg.seq, step);
+        state.queue.push(e.msg.seq, counts.then(|| Step { op: e.msg.op, lines: e.msg.lines.clone(), n: e.n }));
         while let Some(step) = state.queue.pop() {
             if let Some(step) = step {
-                take(&mut state.tallies, e.msg.order, &step, ctx);
+                take(&mut state.tallies, (e.msg.order, step.op, step.n), &step.lines, ctx);
             }
         }
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)).filter(|state| state.unnumbered) else { return };
-        let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
-        if state.tallies.is_empty() && account.lines.iter().any(|line| line.reserved > 0) {
-            ctx.judged();
-            if !ctx.at_rest {
-                return ctx.unknown();
-            }
-            for line in &account.lines {
-                let (net, most) = (line.reserved - line.released, line.qty - line.cancelled);
-                if net > most {
-                    let what = format!("line {} of {order} holds {net} reserved units, {most} are ordered", line.line.0);
-                    let held = account.held.iter().filter(|held| held.sku == line.sku).map(|held| held.last_n);
-                    let evidence = held.chain([account.placed.n]).collect();
-                    ctx.fail(order, what, "reserved - released <= ordered - cancelled, for every line", evidence);
-                }
+        self.orders.close(ctx.place, |state| unnumbered(order, state, ctx));
+    }
+}
+
+/// Only the sums can be judged where events have no numbers.
+fn unnumbered(order: OrderNo, state: &State, ctx: &mut Context<'_>) {
+    if !state.unnumbered {
+        return;
+    }
+    let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
+    if state.tallies.is_empty() && account.lines.iter().any(|line| line.reserved > 0) {
+        ctx.judged();
+        if !ctx.at_rest {
+            return ctx.unknown();
+        }
+        for line in &account.lines {
+            let (net, most) = (line.reserved - line.released, line.qty - line.cancelled);
+            if net > most {
+                let what = format!("line {} of {order} holds {net} reserved units, {most} are ordered", line.line.0);
+                let held = account.held.iter().filter(|held| held.sku == line.sku).map(|held| held.last_n);
+                let evidence = held.chain([account.placed.n]).collect();
+                ctx.fail(order, what, "reserved - released <= ordered - cancelled, for every line", evidence);
             }
         }
     }
 }
 
-fn take(tallies: &mut SmallVec<[Tally; 2]>, order: OrderNo, step: &Step, ctx: &mut Context<'_>) {
+fn take(tallies: &mut SmallVec<[Tally; 2]>, (order, op, n): (OrderNo, Op, u64), lines: &Lines, ctx: &mut Context<'_>) {
     let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
-    if step.op == Op::InventoryReserved {
+    if op == Op::InventoryReserved {
         ctx.judged();
     }
-    for q in &step.lines {
+    for q in lines {
         let Some(line) = account.line(q.line, q.sku) else { continue };
         let at = tallies.iter().position(|t| (t.line, t.sku) == (line.line, line.sku)).unwrap_or_else(|| {
             tallies.push(Tally { line: line.line, sku: line.sku, ..Tally::default() });
             tallies.len() - 1
         });
         let tally = &mut tallies[at];
-        match step.op {
+        match op {
             Op::InventoryReserved => {
                 tally.net += i64::from(q.qty);
-                tally.reserved_by.push(step.n);
+                tally.reserved_by.push(n);
             }
             Op::InventoryReleased => tally.net -= i64::from(q.qty),
             _ => tally.cancelled += i64::from(q.qty),
         }
         let most = line.qty - tally.cancelled;
-        if step.op == Op::InventoryReserved && tally.net > most && !tally.told {
+        if op == Op::InventoryReserved && tally.net > most && !tally.told {
             tally.told = true;
             let sku = ctx.header.fixture.sku_name(line.sku);
             let what = format!("line {} of {order} holds {} reserved units of {sku}, {most} are ordered", line.line.0, tally.net);

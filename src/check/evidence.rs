@@ -25,17 +25,21 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn observe(&mut self, e: &Entry) {
-        let damage = if e.n != self.last_n + 1 {
-            Some(format!("entry {} follows entry {}", e.n, self.last_n))
-        } else if e.at < self.last_at {
-            Some(format!("entry {} is at {}, earlier than {} of the entry before it", e.n, e.at, self.last_at))
+        if e.n == self.last_n + 1 && e.at >= self.last_at {
+            (self.last_n, self.last_at) = (e.n, e.at);
         } else {
-            None
-        };
-        if let Some(text) = damage {
-            self.unknowns += 1;
-            self.damage.get_or_insert(text);
+            self.broken(e);
         }
+    }
+    #[cold]
+    fn broken(&mut self, e: &Entry) {
+        let damage = if e.n != self.last_n + 1 {
+            format!("entry {} follows entry {}", e.n, self.last_n)
+        } else {
+            format!("entry {} is at {}, earlier than {} of the entry before it", e.n, e.at, self.last_at)
+        };
+        self.unknowns += 1;
+        self.damage.get_or_insert(damage);
         self.last_n = e.n;
         self.last_at = self.last_at.max(e.at);
     }

@@ -10,6 +10,7 @@ use crate::history::{Entry, Header, Kind};
 use crate::model::{Class, Fixture, Id, LineNo, Money, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::scenario::{Amount, Expect, Relation, Scope, Term};
 use crate::sim::Timestamp;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 pub(super) const ABOUT: Invariant = Invariant {
@@ -31,14 +32,21 @@ pub(super) const ABOUT: Invariant = Invariant {
 /// missing, only what is certain before the hole is judged. An order that was never taken on owes nothing; one that was
 /// turned down for a business reason counts as `order.rejected`.
 pub(super) struct Expectation {
+    scenario: Scenario,
+    orders: PerOrder<State>,
+}
+
+/// What is expected, and what of it came true so far.
+struct Scenario {
     /// it expects nothing
     empty: bool,
     /// what holds always, then each outcome
     sets: Vec<Set>,
+    /// by operation: the sets in which a sentence concerns an event of it
+    concerned: Vec<Vec<usize>>,
     ops_of_outcomes: Vec<Op>,
     /// for how many orders each outcome came true
     came_true: Vec<u64>,
-    orders: PerOrder<State>,
     stock: Stock,
 }
 
@@ -52,11 +60,16 @@ struct Set {
 }
 
 /// Places in `never`, `flow` and `within`.
-#[derive(Clone, Default)]
 struct Concerned {
     nevers: Vec<usize>,
     chains: Vec<usize>,
     deadlines: Vec<usize>,
+}
+
+impl Concerned {
+    fn is_empty(&self) -> bool {
+        self.nevers.is_empty() && self.chains.is_empty() && self.deadlines.is_empty()
+    }
 }
 
 impl Set {
@@ -98,6 +111,9 @@ struct Pending {
     n: u64,
 }
 
+/// Ids of fulfillments or returns.
+type Objects = SmallVec<[u64; 2]>;
+
 #[derive(Default)]
 struct State {
     next: u32,
@@ -107,13 +123,13 @@ struct State {
     /// every operation that came, with how often and where first and last
     came: Vec<(Op, u32, u64, u64)>,
     /// fulfillments that were allocated, and those that were rejected, cancelled or expired
-    allocated: Vec<u64>,
-    ended: Vec<u64>,
+    allocated: Objects,
+    ended: Objects,
     /// returns and exchanges that were taken on, and those that were called off
-    taken_on: Vec<u64>,
-    called_off: Vec<u64>,
+    taken_on: Objects,
+    called_off: Objects,
     effects: Vec<(Op, u32, u64)>,
-    answered: Vec<Id>,
+    answered: SmallVec<[Id; 2]>,
     turned_down: u64,
     /// deadlines met only thanks to the time that faults add
     excused: u64,
@@ -122,8 +138,9 @@ struct State {
 
 impl State {
     /// Nothing yet, in the same memory.
-    fn emptied(mut self) -> State {
-        let State { waiting, instances, pending, came, allocated, ended, taken_on, called_off, effects, answered, wrong, .. } = &mut self;
+    fn empty(&mut self) {
+        let State { next, waiting, instances, pending, came, allocated, ended, taken_on, called_off, effects, answered, wrong, .. } = self;
+        *next = 0;
         waiting.clear();
         instances.clear();
         pending.clear();
@@ -131,8 +148,8 @@ impl State {
         effects.clear();
         answered.clear();
         wrong.clear();
-        [allocated, ended, taken_on, called_off].into_iter().for_each(Vec::clear);
-        State { next: 0, turned_down: 0, excused: 0, ..self }
+        [allocated, ended, taken_on, called_off].into_iter().for_each(Objects::clear);
+        (self.turned_down, self.excused) = (0, 0);
     }
     fn came(&self, op: Op) -> Option<(u32, u64)> {
         self.came.iter().find(|(known, ..)| *known == op).map(|(_, count, first, _)| (*count, *first))
@@ -155,11 +172,10 @@ impl Expectation {
         let mut sets = vec![Set::new(String::new(), &expect)];
         sets.extend(expect.outcomes.iter().map(|(op, outcome)| Set::new(format!("outcome {op}: "), outcome)));
         let ops_of_outcomes: Vec<Op> = expect.outcomes.iter().map(|(op, _)| *op).collect();
+        let concerned = Op::ALL.iter().map(|op| (0..sets.len()).filter(|set| !sets[*set].concerned[*op as usize].is_empty()).collect()).collect();
         let came_true = vec![0; ops_of_outcomes.len()];
-        Expectation { empty: expect == Expect::default(), sets, ops_of_outcomes, came_true, orders: PerOrder::default(), stock: Stock::default() }
-    }
-    fn is_empty(&self) -> bool {
-        self.empty
+        let (empty, stock) = (expect == Expect::default(), Stock::default());
+        Expectation { scenario: Scenario { empty, sets, concerned, ops_of_outcomes, came_true, stock }, orders: PerOrder::default() }
     }
 }
 
@@ -175,12 +191,12 @@ impl Checker for Expectation {
             Kind::Reply => op == Op::PlaceOrder,
             _ => false,
         };
-        concerns && !self.is_empty()
+        concerns && !self.scenario.empty
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         // a probe is no order of the scenario
-        let Some(place) = ctx.place.filter(|_| !e.msg.order.is_probe() && !self.is_empty()) else { return };
+        let Some(place) = ctx.place.filter(|_| !e.msg.order.is_probe() && !self.scenario.empty) else { return };
         match e.kind {
             Kind::Event => {
                 let m = &e.msg;
@@ -191,11 +207,11 @@ impl Checker for Expectation {
                     return;
                 }
                 let Some(account) = ctx.account else { return };
-                let credit = ctx.ledger.credit(account, ctx.header);
-                take(&self.sets, state, event, &credit);
+                let credit = || ctx.ledger.credit(account, ctx.header);
+                take(&self.scenario, state, event, &credit);
                 while let Some(i) = state.waiting.iter().position(|event| event.seq <= state.next + 1) {
                     let event = state.waiting.swap_remove(i);
-                    take(&self.sets, state, event, &credit);
+                    take(&self.scenario, state, event, &credit);
                 }
             }
             Kind::Fact if !(e.msg.op == Op::PaymentVoid && e.msg.amount == Money::ZERO) => {
@@ -218,13 +234,20 @@ impl Checker for Expectation {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let state = ctx.place.and_then(|place| self.orders.remove(place)).unwrap_or_default();
-        self.settle_one(order, &state, ctx);
-        if let Some(place) = ctx.place {
-            self.orders.leave(place, state.emptied());
-        }
+        let Expectation { scenario, orders } = self;
+        let Some(place) = ctx.place else { return };
+        let state = orders.entry(place);
+        scenario.settle_one(order, state, ctx);
+        state.empty();
+        orders.leave(place);
     }
 
+    fn settle(&mut self, ctx: &mut Context<'_>) {
+        self.scenario.settle(ctx);
+    }
+}
+
+impl Scenario {
     fn settle(&mut self, ctx: &mut Context<'_>) {
         ctx.outcomes.extend(self.ops_of_outcomes.iter().copied().zip(self.came_true.iter().copied()));
         if self.stock.expected.is_empty() {
@@ -252,13 +275,11 @@ impl Checker for Expectation {
             }
         }
     }
-}
 
-impl Expectation {
     /// Judges one order that is not heard of any more.
     fn settle_one(&mut self, order: OrderNo, state: &State, ctx: &mut Context<'_>) {
         let Some(account) = ctx.account.filter(|account| account.placed.is_set()) else { return };
-        if self.is_empty() || order.is_probe() {
+        if self.empty || order.is_probe() {
             return;
         }
         if account.happened() != Happened::Yes && state.turned_down == 0 {
@@ -270,7 +291,7 @@ impl Expectation {
         }
         ctx.judged();
         (0..state.excused).for_each(|_| ctx.excuse());
-        let came: Vec<(usize, u64)> = self.outcomes_that_came(state);
+        let came = self.outcomes_that_came(state);
         for (outcome, _) in &came {
             self.came_true[*outcome] += 1;
         }
@@ -320,7 +341,12 @@ impl Expectation {
 fn count_effect(state: &mut State, op: Op, n: u64) {
     match state.effects.iter_mut().find(|(known, ..)| *known == op) {
         Some((_, count, last)) => (*count, *last) = (*count + 1, n),
-        None => state.effects.push((op, 1, n)),
+        None => {
+            if state.effects.is_empty() {
+                state.effects.reserve(8);
+            }
+            state.effects.push((op, 1, n));
+        }
     }
 }
 
@@ -334,7 +360,7 @@ fn object(scope: Scope, event: &Event) -> Option<u64> {
 }
 
 /// One event of an order, in sequence.
-fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
+fn take<'a>(scenario: &Scenario, state: &mut State, event: Event, credit: &impl Fn() -> Credit<'a>) {
     state.next = state.next.max(event.seq);
     let Event { op, n, .. } = event;
     match op {
@@ -344,7 +370,8 @@ fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
         Op::ReturnRejected | Op::ReturnCancelled => state.called_off.push(event.ret),
         _ => {}
     }
-    for (s, set) in sets.iter().enumerate() {
+    for s in scenario.concerned[op as usize].iter().copied() {
+        let set = &scenario.sets[s];
         let concerned = &set.concerned[op as usize];
         for never in concerned.nevers.iter().map(|i| &set.expect.never[*i]) {
             let clash = match never.relation {
@@ -370,7 +397,7 @@ fn take(sets: &[Set], state: &mut State, event: Event, credit: &Credit<'_>) {
             let Some(object) = object(deadline.scope, &event) else { continue };
             if deadline.to.contains(&op) {
                 for pending in state.pending.extract_if(.., |p| (p.set, p.deadline, p.object) == (s, d, object)) {
-                    let extra = credit.between(pending.from, event.at);
+                    let extra = credit().between(pending.from, event.at);
                     if event.at.since(pending.from) > deadline.limit + extra {
                         let took = event.at.since(pending.from);
                         let what = format!("{op} came {took} after {}, {} is right{}", deadline.from, deadline.limit, extended(extra));
@@ -441,8 +468,8 @@ fn extended(extra: crate::sim::Span) -> String {
     if extra.0 == 0 { String::new() } else { format!(" and {extra} more for faults") }
 }
 
-impl Expectation {
-    fn outcomes_that_came(&self, state: &State) -> Vec<(usize, u64)> {
+impl Scenario {
+    fn outcomes_that_came(&self, state: &State) -> SmallVec<[(usize, u64); 2]> {
         let came = |op: Op| match state.came(op) {
             None if op == Op::OrderRejected && state.turned_down != 0 => Some(state.turned_down),
             came => came.map(|(_, first)| first),

@@ -31,7 +31,8 @@ impl Checker for NoPhantom {
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
-        let (m, kind, n) = (&e.msg, e.kind.name(), e.n);
+        let (m, n) = (&e.msg, e.n);
+        let kind = || e.kind.name();
         if m.order.is_none() {
             return;
         }
@@ -43,16 +44,16 @@ impl Checker for NoPhantom {
         }
         ctx.judged();
         if !account.placed.is_set() {
-            let what = format!("{kind} {} (entry {n}) is about {}, which was never placed", m.op, m.order);
+            let what = format!("{} {} (entry {n}) is about {}, which was never placed", kind(), m.op, m.order);
             return ctx.fail(m.order, what, "whatever is said or done is about an order that was placed", vec![n]);
         }
-        let mut wrong: Vec<(String, &str, u64)> = Vec::new();
+        let fail = |ctx: &mut Context<'_>, what: String, expected: &str, other: u64| ctx.fail(m.order, what, expected, vec![other, n]);
         // other programs may number the parcels of each order from one
         if m.fulfillment.is_some() && ctx.covers.is_whole() {
             let (owner, first) = *self.owners.entry(m.fulfillment).or_insert((m.order, n));
             if owner != m.order {
-                let what = format!("{kind} {} of {} (entry {n}) names {}, a fulfillment of {owner}", m.op, m.order, m.fulfillment);
-                wrong.push((what, "a fulfillment belongs to one order", first));
+                let what = format!("{} {} of {} (entry {n}) names {}, a fulfillment of {owner}", kind(), m.op, m.order, m.fulfillment);
+                fail(ctx, what, "a fulfillment belongs to one order", first);
             }
         }
         let of_money =
@@ -60,15 +61,12 @@ impl Checker for NoPhantom {
         if of_money && m.pay.is_some() && self.books && !account.money.iter().any(|moved| moved.fact && moved.pay == m.pay) {
             let what =
                 format!("{} of {} (entry {n}) names authorization {}, which the payment partner's book does not know for it", m.op, m.order, m.pay);
-            wrong.push((what, "an announced payment stands in the partner's book", account.placed.n));
+            fail(ctx, what, "an announced payment stands in the partner's book", account.placed.n);
         }
         let known = |ret: &crate::check::account::Return| ret.requested.is_set() || ret.received.is_set() || ret.inspected.is_set();
         if e.kind != Kind::Fact && m.ret.is_some() && !account.ret(m.ret).is_some_and(known) {
-            let what = format!("{kind} {} of {} (entry {n}) is about return {}, which nobody asked for", m.op, m.order, m.ret);
-            wrong.push((what, "a return is asked for, or goods come in", account.placed.n));
-        }
-        for (what, expected, other) in wrong {
-            ctx.fail(m.order, what, expected, vec![other, n]);
+            let what = format!("{} {} of {} (entry {n}) is about return {}, which nobody asked for", kind(), m.op, m.order, m.ret);
+            fail(ctx, what, "a return is asked for, or goods come in", account.placed.n);
         }
     }
 

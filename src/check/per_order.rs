@@ -38,23 +38,29 @@ impl<T: Default> PerOrder<T> {
     }
     #[cold]
     fn grow(&mut self, at: usize) {
-        while at >= self.0.len() {
-            self.0.push((OrderNo::NONE, T::default()));
-        }
+        self.0.reach(at, || (OrderNo::NONE, T::default()));
     }
     pub fn get(&self, place: Place) -> Option<&T> {
         let kept = self.0.get(place.at as usize)?;
         (kept.0 == place.order).then_some(&kept.1)
+    }
+    /// The last look at what is remembered of an order: then it is forgotten, without having been moved.
+    pub fn close(&mut self, place: Option<Place>, judge: impl FnOnce(&mut T)) {
+        let kept = place.and_then(|place| self.0.get_mut(place.at as usize).filter(|kept| kept.0 == place.order));
+        if let Some(kept) = kept {
+            judge(&mut kept.1);
+            *kept = (OrderNo::NONE, T::default());
+        }
     }
     pub fn remove(&mut self, place: Place) -> Option<T> {
         let kept = self.0.get_mut(place.at as usize).filter(|kept| kept.0 == place.order)?;
         kept.0 = OrderNo::NONE;
         Some(std::mem::take(&mut kept.1))
     }
-    /// What the next order at this place begins with: a default that has memory already.
-    pub fn leave(&mut self, place: Place, emptied: T) {
+    /// The order is forgotten, and the next one at this place begins with what it left: a default, once it was emptied, that has memory already.
+    pub fn leave(&mut self, place: Place) {
         if let Some(kept) = self.0.get_mut(place.at as usize) {
-            *kept = (OrderNo::NONE, emptied);
+            kept.0 = OrderNo::NONE;
         }
     }
 }
@@ -80,9 +86,8 @@ mod tests {
         let place = |order| Place { order: OrderNo(order), at: 0 };
         let mut lists: PerOrder<Vec<u8>> = PerOrder::default();
         lists.entry(place(1)).extend([1; 100]);
-        let mut list = lists.remove(place(1)).unwrap();
-        list.clear();
-        lists.leave(place(1), list);
+        lists.entry(place(1)).clear();
+        lists.leave(place(1));
         assert_eq!((lists.get(place(1)), lists.get(place(2))), (None, None));
         let next = lists.entry(place(2));
         assert!(next.is_empty() && next.capacity() >= 100);

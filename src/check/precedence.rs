@@ -148,8 +148,8 @@ fn take(rules: &[(Vec<&Rule>, bool)], life: &mut Life, step: Step, order: OrderN
         let Some(object) = step.object(rule.of) else { continue };
         ctx.judged();
         let is_late = |seen: &&Step| {
-            let counts = ctx.header.fixture.policies.capture == "on_ship" || seen.op != Op::PaymentCaptured || !GONE.contains(&step.op);
-            counts && rule.later.contains(&seen.op) && seen.object(rule.of) == Some(object)
+            let counts = || seen.op != Op::PaymentCaptured || !GONE.contains(&step.op) || ctx.header.fixture.policies.capture == "on_ship";
+            rule.later.contains(&seen.op) && seen.object(rule.of) == Some(object) && counts()
         };
         if let Some(seen) = life.seen.iter().find(is_late) {
             let whose = match rule.of {

@@ -181,26 +181,30 @@ impl Checker for Progress {
     }
 
     fn settle_order(&mut self, _: OrderNo, ctx: &mut Context<'_>) {
-        let Some(waits) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
-        let Some(account) = ctx.account else { return };
-        let policies = &ctx.header.fixture.policies;
-        // whose books are not in the record cannot show that something was not done
-        if let Some(since) = waits.ready.filter(|_| ctx.covers.facts(&[Op::NodeRelease])) {
-            owed(RELEASED, "is not with its node", since, policies.release_within_s, account, ctx);
+        self.orders.close(ctx.place, |waits| settle_one(waits, ctx));
+    }
+}
+
+/// Judges one order that is not heard of any more.
+fn settle_one(waits: &Waits, ctx: &mut Context<'_>) {
+    let Some(account) = ctx.account else { return };
+    let policies = &ctx.header.fixture.policies;
+    // whose books are not in the record cannot show that something was not done
+    if let Some(since) = waits.ready.filter(|_| ctx.covers.facts(&[Op::NodeRelease])) {
+        owed(RELEASED, "is not with its node", since, policies.release_within_s, account, ctx);
+    }
+    let unpaid = ctx.covers.facts(&[Op::PaymentCapture]) && !account.exception.is_set();
+    if unpaid && value_left(account) > account.sum(super::account::Flow::Captured, true) {
+        for (fid, since) in &waits.gone {
+            owed(CAPTURED, &format!("is not captured for F{fid:x}"), *since, policies.capture_within_s, account, ctx);
         }
-        let unpaid = ctx.covers.facts(&[Op::PaymentCapture]) && !account.exception.is_set();
-        if unpaid && value_left(account) > account.sum(super::account::Flow::Captured, true) {
-            for (fid, since) in &waits.gone {
-                owed(CAPTURED, &format!("is not captured for F{fid:x}"), *since, policies.capture_within_s, account, ctx);
-            }
-        }
-        let kept = ctx.covers.facts(&[Op::PaymentRefund]);
-        for (id, since) in waits.back.iter().filter(|_| kept) {
-            let Some(ret) = account.ret(*id) else { continue };
-            let worth = account.lines.iter().any(|line| line.total > Money::ZERO && ret.units().iter().any(|q| q.line == line.line));
-            if worth && !ret.is_off() && (ret.accepted || ret.authorized.is_set()) && !account.exception.is_set() {
-                owed(REFUNDED, &format!("is not refunded for return {id}"), *since, policies.refund_within_s, account, ctx);
-            }
+    }
+    let kept = ctx.covers.facts(&[Op::PaymentRefund]);
+    for (id, since) in waits.back.iter().filter(|_| kept) {
+        let Some(ret) = account.ret(*id) else { continue };
+        let worth = account.lines.iter().any(|line| line.total > Money::ZERO && ret.units().iter().any(|q| q.line == line.line));
+        if worth && !ret.is_off() && (ret.accepted || ret.authorized.is_set()) && !account.exception.is_set() {
+            owed(REFUNDED, &format!("is not refunded for return {id}"), *since, policies.refund_within_s, account, ctx);
         }
     }
 }
@@ -219,16 +223,18 @@ fn unreleased(account: &Account, waits: &Waits) -> i64 {
 /// Everything that the release waits for is there.
 fn is_ready(account: &Account, waits: &Waits) -> bool {
     let Some(body) = &account.body else { return false };
-    let free = body.total() == Money::ZERO;
-    let needed = value_left(account);
-    let paid = free || account.auths.iter().map(|auth| auth.open()).sum::<i64>() >= body.total().0 - needed;
+    let paid = || {
+        let total = body.total();
+        total == Money::ZERO || account.auths.iter().map(|auth| auth.open()).sum::<i64>() >= total.0 - value_left(account)
+    };
     let stopped = account.cancel_sent.is_set() || !account.ends.is_empty() || account.exception.is_set() || !account.unhelpful.is_empty();
     let other = account.returns.iter().any(|ret| ret.exchange);
     let whole = !body.ship_complete || account.lines.iter().all(|line| line.need() <= 0);
     let pickup = body.lines.iter().any(|line| line.fulfil == Fulfil::Pickup);
     // both screens were asked for (an address only where something is sent), and said yes
     let screened = waits.asked.iter().all(|op| waits.good.contains(op)) && waits.asked.len() >= if pickup { 1 } else { 2 };
-    !stopped && !other && whole && paid && screened && unreleased(account, waits) > 0
+    // what costs most to say is asked last
+    !stopped && !other && screened && unreleased(account, waits) > 0 && whole && paid()
 }
 
 fn met(rule: &str, since: Since, done: Since, limit_s: u64, account: &Account, ctx: &mut Context<'_>) {

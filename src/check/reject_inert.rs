@@ -139,38 +139,42 @@ impl Checker for RejectInert {
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
-        let Some(account) = ctx.account else { return };
-        let refused_order = state.placed_no != 0 && !state.placed_yes;
-        let mut told = false;
-        for command in state.commands.iter().filter(|command| command.refused != 0) {
-            ctx.judged();
-            let mut deeds: Vec<(String, u64)> = command.done.iter().map(|(op, n)| (op.to_string(), *n)).collect();
-            // what it reserved or authorized may be undone by something else until rest
-            if command.held > 0 && (ctx.at_rest && !ctx.suspended) && account.held.iter().any(|held| held.reserved > held.released) {
-                deeds.push((format!("{} units reserved", command.held), command.reserved));
-            }
-            if command.authorized != 0 && ctx.at_rest && account.auths.iter().any(|auth| auth.open() > 0) {
-                deeds.push(("money authorized".into(), command.authorized));
-            }
-            if deeds.is_empty() {
-                continue;
-            }
-            told = true;
-            let names: Vec<&str> = deeds.iter().map(|(name, _)| name.as_str()).collect();
-            let code = if command.code == Code::None { String::new() } else { format!(" ({})", command.code) };
-            let what = format!("{} of {order} was answered `rejected`{code}, and had an effect: {}", command.op, names.join(", "));
-            let evidence = deeds.iter().map(|(_, n)| *n).chain([command.n, command.refused]).collect();
-            ctx.fail(order, what, "a command that is answered with a definite no has no effect, no event and no reservation", evidence);
+        self.orders.close(ctx.place, |state| settle_one(order, state, ctx));
+    }
+}
+
+/// Judges one order that is not heard of any more.
+fn settle_one(order: OrderNo, state: &State, ctx: &mut Context<'_>) {
+    let Some(account) = ctx.account else { return };
+    let refused_order = state.placed_no != 0 && !state.placed_yes;
+    let mut told = false;
+    for command in state.commands.iter().filter(|command| command.refused != 0) {
+        ctx.judged();
+        let mut deeds: Vec<(String, u64)> = command.done.iter().map(|(op, n)| (op.to_string(), *n)).collect();
+        // what it reserved or authorized may be undone by something else until rest
+        if command.held > 0 && (ctx.at_rest && !ctx.suspended) && account.held.iter().any(|held| held.reserved > held.released) {
+            deeds.push((format!("{} units reserved", command.held), command.reserved));
         }
-        if refused_order && !told {
-            let deeds = effects(account);
-            if !deeds.is_empty() {
-                let names: Vec<&str> = deeds.iter().map(|(name, _)| *name).collect();
-                let what = format!("{order} was answered `rejected`, and yet: {}", names.join(", "));
-                let evidence = deeds.iter().map(|(_, n)| *n).chain([account.placed.n, state.placed_no]).collect();
-                ctx.fail(order, what, "of an order that was turned down nothing is ever done", evidence);
-            }
+        if command.authorized != 0 && ctx.at_rest && account.auths.iter().any(|auth| auth.open() > 0) {
+            deeds.push(("money authorized".into(), command.authorized));
+        }
+        if deeds.is_empty() {
+            continue;
+        }
+        told = true;
+        let names: Vec<&str> = deeds.iter().map(|(name, _)| name.as_str()).collect();
+        let code = if command.code == Code::None { String::new() } else { format!(" ({})", command.code) };
+        let what = format!("{} of {order} was answered `rejected`{code}, and had an effect: {}", command.op, names.join(", "));
+        let evidence = deeds.iter().map(|(_, n)| *n).chain([command.n, command.refused]).collect();
+        ctx.fail(order, what, "a command that is answered with a definite no has no effect, no event and no reservation", evidence);
+    }
+    if refused_order && !told {
+        let deeds = effects(account);
+        if !deeds.is_empty() {
+            let names: Vec<&str> = deeds.iter().map(|(name, _)| *name).collect();
+            let what = format!("{order} was answered `rejected`, and yet: {}", names.join(", "));
+            let evidence = deeds.iter().map(|(_, n)| *n).chain([account.placed.n, state.placed_no]).collect();
+            ctx.fail(order, what, "of an order that was turned down nothing is ever done", evidence);
         }
     }
 }

@@ -134,32 +134,21 @@ fn route_of(kind: Kind, op: Op) -> usize {
     kind as usize * Op::ALL.len() + op as usize
 }
 
-/// Calls the checkers of a route in turn. Whose turn it is stands in the context.
-fn each(route: &[usize], checkers: &mut [Box<dyn Checker>], ctx: &mut Context<'_>, mut call: impl FnMut(&mut dyn Checker, &mut Context<'_>)) {
-    for at in route {
-        ctx.at = *at;
-        call(&mut *checkers[*at], ctx);
-    }
-}
-
-/// The part of the suite that is at work when a checker is called.
+/// Which checkers are called.
 #[derive(Clone, Copy)]
-enum Call<'a> {
-    Observe(&'a Entry),
-    Again(&'a Entry, Arrival),
-    SettleOrder(OrderNo),
-    Settle,
+enum Who {
+    /// those that hear entries of this route
+    Hearing(usize),
+    /// those that see an event delivered again
+    Again,
+    All,
 }
 
-impl Call<'_> {
-    fn order(self) -> Option<OrderNo> {
-        let order = match self {
-            Call::Observe(e) | Call::Again(e, _) => e.msg.order,
-            Call::SettleOrder(order) => order,
-            Call::Settle => OrderNo::NONE,
-        };
-        Some(order).filter(|order| order.is_some())
-    }
+/// How the record stands when they are called.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    at_rest: bool,
+    suspended: bool,
 }
 
 impl Suite {
@@ -220,35 +209,32 @@ impl Suite {
             }
         }
         if !self.broken {
-            self.call_all(Call::Settle, at_rest, false);
+            self.settle(at_rest);
         }
         self.judgement(at_rest)
     }
 
     /// Calls the checkers concerned in turn; one that panics is left out from then on, and unknown.
-    fn call_all(&mut self, call: Call<'_>, at_rest: bool, suspended: bool) {
-        if let Call::Observe(e) = call
-            && self.routes[route_of(e.kind, e.msg.op)].is_none()
-        {
-            self.routes[route_of(e.kind, e.msg.op)] = Some(self.who_hears(e.kind, e.msg.op));
-        }
-        let order = call.order();
-        let place = order.and_then(|order| self.ledger.place(order));
+    fn call_all(&mut self, who: Who, order: OrderNo, standing: Standing, call: impl Fn(&mut dyn Checker, &mut Context<'_>)) {
         let Suite { header, ledger, coverage: covers, outcomes, tallies, checkers, routes, again, all, .. } = self;
-        let route = match call {
-            Call::Observe(e) => routes[route_of(e.kind, e.msg.op)].as_deref().unwrap_or_default(),
-            Call::Again(..) => again,
-            Call::SettleOrder(_) | Call::Settle => all,
+        let mut todo = match who {
+            Who::Hearing(route) => routes[route].as_deref().unwrap_or_default(),
+            Who::Again => again,
+            Who::All => all,
         };
-        let (probe, account) = (order.is_some_and(OrderNo::is_probe), place.map(|place| ledger.account(place)));
+        if todo.is_empty() {
+            return;
+        }
+        let place = if order.is_some() { ledger.place(order) } else { None };
+        let (probe, account) = (order.is_probe(), place.map(|place| ledger.account(place)));
+        let Standing { at_rest, suspended } = standing;
         let mut ctx = Context { header, ledger, covers, at_rest, suspended, probe, tallies, at: 0, place, account, outcomes };
         let mut panicked = Vec::new();
-        let mut todo = route;
-        while catch_unwind(AssertUnwindSafe(|| match call {
-            Call::Observe(entry) => each(todo, checkers, &mut ctx, |checker, ctx| checker.observe(entry, ctx)),
-            Call::Again(entry, arrival) => each(todo, checkers, &mut ctx, |checker, ctx| checker.again(entry, arrival, ctx)),
-            Call::SettleOrder(order) => each(todo, checkers, &mut ctx, |checker, ctx| checker.settle_order(order, ctx)),
-            Call::Settle => each(todo, checkers, &mut ctx, |checker, ctx| checker.settle(ctx)),
+        while catch_unwind(AssertUnwindSafe(|| {
+            for at in todo {
+                ctx.at = *at;
+                call(&mut *checkers[*at], &mut ctx);
+            }
         }))
         .is_err()
         {
@@ -256,7 +242,9 @@ impl Suite {
             let done = todo.iter().position(|at| *at == ctx.at).map_or(todo.len(), |at| at + 1);
             todo = &todo[done..];
         }
-        panicked.into_iter().for_each(|at| self.leave_out(at));
+        if !panicked.is_empty() {
+            panicked.into_iter().for_each(|at| self.leave_out(at));
+        }
     }
 
     #[cold]
@@ -271,10 +259,23 @@ impl Suite {
         self.all.iter().copied().filter(|i| self.checkers[*i].hears(kind, op)).collect()
     }
 
+    /// Shows an entry to those that hear such.
+    fn show(&mut self, e: &Entry) {
+        let route = route_of(e.kind, e.msg.op);
+        if self.routes[route].is_none() {
+            self.routes[route] = Some(self.who_hears(e.kind, e.msg.op));
+        }
+        self.call_all(Who::Hearing(route), e.msg.order, Standing::default(), |checker, ctx| checker.observe(e, ctx));
+    }
+
+    fn settle(&mut self, at_rest: bool) {
+        self.call_all(Who::All, OrderNo::NONE, Standing { at_rest, suspended: false }, |checker, ctx| checker.settle(ctx));
+    }
+
     fn settle_order(&mut self, order: OrderNo, at_rest: bool) {
         self.ledger.turn_to(order);
         let suspended = self.ledger.order(order).is_some_and(|account| account.hole().is_some());
-        self.call_all(Call::SettleOrder(order), at_rest, suspended);
+        self.call_all(Who::All, order, Standing { at_rest, suspended }, |checker, ctx| checker.settle_order(order, ctx));
         if let Some(account) = self.ledger.order(order) {
             self.settled.set(order, End::of(account));
         }
@@ -282,6 +283,7 @@ impl Suite {
     }
 
     /// The run is at rest, and everything will be sent once more: what has been heard so far is judged now.
+    #[cold]
     fn begin_replay(&mut self) {
         let at_rest = self.rest_seen && !self.stopped && self.evidence.damage().is_none();
         for order in self.ledger.orders() {
@@ -289,7 +291,7 @@ impl Suite {
         }
         let replay: Vec<usize> = (0..self.checkers.len()).filter(|i| self.checkers[*i].hears_replay()).collect();
         self.all.retain(|i| !replay.contains(i));
-        self.call_all(Call::Settle, at_rest, false);
+        self.settle(at_rest);
         self.routes.fill(None);
         self.again.retain(|i| replay.contains(i));
         self.all = replay;
@@ -337,6 +339,7 @@ impl Suite {
     }
 
     /// An entry about an order that was settled before: too late to judge, except what the target says of it at rest.
+    #[cold]
     fn late(&mut self, e: &Entry, end: End) {
         self.ledger.observe_stock(e);
         let (order, op) = (e.msg.order, e.msg.op);
@@ -399,7 +402,7 @@ impl Suite {
             self.begin_replay();
         }
         if self.replaying {
-            return self.call_all(Call::Observe(e), false, false);
+            return self.show(e);
         }
         if e.msg.order.is_some()
             && self.ledger.turn_to(e.msg.order).is_none()
@@ -409,12 +412,12 @@ impl Suite {
         }
         let arrival = self.ledger.observe(e);
         if arrival != Arrival::New {
-            return self.call_all(Call::Again(e, arrival), false, false);
+            return self.call_all(Who::Again, e.msg.order, Standing::default(), |checker, ctx| checker.again(e, arrival, ctx));
         }
         if e.kind == Kind::Sent && e.msg.op == Op::PlaceOrder && self.ledger.order(e.msg.order).is_some_and(|account| account.placed.n == e.n) {
             self.orders += u64::from(!e.msg.order.is_probe());
         }
-        self.call_all(Call::Observe(e), false, false);
+        self.show(e);
         if e.kind == Kind::Event && matches!(e.msg.op, Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected) {
             self.ended.push_back((e.at, e.msg.order));
             if e.msg.op != Op::OrderCompleted {

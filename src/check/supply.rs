@@ -87,6 +87,15 @@ impl Prefix {
         if seq <= self.seq {
             return;
         }
+        // nothing waits, and this is the next: the usual case
+        if self.ahead.is_empty()
+            && seq == self.seq + 1
+            && let Told::Change(_) | Told::Taken = told
+        {
+            self.seq = seq;
+            self.gross += if let Told::Change(d) = told { d } else { 0 };
+            return;
+        }
         match told {
             // a level says all about what came before it, gap or not
             Told::Level(q) => {
@@ -165,8 +174,11 @@ impl Shelf {
         self.acked.take(seq, told, |s| Self::taken_by(taken, base, s));
         if self.acked.seq != before || seq == 0 {
             let reached = if seq == 0 { 0 } else { self.acked.seq };
-            let later = self.rises.split_off(&(reached + 1));
-            let rises: i64 = std::mem::replace(&mut self.rises, later).values().sum();
+            let mut rises = 0;
+            if !self.rises.is_empty() {
+                let later = self.rises.split_off(&(reached + 1));
+                rises = std::mem::replace(&mut self.rises, later).values().sum();
+            }
             let rises = rises.max(self.acked.gross - gross);
             self.first_known.get_or_insert((at, self.acked.gross));
             if rises != 0 || self.acked.gross != gross {

@@ -31,6 +31,15 @@ impl<T> Paged<T> {
             }
         }
     }
+    /// Makes it so long that there is something at `at`, and fills a page as far as it has memory already.
+    pub fn reach(&mut self, at: usize, item: impl Fn() -> T) {
+        while at >= self.len() {
+            self.push(item());
+            if let Some(page) = self.0.last_mut() {
+                page.resize_with(page.capacity().min(Self::PAGE), &item);
+            }
+        }
+    }
     pub fn get(&self, at: usize) -> Option<&T> {
         self.0.get(at / Self::PAGE)?.get(at % Self::PAGE)
     }
@@ -69,5 +78,16 @@ mod tests {
         paged[PAGE] += 1;
         *paged.get_mut(PAGE + 1).expect("it is there") += 1;
         assert_eq!((paged[PAGE], paged[PAGE + 1], paged.get(paged.len())), (PAGE + 1, PAGE + 2, None));
+    }
+
+    #[test]
+    fn it_reaches_as_far_as_it_is_asked_to() {
+        const PAGE: usize = Paged::<usize>::PAGE;
+        let mut paged: Paged<usize> = Paged::default();
+        for at in [0, 1, 6, PAGE - 1, PAGE, 3 * PAGE + 1] {
+            paged.reach(at, || 7);
+            assert!(paged.len() > at && paged.len() <= (at + 1).next_multiple_of(PAGE));
+            assert!((0..paged.len()).all(|i| paged[i] == 7));
+        }
     }
 }
