@@ -250,7 +250,7 @@ pub struct Account {
     /// messages to the target about this order (and answers to its calls), and when they were first sent
     inbound: Vec<(Id, Timestamp, Op, u64)>,
     /// calls of the target that reached a partner
-    calls: Vec<Id>,
+    calls: SmallVec<[Id; 4]>,
     /// messages that a fault acted on, and when
     faulted: SmallVec<[(Id, Timestamp); 2]>,
     /// nodes that refused or came up short
@@ -260,8 +260,7 @@ pub struct Account {
 impl Account {
     pub(super) fn new(no: OrderNo) -> Account {
         // what an order that is turned down comes to: with room for a whole course, orders by the thousand would be mostly room
-        let (inbound, heard, calls, money) = (Vec::with_capacity(6), Vec::with_capacity(6), Vec::new(), Vec::new());
-        Account { no, inbound, heard, calls, money, ..Account::default() }
+        Account { no, inbound: Vec::with_capacity(6), heard: Vec::with_capacity(6), ..Account::default() }
     }
     /// The account of another order, in the same memory.
     pub(super) fn renew(&mut self, no: OrderNo) {
@@ -277,7 +276,6 @@ impl Account {
             returns: emptied(&mut self.returns),
             heard: emptied(&mut self.heard),
             inbound: emptied(&mut self.inbound),
-            calls: emptied(&mut self.calls),
             ..Account::default()
         };
     }

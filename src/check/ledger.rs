@@ -153,7 +153,9 @@ impl Ledger {
             self.lag.observe(e);
         }
         if arrival == Arrival::New {
-            self.stock(e);
+            if may_tell_of_stock(e) || !self.unasked.is_empty() {
+                self.stock(e);
+            }
             if e.msg.op == Op::UpsertNode {
                 self.rules.observe(e, self.lag.measured().grace);
             }
@@ -228,6 +230,18 @@ impl Ledger {
             }
             _ => {}
         }
+    }
+}
+
+/// Most entries say nothing of stock, and nothing of what is on its way.
+fn may_tell_of_stock(e: &Entry) -> bool {
+    match e.kind {
+        Kind::Fact => e.msg.op.class() == Class::Stock,
+        Kind::Sent => e.msg.op.class() != Class::Command,
+        Kind::Event => matches!(e.msg.op, Op::InventoryReserved | Op::InventoryReleased),
+        Kind::State => e.msg.op == Op::GetInventory,
+        Kind::Reply => true,
+        Kind::Call | Kind::Answer | Kind::Fault | Kind::Mark => false,
     }
 }
 

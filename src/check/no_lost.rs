@@ -4,6 +4,7 @@ use super::account::{Account, Happened, LineBook};
 use super::coverage::{ENDS, GOODS};
 use super::{Checker, Context, Invariant};
 use crate::model::{Code, Fulfil, NodeId, Op, OrderNo};
+use smallvec::SmallVec;
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "NO_LOST",
@@ -92,7 +93,7 @@ impl Checker for NoLost {
 /// What is wrong with how the order ended, if anything: what, what was expected, one more entry.
 fn end_of(account: &Account, ctx: &Context<'_>) -> Option<(String, &'static str, u64)> {
     let one_end = "exactly one of completed, cancelled and rejected";
-    let mut kinds: Vec<Op> = account.ends.iter().map(|(op, _)| *op).collect();
+    let mut kinds: SmallVec<[Op; 2]> = account.ends.iter().map(|(op, _)| *op).collect();
     kinds.sort_unstable();
     kinds.dedup();
     if kinds.len() > 1 {

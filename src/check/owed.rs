@@ -16,6 +16,9 @@ pub(super) struct Owed {
 /// Units that left by cumulative rounding and shipping once; units that came back likewise, from the first unit of their line on.
 /// An exchange nets: what the new goods that left cost more is captured, what they cost less is refunded.
 pub(super) fn owed(account: &Account) -> Owed {
+    if account.returns.is_empty() {
+        return Owed { captured: shipped(account, Id::NONE), refunded: 0, slack: 0 };
+    }
     let mut returns: Vec<&Return> = account.returns.iter().filter(|ret| !ret.is_off() && !ret.units().is_empty()).collect();
     returns.sort_by_key(|ret| if ret.inspected.is_set() { ret.inspected.n } else { ret.requested.n });
     let mut before: Vec<(LineNo, i64)> = Vec::new();

@@ -4,7 +4,9 @@ use super::account::{Account, Flow, MoneyMove};
 use super::coverage::{GOODS, MONEY};
 use super::{Checker, Context, Invariant};
 use crate::model::{Lines, Money, Op, OrderNo, SkuId};
+use smallvec::SmallVec;
 
+type Moves = SmallVec<[MoneyMove; 2]>;
 type FlowClaims = (Flow, &'static str, &'static [Op]);
 
 /// Movements of money, and the events that announce them.
@@ -93,7 +95,7 @@ impl Checker for PartnerAgreement {
                     ctx.fail(order, what, "every effect is announced once, and nothing else is", evidence);
                 }
             }
-            if parcel.shipments.len() == 1 && parcel.shipped_claims.len() == 1 && by_sku(&parcel.shipped_lines) != by_sku(&parcel.claimed_lines) {
+            if parcel.shipments.len() == 1 && parcel.shipped_claims.len() == 1 && !is_same(&parcel.shipped_lines, &parcel.claimed_lines) {
                 let what = format!("{} of {order} left with other units than were announced", parcel.fid);
                 ctx.fail(order, what, "the units announced are those that left", vec![parcel.shipments[0], parcel.shipped_claims[0]]);
             }
@@ -102,14 +104,16 @@ impl Checker for PartnerAgreement {
 }
 
 /// Facts and claims of one kind that have no counterpart, and whether some fact was excused: undone before it was known.
-fn unmatched(account: &Account, flow: Flow) -> (Vec<MoneyMove>, Vec<MoneyMove>, bool) {
+fn unmatched(account: &Account, flow: Flow) -> (Moves, Moves, bool) {
     let of = |fact: bool| account.money.iter().filter(move |m| m.flow == flow && m.fact == fact && m.amount != 0).copied();
-    let mut facts: Vec<MoneyMove> = of(true).collect();
-    let (named, unnamed): (Vec<MoneyMove>, Vec<MoneyMove>) = of(false).partition(|m| m.pay.is_some());
-    let (mut claims, mut excused) = (Vec::new(), false);
-    for claim in named.into_iter().chain(unnamed) {
+    let mut facts: Moves = of(true).collect();
+    let (mut claims, mut excused) = (Moves::new(), false);
+    // those that name their authorization first
+    for claim in of(false).filter(|m| m.pay.is_some()).chain(of(false).filter(|m| m.pay.is_none())) {
         match facts.iter().position(|m| m.amount == claim.amount && (m.pay == claim.pay || claim.pay.is_none())) {
-            Some(i) => drop(facts.remove(i)),
+            Some(i) => {
+                facts.remove(i);
+            }
             None => claims.push(claim),
         }
     }
@@ -126,6 +130,12 @@ fn undone_unheard(account: &Account, m: &MoneyMove) -> bool {
     let announced = account.money.iter().any(|c| !c.fact && c.flow == Flow::Authorized && c.pay == m.pay);
     let undone = account.auths.iter().any(|auth| auth.pay == m.pay && auth.captured == 0 && auth.open() == 0);
     undone && !announced
+}
+
+/// The same units, however they are listed.
+fn is_same(one: &Lines, other: &Lines) -> bool {
+    let as_listed = one.len() == other.len() && one.iter().zip(other).all(|(one, other)| (one.sku, one.qty) == (other.sku, other.qty));
+    as_listed || by_sku(one) == by_sku(other)
 }
 
 fn by_sku(lines: &Lines) -> Vec<(SkuId, i64)> {

@@ -25,7 +25,7 @@ struct Asked {
 
 #[derive(Default)]
 pub(super) struct ReplyIdempotent {
-    orders: PerOrder<Vec<Asked>>,
+    orders: PerOrder<SmallVec<[Asked; 1]>>,
 }
 
 /// The same request, but for what differs from one attempt to the next.
@@ -80,10 +80,7 @@ impl Checker for ReplyIdempotent {
         if e.kind == Kind::Sent {
             match asked.iter_mut().find(|known| is_same(&known.what, m)) {
                 Some(known) => known.ids.push(m.id),
-                None => {
-                    asked.reserve_exact(1);
-                    asked.push(Asked { what: m.clone(), ids: smallvec![m.id], answer: None });
-                }
+                None => asked.push(Asked { what: m.clone(), ids: smallvec![m.id], answer: None }),
             }
             return;
         }

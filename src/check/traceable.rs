@@ -43,9 +43,12 @@ const CAUSE: &str = "an event or call names what caused it: a message or answer 
 impl Use {
     fn there(&mut self, word: &str, expected: &'static str, ctx: &mut Context<'_>) {
         self.sent = true;
-        if self.missing.is_empty() {
-            return;
+        if !self.missing.is_empty() {
+            self.tell(word, expected, ctx);
         }
+    }
+    #[cold]
+    fn tell(&mut self, word: &str, expected: &'static str, ctx: &mut Context<'_>) {
         for (order, op, n) in std::mem::take(&mut self.missing) {
             ctx.fail(order, format!("{op} of {order} (entry {n}) carries no {word}, though others do"), expected, vec![n]);
         }
