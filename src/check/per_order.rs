@@ -11,11 +11,15 @@ pub struct Place {
 }
 
 /// One `T` for each order that a checker has something to remember of. They lie side by side: looking one up is one miss of the cache.
-pub(super) struct PerOrder<T>(Paged<(OrderNo, T)>);
+pub(super) struct PerOrder<T> {
+    kept: Paged<(OrderNo, T)>,
+    /// so many there are, at hand
+    room: usize,
+}
 
 impl<T> Default for PerOrder<T> {
     fn default() -> PerOrder<T> {
-        PerOrder(Paged::default())
+        PerOrder { kept: Paged::default(), room: 0 }
     }
 }
 
@@ -23,10 +27,10 @@ impl<T: Default> PerOrder<T> {
     /// What is remembered of the order; nothing yet is the default.
     pub fn entry(&mut self, place: Place) -> &mut T {
         let at = place.at as usize;
-        if self.0.get(at).is_none() {
+        if at >= self.room {
             self.grow(at);
         }
-        let kept = &mut self.0[at];
+        let kept = &mut self.kept[at];
         // what an order that had this place before left behind is nobody's, unless it was left for the next
         if kept.0 != place.order {
             if kept.0.is_some() {
@@ -38,28 +42,29 @@ impl<T: Default> PerOrder<T> {
     }
     #[cold]
     fn grow(&mut self, at: usize) {
-        self.0.reach(at, || (OrderNo::NONE, T::default()));
+        self.kept.reach(at, || (OrderNo::NONE, T::default()));
+        self.room = self.kept.len();
     }
     pub fn get(&self, place: Place) -> Option<&T> {
-        let kept = self.0.get(place.at as usize)?;
+        let kept = self.kept.get(place.at as usize)?;
         (kept.0 == place.order).then_some(&kept.1)
     }
     /// The last look at what is remembered of an order: then it is forgotten, without having been moved.
     pub fn close(&mut self, place: Option<Place>, judge: impl FnOnce(&mut T)) {
-        let kept = place.and_then(|place| self.0.get_mut(place.at as usize).filter(|kept| kept.0 == place.order));
+        let kept = place.and_then(|place| self.kept.get_mut(place.at as usize).filter(|kept| kept.0 == place.order));
         if let Some(kept) = kept {
             judge(&mut kept.1);
             *kept = (OrderNo::NONE, T::default());
         }
     }
     pub fn remove(&mut self, place: Place) -> Option<T> {
-        let kept = self.0.get_mut(place.at as usize).filter(|kept| kept.0 == place.order)?;
+        let kept = self.kept.get_mut(place.at as usize).filter(|kept| kept.0 == place.order)?;
         kept.0 = OrderNo::NONE;
         Some(std::mem::take(&mut kept.1))
     }
     /// The order is forgotten, and the next one at this place begins with what it left: a default, once it was emptied, that has memory already.
     pub fn leave(&mut self, place: Place) {
-        if let Some(kept) = self.0.get_mut(place.at as usize) {
+        if let Some(kept) = self.kept.get_mut(place.at as usize) {
             kept.0 = OrderNo::NONE;
         }
     }

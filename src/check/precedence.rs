@@ -135,8 +135,11 @@ impl Checker for Precedence {
 
 fn take(rules: &[(Vec<&Rule>, bool)], life: &mut Life, step: Step, order: OrderNo, ctx: &mut Context<'_>) {
     let (rules, is_later) = &rules[step.op as usize];
-    let first = *life.first.get_or_insert(step);
+    if life.first.is_none() {
+        life.first = Some(step);
+    }
     if step.op == Op::OrderAccepted {
+        let first = life.first.unwrap_or(step);
         ctx.judged();
         if !life.accepted && first.n != step.n {
             let what = format!("{order} was accepted (#{}) after {} of its had come (#{})", step.seq, first.op, first.seq);

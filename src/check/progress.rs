@@ -222,7 +222,7 @@ fn unreleased(account: &Account, waits: &Waits) -> i64 {
 
 /// Everything that the release waits for is there.
 fn is_ready(account: &Account, waits: &Waits) -> bool {
-    let Some(body) = &account.body else { return false };
+    let Some(body) = account.body.as_ref().filter(|_| !account.held.is_empty()) else { return false };
     let paid = || {
         let total = body.total();
         total == Money::ZERO || account.auths.iter().map(|auth| auth.open()).sum::<i64>() >= total.0 - value_left(account)
