@@ -62,10 +62,9 @@ impl Ledger {
         self.current = self.place(order);
         self.current
     }
+    /// A place for an order that has none yet.
+    #[cold]
     fn open(&mut self, order: OrderNo) -> Place {
-        if let Some(place) = self.turn_to(order) {
-            return place;
-        }
         let at = match self.free.pop() {
             Some(at) => {
                 self.accounts[at as usize].renew(order);
@@ -130,9 +129,14 @@ impl Ledger {
     pub(super) fn observe(&mut self, e: &Entry) -> Arrival {
         self.now = self.now.max(e.at);
         let mut arrival = Arrival::New;
-        self.downtime.observe(e);
+        if e.kind == Kind::Fault {
+            self.downtime.observe(e);
+        }
         if e.msg.order.is_some() {
-            let place = self.open(e.msg.order);
+            let place = match self.place(e.msg.order) {
+                Some(place) => place,
+                None => self.open(e.msg.order),
+            };
             let account = &mut self.accounts[place.at as usize];
             arrival = account.observe(e);
             // a connection that nobody took, or that broke

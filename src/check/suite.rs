@@ -118,6 +118,8 @@ pub struct Suite {
     quiet: Span,
     /// orders that ended, by the time they were last seen to be quiet from
     ended: VecDeque<(Timestamp, OrderNo)>,
+    /// until then none of them is to be settled
+    quiet_until: Timestamp,
     /// orders that were turned down at once, by when
     turned_down: VecDeque<(Timestamp, OrderNo)>,
     settled: Settled,
@@ -185,6 +187,7 @@ impl Suite {
             outcomes: Vec::new(),
             quiet: QUIET,
             ended: VecDeque::new(),
+            quiet_until: Timestamp::NEVER,
             turned_down: VecDeque::new(),
             settled: Settled::default(),
             entries: 0,
@@ -229,7 +232,7 @@ impl Suite {
         let (probe, account) = (order.is_probe(), place.map(|place| ledger.account(place)));
         let Standing { at_rest, suspended } = standing;
         let mut ctx = Context { header, ledger, covers, at_rest, suspended, probe, tallies, at: 0, place, account, outcomes };
-        let mut panicked = Vec::new();
+        let mut panicked = false;
         while catch_unwind(AssertUnwindSafe(|| {
             for at in todo {
                 ctx.at = *at;
@@ -238,20 +241,21 @@ impl Suite {
         }))
         .is_err()
         {
-            panicked.push(ctx.at);
+            panicked = true;
+            ctx.tally().panicked = true;
             let done = todo.iter().position(|at| *at == ctx.at).map_or(todo.len(), |at| at + 1);
             todo = &todo[done..];
         }
-        if !panicked.is_empty() {
-            panicked.into_iter().for_each(|at| self.leave_out(at));
+        if panicked {
+            self.leave_out();
         }
     }
 
+    /// Those that panicked are called no more.
     #[cold]
-    fn leave_out(&mut self, panicked: usize) {
-        self.tallies[panicked].panicked = true;
+    fn leave_out(&mut self) {
         for route in self.routes.iter_mut().flatten().chain([&mut self.again, &mut self.all]) {
-            route.retain(|at| *at != panicked);
+            route.retain(|at| !self.tallies[*at].panicked);
         }
     }
 
@@ -313,6 +317,7 @@ impl Suite {
                 None => {}
             }
         }
+        self.quiet_until = self.ended.front().map_or(Timestamp::NEVER, |(since, _)| *since + self.quiet);
     }
 
     /// Orders that were turned down or called off make room for others.
@@ -420,6 +425,7 @@ impl Suite {
         self.show(e);
         if e.kind == Kind::Event && matches!(e.msg.op, Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected) {
             self.ended.push_back((e.at, e.msg.order));
+            self.quiet_until = self.quiet_until.min(e.at + self.quiet);
             if e.msg.op != Op::OrderCompleted {
                 self.turned_down.push_back((e.at, e.msg.order));
             }
@@ -427,7 +433,9 @@ impl Suite {
         if e.kind == Kind::Reply && e.msg.op == Op::PlaceOrder && e.outcome == Outcome::Rejected && e.msg.code != Code::KeyReuse {
             self.turned_down.push_back((e.at, e.msg.order));
         }
-        self.settle_quiet();
+        if self.ledger.now > self.quiet_until {
+            self.settle_quiet();
+        }
         self.settle_turned_down();
     }
 

@@ -37,6 +37,8 @@ pub struct Meter {
     open: FxHashMap<OrderNo, OpenOrder>,
     /// orders that have ended, in the order in which they did
     ended: VecDeque<(Timestamp, OrderNo)>,
+    /// until then all of them are kept
+    kept_until: Timestamp,
     /// orders that were turned down at once, by when
     turned_down: VecDeque<(Timestamp, OrderNo)>,
     /// one bit an order that was dropped, so that a late resend does not bring it back; by number / 64
@@ -148,6 +150,7 @@ impl Meter {
         {
             order.ended = true;
             self.ended.push_back((at, no));
+            self.kept_until = self.kept_until.min(at + QUIET);
         }
     }
 
@@ -158,6 +161,7 @@ impl Meter {
             self.ended.pop_front();
             self.drop_order(no);
         }
+        self.kept_until = self.ended.front().map_or(Timestamp::NEVER, |(at, _)| *at + QUIET);
         while self.turned_down.len() > TURNED_DOWN_KEPT
             && let Some((at, no)) = self.turned_down.front().copied()
             && now.since(at) > TURNED_DOWN_QUIET
@@ -473,7 +477,9 @@ impl Observer for Meter {
         if entry.msg.order.is_probe() || self.replaying && entry.kind != Kind::Mark {
             return;
         }
-        self.forget(entry.at);
+        if entry.at > self.kept_until || self.turned_down.len() > TURNED_DOWN_KEPT {
+            self.forget(entry.at);
+        }
         match (entry.kind, entry.msg.op) {
             (Kind::Sent, Op::PlaceOrder) => self.placed(entry),
             (Kind::Sent, Op::RequestReturn) => self.asked_back(entry),
