@@ -319,7 +319,8 @@ impl<'a> Engine<'a> {
 impl<O: Observer> Loop<'_, O> {
     /// Gives the message back as it came.
     fn write(&mut self, kind: Kind, outcome: Outcome, due: Timestamp, msg: Arc<Message>) -> Arc<Message> {
-        if let Some(moment) = moment(kind, outcome)
+        if self.storm.waits()
+            && let Some(moment) = moment(kind, outcome)
             && let Some(Crash { rule, wait, down, pauses }) = self.storm.witness(self.now, moment, &msg)
         {
             let by = Arc::new(Message::of_order(msg.op, msg.id, msg.order));

@@ -185,13 +185,13 @@ impl Storm {
         self.acted.unwrap_or_default()
     }
 
-    /// Something was recorded: windows that wait for it open, and what crash it sets off is said.
-    #[inline]
-    pub fn witness(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
-        if self.waiting.is_empty() { None } else { self.set_off(now, moment, msg) }
+    /// Is there a rule that something in the record sets off?
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
-    fn set_off(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
+    /// Something was recorded: windows that wait for it open, and what crash it sets off is said.
+    pub fn witness(&mut self, now: Timestamp, moment: Moment, msg: &Message) -> Option<Crash> {
         let mut crash = None;
         if msg.order.is_probe() {
             return None;

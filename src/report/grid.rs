@@ -144,7 +144,6 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
-/// `12,345`
 /// How fast a run went, and what it took; nothing where it was too small to say.
 pub(super) fn pace(report: &RunReport) -> Option<String> {
     let (orders, entries) = report.cases.iter().fold((0, 0), |(orders, entries), case| (orders + case.orders_run(), entries + case.entries));
@@ -158,13 +157,20 @@ pub(super) fn pace(report: &RunReport) -> Option<String> {
         thousands(((rate / unit).round() * unit) as u64)
     };
     let partitions: u64 = report.cases.iter().map(|case| u64::from(case.partitions)).sum();
-    let mut text = format!("{} orders and {} entries a second, in {} partitions", a_second(orders), a_second(entries), thousands(partitions));
+    let mut text = format!(
+        "{} orders and {} entries a second, in {} partition{}",
+        a_second(orders),
+        a_second(entries),
+        thousands(partitions),
+        if partitions == 1 { "" } else { "s" }
+    );
     if let Some(bytes) = report.peak_memory {
         text.push_str(&format!(", with at most {} MB of memory", thousands(bytes.div_ceil(1_000_000))));
     }
     Some(text)
 }
 
+/// `12,345`
 pub(super) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -255,6 +261,8 @@ mod tests {
         assert_eq!(pace(&report), Some(format!("{words}, with at most 70 MB of memory")));
         report.peak_memory = None;
         assert_eq!(pace(&report).as_deref(), Some(words));
+        report.cases[0].partitions = 1;
+        assert_eq!(pace(&report), Some(words.replace("977 partitions", "1 partition")));
         // of a million that were planned only these were placed before it was stopped
         (report.cases[0].orders, report.cases[0].measures.orders_placed) = (1_000_000, 999);
         assert_eq!(pace(&report), None);

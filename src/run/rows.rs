@@ -170,8 +170,10 @@ pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, 
     let reproduce = execute::reproduce(setup, &case.name);
     if record == Record::Failures && verdict == Verdict::Fail && parts.histories.is_empty() {
         // none of them is kept for a figure that only all of them have: of a large case they are many, and would have to run again
-        let of = parts.partitions;
-        reason += &format!("; no history was kept, for none of its {of} parts fails alone: `{reproduce} --record all` keeps that of each");
+        reason += &match parts.partitions {
+            1 => format!("; no history was kept: `{reproduce} --record all` keeps it"),
+            of => format!("; no history was kept, for none of its {of} parts fails alone: `{reproduce} --record all` keeps that of each"),
+        };
     }
     CaseReport {
         name: case.name.clone(),
