@@ -25,6 +25,15 @@ pub enum Kind {
     Notify,
 }
 
+// a kind is found by its number
+const _: () = {
+    let mut at = 0;
+    while at < Kind::ALL.len() {
+        assert!(Kind::ALL[at] as usize == at + 1);
+        at += 1;
+    }
+};
+
 impl Kind {
     /// In the order of their numbers.
     const ALL: [Kind; 10] = [

@@ -203,7 +203,7 @@ impl Reference {
         let used = self.backlog.used.get(&self.day()).map_or(&[][..], Vec::as_slice);
         // what counts most in the highest bits, the node itself in the lowest
         let mut nodes: SmallVec<[u32; 8]> = SmallVec::new();
-        for (node, id) in self.estate.nodes.iter().zip((1..).map(NodeId)) {
+        for (id, node) in self.estate.node_ids().zip(&self.estate.nodes) {
             let rank = match node.kind {
                 NodeKind::Dc => 0,
                 NodeKind::Store => 1,

@@ -241,16 +241,12 @@ impl Embedded {
         let late = self.stores_late();
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
-            if !late {
-                self.let_out(now, effect, out);
-                continue;
-            }
-            let early = match effect {
+            let early = || match effect {
                 Effect::Event(_) => self.defect == Some(Defect::EventBeforeCommit),
                 Effect::Reply { .. } => self.defect == Some(Defect::AcknowledgedBeforeStored),
                 Effect::Call(_) => false,
             };
-            if !early {
+            if late && !early() {
                 self.held.push(effect);
             } else {
                 self.let_out(now, effect, out);
