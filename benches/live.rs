@@ -2,8 +2,9 @@
 //!
 //! `cargo bench --bench live` offers 10,000 orders a second for 20 s; `cargo bench --bench live -- 10000 120` for two minutes, and with a third
 //! number in bodies of about that many bytes. With `OHA=PROGRAM` in the environment that client runs too (`benches/peers/run`). Ours plans, offers, hears,
-//! records, judges and measures; wrk sends as fast as it can. CPU is that of the client alone, microseconds a request. Loopback, one machine: the
-//! stub has its share of the same cores, so achieved rates say more about the machine than about the clients.
+//! records, judges and measures. The others send as fast as they can, and so find several answers at each awakening; wrk runs once more at the rate that
+//! ours had, which is nearer to the same work: whoever keeps to a schedule awakes for it. CPU is that of the client alone, microseconds a request.
+//! Loopback, one machine: the stub has its share of the same cores, so achieved rates say more about the machine than about the clients.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a bench that cannot begin has nothing to measure, and it runs in real time")]
 
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 const SKUS: [&str; 10] = ["A", "A2", "B", "C", "D", "E", "F", "G", "H", "K"];
 /// Different bodies that oha chooses from.
 const OHA_BODIES: usize = 50_000;
+/// Connections of the others.
+const CONNECTIONS: u32 = 32;
 
 #[derive(Default)]
 struct Count {
@@ -160,7 +163,8 @@ fn row(name: &str, ran: &Ran, [orders, bytes, reads]: [u64; 3]) {
     println!("{name:<12} {requests:>9} requests of {size:>3} bytes in {:>6.1} s, {each:>6.1} CPU-us each", ran.seconds);
     if reads > 0 {
         println!(
-            "             {reads} of them look at an order at rest, and have no body; {:.1} CPU-us an order",
+            "             {:.0} a second, {reads} of them look at an order at rest, and have no body; {:.1} CPU-us an order",
+            requests as f64 / ran.seconds,
             ran.cpu * 1e6 / orders.max(1) as f64
         );
     }
@@ -247,17 +251,25 @@ fn main() {
     }
     let size = (count[1] / count[0].max(1)) as usize;
     let url = format!("http://{address}/v1/load/orders");
-    let lua = write(
-        "orders.lua",
-        format!(
-            "local n = 0\nlocal pad = string.rep(\"x\", {})\nwrk.method = \"POST\"\nwrk.path = \"/v1/load/orders\"\nwrk.headers[\"content-type\"] = \"application/json\"\n\
-             function request()\n  n = n + 1\n  return wrk.format(nil, nil, {{[\"idempotency-key\"] = \"k\" .. n}}, '{{\"order_id\":\"O' .. n .. '\",\"pad\":\"' .. pad .. '\"}}')\nend\n",
-            size.saturating_sub(33)
-        ),
+    // as ours: an order, and later a look at it
+    let requests = format!(
+        "local n, look = 0, false\nlocal pad = string.rep(\"x\", {})\nwrk.headers[\"content-type\"] = \"application/json\"\n\
+         function request()\n  look = not look\n  if not look then return wrk.format(\"GET\", \"/v1/load/orders/O\" .. n) end\n  n = n + 1\n\
+         return wrk.format(\"POST\", \"/v1/load/orders\", {{[\"idempotency-key\"] = \"k\" .. n}}, '{{\"order_id\":\"O' .. n .. '\",\"pad\":\"' .. pad .. '\"}}')\nend\n",
+        size.saturating_sub(33)
     );
-    let mut wrk = Command::new("wrk");
-    wrk.args(["-t", "1", "-c", "32", "-d", &format!("{seconds}s"), "-s"]).arg(&lua).arg(&url);
-    other("wrk, Lua", "wrk", "apt install wrk", wrk, address, seconds);
+    // a connection thinks for exponential times, as a Poisson process has it: whole milliseconds, which is what wrk can wait, right on average
+    let sent = (count[0] + count[2]) as f64 / ran.seconds;
+    let think = format!(
+        "local mean = {:.3}\nfunction delay()\n  return math.floor(mean * -math.log(1 - math.random()) + math.random())\nend\n",
+        f64::from(CONNECTIONS) * 1e3 / sent
+    );
+    for (name, script) in [("wrk, Lua", requests.clone()), ("wrk, paced", requests + &think)] {
+        let mut wrk = Command::new("wrk");
+        let lua = write("orders.lua", script);
+        wrk.args(["-t", "1", "-c", &CONNECTIONS.to_string(), "-d", &format!("{seconds}s"), "-s"]).arg(&lua).arg(&url);
+        other(name, "wrk", "apt install wrk", wrk, address, seconds);
+    }
     if let Ok(program) = std::env::var("OHA") {
         // its bodies are lines of a file, which it takes at random
         let line = |n: usize| {
@@ -266,7 +278,20 @@ fn main() {
         };
         let bodies = write("bodies.txt", (0..OHA_BODIES).map(line).collect());
         let mut oha = Command::new(&program);
-        oha.args(["--no-tui", "-z", &format!("{seconds}s"), "-c", "32", "-m", "POST", "-T", "application/json", "-H", "idempotency-key: k", "-Z"]);
+        oha.args([
+            "--no-tui",
+            "-z",
+            &format!("{seconds}s"),
+            "-c",
+            &CONNECTIONS.to_string(),
+            "-m",
+            "POST",
+            "-T",
+            "application/json",
+            "-H",
+            "idempotency-key: k",
+            "-Z",
+        ]);
         oha.arg(bodies).arg(&url);
         other("oha", &program, "cargo install oha", oha, address, seconds);
     }
