@@ -287,12 +287,12 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     let chosen = trials.remove(at);
 
     let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
-    let (mut goods, mut pools) = verify::goods(history, &axis, &read(&profile)?, seed, &drawn("goods"));
+    let (mut goods, mut pools) = verify::goods(history, &axis, &read(&profile)?, wanted.told, seed, &drawn("goods"));
     if goods.iter().any(|check| !check.accepted) && numbers != (Number::Empirical, Number::Empirical) {
         // a law that does not hold makes room for the numbers themselves
         numbers = (Number::Empirical, Number::Empirical);
         profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
-        (goods, pools) = verify::goods(history, &axis, &read(&profile)?, seed, &drawn("goods"));
+        (goods, pools) = verify::goods(history, &axis, &read(&profile)?, wanted.told, seed, &drawn("goods"));
     }
     let real = Stream::of(&axis.times, axis.days, &chosen.rate, &|_| true);
     let shares = |weights: &[f64]| {

@@ -56,6 +56,11 @@ impl Parts<'_> {
                 Number::Empirical => line(format!("law = \"empirical\"\nweights = {}", list(&numbers.counts, 20))),
             }
         }
+        if let Some(channels) = &self.shoppers.channels {
+            let all = channels.values().sum::<u64>().max(1) as f64;
+            line("\n[channels]".into());
+            channels.iter().for_each(|(channel, orders)| line(format!("{channel} = {:?}", digits(*orders as f64 / all))));
+        }
         let Shoppers { people, west, .. } = self.shoppers;
         if people.is_some() || west.is_some() {
             line("\n[shoppers]".into());

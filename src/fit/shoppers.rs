@@ -1,9 +1,10 @@
 //! Who orders, what it costs, and what is taken back.
 
-use crate::model::Region;
+use crate::model::{Channel, Region};
 use crate::sim::Span;
 use crate::workload::Import;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Up to here goods are taken back before they are sent: a cancellation. Later it is a return.
 const CANCELLED_WITHIN: Span = Span(86_400_000_000_000);
@@ -15,6 +16,7 @@ const LATEST_RETURN: Span = Span(30 * CANCELLED_WITHIN.0);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Told {
     pub regions: bool,
+    pub channels: bool,
     pub cancellations: bool,
     /// decimal digits of the currency's minor unit
     pub minor_digits: u32,
@@ -26,6 +28,8 @@ pub struct Shoppers {
     pub people: Option<u32>,
     /// share of the orders to the west
     pub west: Option<f64>,
+    /// orders that came through each channel
+    pub channels: Option<BTreeMap<&'static str, u64>>,
     /// median in cents, and standard deviation of the logarithm, over SKUs
     pub price: Option<(i64, f64)>,
 }
@@ -47,6 +51,10 @@ impl Shoppers {
         Shoppers {
             people: u32::try_from(history.customers.len()).ok().filter(|people| *people > 0),
             west: told.regions.then_some(west),
+            channels: told.channels.then(|| {
+                let count = |channel: Channel| (channel.name(), history.orders.iter().filter(|order| order.channel == channel).count() as u64);
+                Channel::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect()
+            }),
             price: (!logs.is_empty()).then(|| (libm::exp(mean).round().clamp(1.0, 1e8) as i64, sigma.min(2.0))),
         }
     }

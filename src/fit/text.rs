@@ -34,6 +34,10 @@ pub(super) fn text(report: &Report) -> String {
         let tried: Vec<String> = list.iter().map(|tried| format!("{} {:.3}", number(tried.law), tried.ks)).collect();
         row(name, format!("{} taken; KS: {}", number(chosen), tried.join(", ")));
     }
+    if let Some(channels) = &report.shoppers.channels {
+        let share = |(channel, orders): (&&str, &u64)| format!("{channel} {:.1} %", *orders as f64 * 100.0 / report.orders as f64);
+        row("channels", channels.iter().map(share).collect::<Vec<_>>().join(", "));
+    }
     if let Some(after) = &report.after {
         let days = after.lag_s.map(|lag| format!("{:.1}", lag / 86_400.0)).join("/");
         let found = format!("{} of {} documents' orders found", after.matched, after.documents);
@@ -157,8 +161,9 @@ pub(super) fn notes(
     let late = history.cancellations.orders.iter().filter(|(_, lag)| *lag > Span::from_days(30)).count();
     when(late > 0, format!("orders that came back after more than 30 days: {late}; the profile lets nothing come back later than that"));
     when(!wanted.told.cancellations, "the columns map names no `order.cancellation_prefixes`: what is cancelled or returned was not fitted".into());
+    when(!wanted.told.channels, "the columns map names no `channel`: all orders come through the web".into());
     when(!wanted.told.regions, "the columns map names no `region`: orders go to both regions alike".into());
     when(history.customers.is_empty(), "there are no customers in it: how many people order was not fitted".into());
-    notes.push("channels, pickup, promotions, drift of ranks, and how goods are bought together were not fitted".into());
+    notes.push("pickup, promotions, drift of ranks, and how goods are bought together were not fitted".into());
     notes
 }

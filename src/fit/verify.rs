@@ -1,9 +1,11 @@
 //! Whether a fitted profile makes what the history was: replicas drawn from the profile by the code of a run, each statistic against its limit.
 
+use super::Told;
 use super::axis::{Axis, BEGINS_S};
 use super::laws::{Numbers, distance};
 use super::rate::Rate;
 use super::stream::{Stream, WINDOWS, variation};
+use crate::model::Channel;
 use crate::scenario::{Goods, LoadProfile};
 use crate::sim::{Seed, Span};
 use crate::workload::Import;
@@ -21,6 +23,7 @@ const GAPS: f64 = 0.05;
 const WEEK: f64 = 0.04;
 const RANKS: f64 = 0.05;
 const BASKETS: f64 = 0.07;
+const CHANNELS: f64 = 0.02;
 const DISPERSION: (f64, f64) = (0.8, 1.25);
 const PEAK: (f64, f64) = (0.9, 1.1);
 /// Further off no peak hour is accepted, however different replicas are.
@@ -138,6 +141,8 @@ pub(super) struct Counted {
     pub popularity: Vec<u64>,
     pub lines: Numbers,
     pub units: Numbers,
+    /// orders through each channel, in the order of `Channel::ALL`
+    channels: Vec<f64>,
 }
 
 impl Counted {
@@ -149,7 +154,10 @@ impl Counted {
             popularity[line.sku as usize] += 1;
         }
         popularity.sort_unstable_by(|a, b| b.cmp(a));
+        let mut channels = vec![0.0; Channel::ALL.len()];
+        orders().for_each(|order| channels[order.channel as usize] += 1.0);
         Counted {
+            channels,
             popularity,
             lines: Numbers::of(orders().map(|order| order.lines.len() as u64)),
             units: Numbers::of(orders().flat_map(|order| &order.lines).map(|line| u64::from(line.qty))),
@@ -159,7 +167,7 @@ impl Counted {
     fn drawn(goods: &Arc<Goods>, orders: u32, case: Seed) -> Counted {
         let mut bodies = Bodies::new(goods, case, case.derive("orders"));
         let mut popularity = vec![0u64; goods.skus as usize];
-        let (mut lines, mut units) = (Vec::new(), Vec::new());
+        let (mut lines, mut units, mut channels) = (Vec::new(), Vec::new(), vec![0.0; Channel::ALL.len()]);
         let count = |list: &mut Vec<u64>, n: usize| {
             if list.len() < n {
                 list.resize(n, 0);
@@ -169,21 +177,23 @@ impl Counted {
         for number in 1..=orders {
             let order = bodies.order(number, Span::ZERO);
             count(&mut lines, order.lines.len().max(1));
+            channels[order.channel as usize] += 1.0;
             for (sku, qty) in &order.lines {
                 popularity[*sku as usize] += 1;
                 count(&mut units, (*qty as usize).clamp(1, super::laws::MOST));
             }
         }
         popularity.sort_unstable_by(|a, b| b.cmp(a));
-        Counted { popularity, lines: Numbers { counts: lines, cut: 0 }, units: Numbers { counts: units, cut: 0 } }
+        Counted { popularity, lines: Numbers { counts: lines, cut: 0 }, units: Numbers { counts: units, cut: 0 }, channels }
     }
 }
 
-/// Name, limit, and what is compared.
-type View<'a> = (&'static str, f64, &'a dyn Fn(&Counted) -> Vec<f64>);
+/// Name, limit, how far apart two of them are, and what is compared.
+type View<'a> = (&'static str, f64, fn(&[f64], &[f64]) -> f64, &'a dyn Fn(&Counted) -> Vec<f64>);
 
-/// Bodies: popularity by rank, lines of an order, units of a line; with what the replicas have, all together.
-pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, seed: Seed, drawn: &dyn Fn()) -> (Vec<Check>, [Vec<f64>; 2]) {
+/// Bodies: popularity by rank, lines of an order, units of a line, and channels where the history tells them; with what the replicas have of the
+/// first two, all together.
+pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, told: Told, seed: Seed, drawn: &dyn Fn()) -> (Vec<Check>, [Vec<f64>; 2]) {
     let Some(goods) = &profile.goods else { return (Vec::new(), [Vec::new(), Vec::new()]) };
     let even = even(axis.days);
     let (all, one) = (Counted::of(history, &|_| true), Counted::of(history, &|at| even(axis.day_of(history, at))));
@@ -193,13 +203,16 @@ pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, seed: 
         Counted::drawn(goods, history.orders.len() as u32, seed.derive(&format!("replica {number}")))
     };
     let replicas: Vec<Counted> = (0..REPLICAS).map(replica).collect();
-    let views: [View<'_>; 3] = [
-        ("popularity by rank", RANKS, &|counted| counted.popularity.iter().map(|count| *count as f64).collect()),
-        ("lines of an order", BASKETS, &|counted| counted.lines.weights()),
-        ("units of a line", BASKETS, &|counted| counted.units.weights()),
+    let mut views: Vec<View<'_>> = vec![
+        ("popularity by rank", RANKS, distance, &|counted| counted.popularity.iter().map(|count| *count as f64).collect()),
+        ("lines of an order", BASKETS, distance, &|counted| counted.lines.weights()),
+        ("units of a line", BASKETS, distance, &|counted| counted.units.weights()),
     ];
+    if told.channels {
+        views.push(("channels", CHANNELS, variation, &|counted| counted.channels.clone()));
+    }
     let mut pools = Vec::new();
-    let checks = views.map(|(name, most, view)| {
+    let checks = views.into_iter().map(|(name, most, distance, view)| {
         let single: Vec<Vec<f64>> = replicas.iter().map(view).collect();
         let pool = sum(single.iter());
         let of_replicas = single.iter().map(|one| distance(one, &pool)).collect();
@@ -207,8 +220,9 @@ pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, seed: 
         pools.push(pool);
         check
     });
+    let checks = checks.collect();
     let mut pools = pools.into_iter();
-    (checks.into(), [pools.next().unwrap_or_default(), pools.next().unwrap_or_default()])
+    (checks, [pools.next().unwrap_or_default(), pools.next().unwrap_or_default()])
 }
 
 /// Place by place; a shorter list counts as 0 where it has nothing.
@@ -226,6 +240,8 @@ fn sum<'a>(lists: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::parse_load_profile;
+    use crate::workload::{import, parse_columns};
 
     fn peak(real: f64, few: &[f64], more: &[f64]) -> Check {
         Check::peak(real, 1.0, few.to_vec(), more.iter().copied())
@@ -239,5 +255,32 @@ mod tests {
         assert_eq!((among.accepted, among.spread), (true, (0.98, 1.25)));
         assert!(!peak(100.0, &[115.0, 125.0], &[105.0, 122.0]).accepted, "all of theirs are busier");
         assert!(!peak(100.0, &[145.0, 150.0], &[50.0]).accepted, "too far off, whatever more replicas would say");
+    }
+
+    #[test]
+    fn other_channels_than_the_history_has_are_rejected() {
+        let mut rows = "order,placed_at,sku,quantity,unit_price,customer,region,channel\n".to_string();
+        for n in 0..600 {
+            let channel = ["web", "app", "app", "marketplace"][n % 4];
+            rows += &format!("O{n},2026-03-{:02}T10:{:02}:00.000Z,SKU1,1,9.50,C1,east,{channel}\n", 1 + n / 60, n % 60);
+        }
+        let columns = parse_columns(include_str!("../../profiles/columns/orderstorm.toml"), "orderstorm").expect("a map");
+        let history = import(rows.as_bytes(), "orders.csv", &columns).expect("a history");
+        let axis = Axis::of(&history, Seed(1)).expect("long enough");
+        let check = |channels: &str| {
+            let arrival = "name = \"p\"\ntitle = \"p\"\norders = 600\n[arrival]\nprocess = \"poisson\"\nrate = 1.0";
+            let profile =
+                parse_load_profile("p", &format!("{arrival}\n[goods]\nskus = 1\npopularity = [{{ law = \"uniform\" }}]\n[channels]\n{channels}\n"))
+                    .expect("a profile");
+            let told = Told { channels: true, ..Told::default() };
+            let (checks, _) = goods(&history, &axis, &profile, told, Seed(1), &|| ());
+            checks.into_iter().find(|check| check.statistic == "channels").expect("there")
+        };
+        let right = check("web = 0.25\napp = 0.5\nmarketplace = 0.25");
+        assert!(right.accepted && right.value < 0.02, "{right:?}");
+        for other in ["web = 1.0", "web = 0.25\napp = 0.5\nstore = 0.25", "web = 0.31\napp = 0.44\nmarketplace = 0.25"] {
+            let wrong = check(other);
+            assert!(!wrong.accepted, "{other}: {wrong:?}");
+        }
     }
 }

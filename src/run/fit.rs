@@ -76,6 +76,7 @@ fn fitted(args: &FitArgs, progress: &Progress) -> Result<Fitted, Trouble> {
     let source = args.history.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
     let told = Told {
         regions: columns.file().region.is_some(),
+        channels: columns.file().channel.is_some(),
         cancellations: !columns.file().order.cancellation_prefixes.is_empty(),
         minor_digits: columns.file().price.minor_digits,
     };

@@ -107,7 +107,7 @@ fn as_order(order: &workload::SourceOrder, region: Region) -> Order {
         fulfil: Fulfil::Ship,
         node: NodeId::NONE,
     });
-    Order { ship_to: region, customer: order.customer.unwrap_or(0), lines: lines.collect(), ..Order::default() }
+    Order { channel: order.channel, ship_to: region, customer: order.customer.unwrap_or(0), lines: lines.collect(), ..Order::default() }
 }
 
 /// What is expected of a recorded order: it ends, and everything in between keeps the invariants.

@@ -1,10 +1,11 @@
 //! The columns map: which column of an order history means what.
 
-use crate::model::Region;
+use crate::model::{Channel, Region};
 use jiff::civil;
 use jiff::fmt::strtime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A file in `profiles/columns/`: how to read orders from a CSV file or from lines of flat JSON objects.
@@ -30,6 +31,8 @@ pub struct ColumnsFile {
     pub customer: Option<CustomerFile>,
     #[serde(default)]
     pub region: Option<RegionFile>,
+    #[serde(default)]
+    pub channel: Option<ChannelFile>,
 }
 
 /// What becomes of a row whose order already has a line of its SKU.
@@ -113,6 +116,18 @@ pub struct RegionFile {
     pub otherwise: Region,
 }
 
+/// Through which channel an order came; every value not listed is `otherwise`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelFile {
+    pub column: String,
+    /// what the history calls a channel, and which one that is: `web`, `app`, `store`, `cs`, `marketplace`, `b2b`
+    #[serde(default)]
+    pub values: BTreeMap<String, Channel>,
+    #[serde(default)]
+    pub otherwise: Channel,
+}
+
 fn comma() -> char {
     ','
 }
@@ -169,10 +184,12 @@ pub(super) enum Field {
     PlacedAt,
     Customer,
     Region,
+    Channel,
 }
 
 impl Field {
-    pub(super) const ALL: [Field; 7] = [Field::Order, Field::Sku, Field::Quantity, Field::Price, Field::PlacedAt, Field::Customer, Field::Region];
+    pub(super) const ALL: [Field; 8] =
+        [Field::Order, Field::Sku, Field::Quantity, Field::Price, Field::PlacedAt, Field::Customer, Field::Region, Field::Channel];
 
     /// The table of the columns map that names the column.
     pub(super) fn table(self) -> &'static str {
@@ -184,6 +201,7 @@ impl Field {
             Field::PlacedAt => "placed_at",
             Field::Customer => "customer",
             Field::Region => "region",
+            Field::Channel => "channel",
         }
     }
 }
@@ -239,6 +257,7 @@ impl Columns {
             Field::PlacedAt => Some(&self.file.placed_at.column),
             Field::Customer => self.file.customer.as_ref().map(|customer| customer.column.as_str()),
             Field::Region => self.file.region.as_ref().map(|region| region.column.as_str()),
+            Field::Channel => self.file.channel.as_ref().map(|channel| channel.column.as_str()),
         }
     }
 
@@ -263,6 +282,10 @@ impl Columns {
             Some(region) => region.otherwise,
             None => Region::default(),
         }
+    }
+
+    pub(super) fn channel(&self, text: &str) -> Channel {
+        self.file.channel.as_ref().map_or(Channel::default(), |channel| channel.values.get(text).copied().unwrap_or(channel.otherwise))
     }
 }
 

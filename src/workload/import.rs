@@ -6,7 +6,7 @@
 use super::cancelled::{Cancellations, Cancelled};
 use super::columns::{Columns, Field, Repeated};
 use super::rows::{self, Refused, Row};
-use crate::model::{Money, Region};
+use crate::model::{Channel, Money, Region};
 use crate::sim::{Span, Timestamp};
 use jiff::civil;
 use jiff::fmt::strtime;
@@ -51,6 +51,7 @@ pub struct SourceOrder {
     /// index into `Import::customers`; none for a guest
     pub customer: Option<u32>,
     pub region: Region,
+    pub channel: Channel,
     /// in the order of the file, never empty
     pub lines: Vec<SourceLine>,
 }
@@ -271,6 +272,7 @@ struct Parsed<'a> {
     placed_ns: i64,
     customer: Option<&'a str>,
     region: Region,
+    channel: Channel,
 }
 
 struct DraftOrder {
@@ -278,6 +280,7 @@ struct DraftOrder {
     placed_ns: i64,
     customer: Option<u32>,
     region: Region,
+    channel: Channel,
     units: u32,
     lines: Vec<SourceLine>,
 }
@@ -349,7 +352,8 @@ impl<'a> Builder<'a> {
         let placed_ns = self.time(required(row, Field::PlacedAt)?)?;
         let customer = text(row, Field::Customer)?;
         let region = self.columns.region(text(row, Field::Region)?.unwrap_or_default());
-        Ok(Parsed { order, sku, qty, price, placed_ns, customer, region })
+        let channel = self.columns.channel(text(row, Field::Channel)?.unwrap_or_default());
+        Ok(Parsed { order, sku, qty, price, placed_ns, customer, region, channel })
     }
 
     fn time(&mut self, text: &str) -> Result<i64, Refused> {
@@ -408,6 +412,7 @@ impl<'a> Builder<'a> {
             placed_ns: row.placed_ns,
             customer: None,
             region: row.region,
+            channel: row.channel,
             units: 0,
             lines: Vec::new(),
         });
@@ -426,6 +431,7 @@ impl<'a> Builder<'a> {
                 placed_at: Timestamp(order.placed_ns.abs_diff(first)),
                 customer: order.customer,
                 region: order.region,
+                channel: order.channel,
                 lines: order.lines,
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use crate::source::root;
 use crate::world::{Folder, text};
-use orderstorm::scenario::parse_load_profile;
+use orderstorm::scenario::{LoadProfile, parse_load_profile};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -39,6 +39,11 @@ law = "lognormal"
 mu = 0.5
 sigma = 0.8
 most = 50
+
+[channels]
+web = 0.6
+app = 0.25
+marketplace = 0.15
 
 [shoppers]
 people = 2000
@@ -92,9 +97,15 @@ fn a_generated_history_gives_its_profile_back_and_a_poisson_model_is_rejected() 
     let shoppers = &report["shoppers"];
     assert!((number(&shoppers["west"]) - 0.25).abs() < 0.02 && (number(&shoppers["price"][0]) - 1_500.0).abs() < 150.0, "{shoppers}");
 
+    let channels = &report["shoppers"]["channels"];
+    let share = |channel: &str| number(&channels[channel]) / 14_000.0;
+    assert!((share("web") - 0.6).abs() < 0.02 && (share("app") - 0.25).abs() < 0.02 && channels.get("store").is_none(), "{channels}");
+
     // the profile: the table of slots is that of the truth, and a week is a week
     let profile = std::fs::read_to_string(folder.at("mine.toml")).expect("written");
     let (mine, truth) = (parse_load_profile("mine", &profile).expect("a profile"), parse_load_profile("truth", TRUTH).expect("a profile"));
+    let share = |profile: &LoadProfile, at: usize| profile.goods.as_ref().expect("goods").channel_shares[at];
+    assert!((0..6).all(|at| (share(&mine, at) - share(&truth, at)).abs() < 0.02), "channels of the profile");
     let slots = &mine.arrival.slots;
     assert_eq!(slots.len() % (7 * 24), 0, "hours of a week");
     let of_hour = |hour: usize| slots.chunks(slots.len() / 168).skip(hour).step_by(24).flatten().sum::<f64>();
@@ -119,9 +130,9 @@ fn a_generated_history_gives_its_profile_back_and_a_poisson_model_is_rejected() 
 
 /// Rows of a history: order number and time of each.
 fn rows(times: impl Iterator<Item = (u32, String)>) -> String {
-    let mut rows = "order,placed_at,sku,quantity,unit_price,customer,region\n".to_string();
+    let mut rows = "order,placed_at,sku,quantity,unit_price,customer,region,channel\n".to_string();
     for (order, at) in times {
-        writeln!(rows, "O{order},{at},SKU{},1,9.50,C1,east", order % 7).expect("a text");
+        writeln!(rows, "O{order},{at},SKU{},1,9.50,C1,east,web", order % 7).expect("a text");
     }
     rows
 }
@@ -152,8 +163,8 @@ fn histories_that_say_too_little_are_refused_with_a_reason() {
 #[test]
 fn a_file_that_is_no_history_is_told_from_one_that_no_map_fits() {
     let folder = Folder::new("fit-no-history");
-    let head = "order,placed_at,sku,quantity,unit_price,customer,region\n";
-    let odd: String = (0..300).map(|n| format!("O{n},{}.3.26 9 am,SKU1,1,9.50,C1,east\n", n % 28 + 1)).collect();
+    let head = "order,placed_at,sku,quantity,unit_price,customer,region,channel\n";
+    let odd: String = (0..300).map(|n| format!("O{n},{}.3.26 9 am,SKU1,1,9.50,C1,east,web\n", n % 28 + 1)).collect();
     folder.write("empty.csv", "");
     folder.write("empty.csv.gz", "");
     folder.write("header.csv", head);
