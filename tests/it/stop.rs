@@ -1,6 +1,7 @@
 //! A run that is stopped, or killed, leaves a record that says so.
 #![cfg(unix)]
 
+use crate::live::Service;
 use crate::world::{Folder, items, text};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -167,6 +168,34 @@ fn a_search_that_is_stopped_shows_the_trials_that_it_made() {
     assert_eq!((&found["partial"], &found["confirmed"]), (&true.into(), &false.into()), "{found}");
     let held = items(&found["trials"]).iter().filter(|trial| trial["held"] == true).filter_map(|trial| trial["rate"].as_f64()).fold(0.0, f64::max);
     assert!(held >= 100.0 && found["held"] == held, "{found}");
+}
+
+#[test]
+fn a_live_search_that_is_stopped_keeps_what_was_done_wrong() {
+    let folder = Folder::new("stop-live-search");
+    let service = Service::start(&folder, &["--defect", "captured-event-lost"]);
+    let mut search = folder.command(&["capacity", "--target", "reference", "--from", "40", "--format", "json", "--out", "out"]);
+    search.env("ORDERSTORM_TARGET_URL", &service.url).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = search.spawn().expect("the program can be started");
+    let mut said = BufReader::new(child.stderr.take().expect("its errors"));
+    let mut line = String::new();
+    while !line.starts_with("trial 1: ") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("text") > 0, "it ended before a trial did");
+    }
+    assert!(line.contains("lost: something was done wrong: PARTNER_AGREEMENT"), "{line}");
+    signal("-INT", &child);
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("text");
+    assert_eq!(child.wait().expect("a child").code(), Some(130), "{rest}");
+    assert!(!rest.contains("panicked"), "{rest}");
+    let found: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.at("out/capacity.json")).expect("it is there")).expect("JSON");
+    let first = &items(&found["trials"])[0];
+    assert_eq!((&found["partial"], &found["confirmed"], found["held"].as_f64()), (&true.into(), &false.into(), Some(0.0)), "{found}");
+    assert!(first["rate"] == 40.0 && first["held"] == false && first["orders"].as_u64() > Some(400), "{first}");
+    // whoever doubts it reads the record of the trial
+    folder.orderstorm(&["check", "out/trial-1.jsonl.gz"]).exits(1).says(&["PARTNER_AGREEMENT", "never announced"]);
 }
 
 #[test]
