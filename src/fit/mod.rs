@@ -6,6 +6,7 @@
 //! no name of a customer or of a SKU is in the profile.
 
 mod axis;
+mod drift;
 mod laws;
 mod minimum;
 mod modulation;
@@ -17,6 +18,7 @@ mod text;
 mod verify;
 
 pub use axis::{FEWEST_DAYS, FEWEST_ORDERS};
+pub use drift::{Drift, Overlap};
 pub use laws::{Number, Ranks, Tried};
 pub use modulation::{Clusters, DayFactor};
 pub use shoppers::{Afterwards, Shoppers, Told};
@@ -26,6 +28,7 @@ use crate::scenario::{LoadProfile, Problems, parse_load_profile};
 use crate::sim::{Seed, Span};
 use crate::workload::{Account, Import};
 use axis::Axis;
+use drift::Tops;
 use profile::Parts;
 use rate::Rate;
 use serde::Serialize;
@@ -147,6 +150,9 @@ pub struct Report {
     pub basket_units: Vec<Tried<Number>>,
     pub chosen_lines: Number,
     pub chosen_units: Number,
+    /// how much of a week's top is in later ones, where the history can tell
+    pub tops: Option<Overlap>,
+    pub drift: Option<Drift>,
     pub shoppers: Shoppers,
     pub after: Option<Afterwards>,
     pub replicas: usize,
@@ -235,7 +241,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     let after = wanted.told.cancellations.then(|| Afterwards::of(history));
     let last = axis.first.checked_add(jiff::Span::new().days(axis.days as i64 - 2)).unwrap_or(axis.first);
 
-    let write = |rate: &Rate, factor: Option<DayFactor>, clusters: Option<Clusters>, numbers: (Number, Number)| {
+    let write = |rate: &Rate, factor: Option<DayFactor>, clusters: Option<Clusters>, numbers: (Number, Number), drift: Option<Drift>| {
         let parts = Parts {
             name: wanted.name,
             title: format!("As {}: {} orders from {} to {last}", wanted.source, axis.times.len(), axis.first),
@@ -245,6 +251,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
             factor,
             clusters,
             popularity: &popularity,
+            drift,
             lines: (numbers.0, &counted.lines),
             units: (numbers.1, &counted.units),
             shoppers: &shoppers,
@@ -266,7 +273,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         let rate = if model == Model::Poisson { &flat } else { &rate };
         let factor = factor.filter(|_| matches!(model, Model::Cox | Model::Hawkes));
         let clusters = (model == Model::Hawkes).then_some(clusters);
-        let profile = read(&write(rate, factor, clusters, numbers))?;
+        let profile = read(&write(rate, factor, clusters, numbers, None))?;
         let (checks, pool) = verify::arrivals(&axis, rate, &profile, seed, &drawn(model.name()));
         let report = ModelReport { model, accepted: checks.iter().all(|check| check.accepted), checks };
         Ok(Trial { report, pool, rate: rate.clone(), factor, clusters })
@@ -278,7 +285,8 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         None => vec![Model::Poisson, Model::Nhpp, Model::Cox],
     };
     // a law of baskets that does not hold has the orders drawn once more
-    in_all.set((models.len() + 2) * verify::REPLICAS);
+    let tops = Tops::of_history(history, &axis).overlap(&|_| true);
+    in_all.set((models.len() + 2) * verify::REPLICAS + tops.map_or(0, |_| drift::TRIES));
     let mut trials = models.into_iter().map(trial).collect::<Result<Vec<Trial>, FitError>>()?;
     let at = match wanted.model {
         Some(_) => 0,
@@ -286,12 +294,20 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     };
     let chosen = trials.remove(at);
 
-    let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
+    let told = drawn("drift");
+    let drift = tops.and_then(|real| {
+        drift::search(real, |drift| {
+            told();
+            let profile = read(&write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift)).ok()?;
+            verify::tried(&counted, &axis, &profile, seed)
+        })
+    });
+    let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift);
     let (mut goods, mut pools) = verify::goods(history, &axis, &read(&profile)?, wanted.told, seed, &drawn("goods"));
     if goods.iter().any(|check| !check.accepted) && numbers != (Number::Empirical, Number::Empirical) {
         // a law that does not hold makes room for the numbers themselves
         numbers = (Number::Empirical, Number::Empirical);
-        profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers);
+        profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift);
         (goods, pools) = verify::goods(history, &axis, &read(&profile)?, wanted.told, seed, &drawn("goods"));
     }
     let real = Stream::of(&axis.times, axis.days, &chosen.rate, &|_| true);
@@ -315,7 +331,10 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     };
     let model = chosen.report.model;
     trials.insert(at, chosen);
-    let notes = text::notes(history, &axis, &counted, wanted, (factor, sure), clusters);
+    let mut notes = text::notes(history, &axis, &counted, wanted, (factor, sure), clusters);
+    if tops.is_none() {
+        notes.push(format!("fewer than {} weeks with enough lines, or too few SKUs: drift of ranks was not fitted", drift::FEWEST_WEEKS));
+    }
     let report = Report {
         source: wanted.source.into(),
         columns: wanted.columns.into(),
@@ -337,6 +356,8 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         basket_units: units,
         chosen_lines: numbers.0,
         chosen_units: numbers.1,
+        tops,
+        drift,
         shoppers: shoppers.clone(),
         after: after.clone(),
         replicas: verify::REPLICAS,

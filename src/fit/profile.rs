@@ -1,6 +1,7 @@
 //! The profile as a file: what was fitted, written so that a person can read and change it.
 
 use super::axis::{Axis, BEGINS_S, DAY_S};
+use super::drift::Drift;
 use super::laws::{Number, Numbers};
 use super::modulation::{Clusters, DayFactor};
 use super::rate::Rate;
@@ -19,6 +20,7 @@ pub(super) struct Parts<'a> {
     pub clusters: Option<Clusters>,
     /// lines of each SKU, the most popular first
     pub popularity: &'a [u64],
+    pub drift: Option<Drift>,
     pub lines: (Number, &'a Numbers),
     pub units: (Number, &'a Numbers),
     pub shoppers: &'a Shoppers,
@@ -36,12 +38,20 @@ impl Parts<'_> {
         line(format!("name = {}\ntitle = {}", quoted(self.name), quoted(&self.title)));
         line(format!("about = {}\norders = {}", quoted(&self.about), self.axis.times.len()));
         self.arrival(&mut line);
-        let popularity = list(self.popularity, 20);
         line(format!("\n[goods]\nskus = {}", self.popularity.len()));
         if let Some((price, sigma)) = self.shoppers.price {
             line(format!("price = {price}\nprice_sigma = {:?}", digits(sigma)));
         }
-        line("# lines of each SKU, the most popular first".into());
+        let (told, popularity) = match self.drift {
+            None => ("lines of each SKU, the most popular first".into(), list(self.popularity, 20)),
+            Some(Drift { nightly, steeper }) => {
+                line(format!("drift = {:?}", digits(nightly)));
+                let steep = |count: &u64| libm::pow(*count as f64, steeper).round().max(1.0) as u64;
+                let told = format!("lines of each SKU to the power of {steeper}, the most popular first: drift flattens them to what they were");
+                (told, list(&self.popularity.iter().map(steep).collect::<Vec<_>>(), 20))
+            }
+        };
+        line(format!("# {told}"));
         line(format!("[[goods.popularity]]\nlaw = \"empirical\"\nweights = {popularity}"));
         for (name, (law, numbers)) in [("lines", self.lines), ("qty", self.units)] {
             line(format!("\n[basket.{name}]"));

@@ -34,6 +34,12 @@ pub(super) fn text(report: &Report) -> String {
         let tried: Vec<String> = list.iter().map(|tried| format!("{} {:.3}", number(tried.law), tried.ks)).collect();
         row(name, format!("{} taken; KS: {}", number(chosen), tried.join(", ")));
     }
+    if let Some(tops) = &report.tops {
+        let drift = report.drift.map_or("ranks stand still".into(), |drift| {
+            format!("{:.2} % of the SKUs change rank every night, a day {:.1} times as steep as the whole", drift.nightly * 100.0, drift.steeper)
+        });
+        row("drift", format!("of a week's top {} {:.2} are in the next, {:.2} {} weeks later: {drift}", tops.top, tops.next, tops.later, tops.weeks));
+    }
     if let Some(channels) = &report.shoppers.channels {
         let share = |(channel, orders): (&&str, &u64)| format!("{channel} {:.1} %", *orders as f64 * 100.0 / report.orders as f64);
         row("channels", channels.iter().map(share).collect::<Vec<_>>().join(", "));
@@ -164,6 +170,6 @@ pub(super) fn notes(
     when(!wanted.told.channels, "the columns map names no `channel`: all orders come through the web".into());
     when(!wanted.told.regions, "the columns map names no `region`: orders go to both regions alike".into());
     when(history.customers.is_empty(), "there are no customers in it: how many people order was not fitted".into());
-    notes.push("pickup, promotions, drift of ranks, and how goods are bought together were not fitted".into());
+    notes.push("pickup, promotions, and how goods are bought together were not fitted".into());
     notes
 }

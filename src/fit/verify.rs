@@ -1,7 +1,8 @@
 //! Whether a fitted profile makes what the history was: replicas drawn from the profile by the code of a run, each statistic against its limit.
 
 use super::Told;
-use super::axis::{Axis, BEGINS_S};
+use super::axis::{Axis, BEGINS_S, DAY_S};
+use super::drift::{Overlap, TOPS, Tops};
 use super::laws::{Numbers, distance};
 use super::rate::Rate;
 use super::stream::{Stream, WINDOWS, variation};
@@ -164,9 +165,11 @@ impl Counted {
         }
     }
 
-    fn drawn(goods: &Arc<Goods>, orders: u32, case: Seed) -> Counted {
+    /// Of orders at the times of the history, with the top of each week.
+    pub fn drawn(goods: &Arc<Goods>, axis: &Axis, case: Seed) -> (Counted, Tops) {
         let mut bodies = Bodies::new(goods, case, case.derive("orders"));
         let mut popularity = vec![0u64; goods.skus as usize];
+        let mut sold: Vec<(usize, u32)> = Vec::new();
         let (mut lines, mut units, mut channels) = (Vec::new(), Vec::new(), vec![0.0; Channel::ALL.len()]);
         let count = |list: &mut Vec<u64>, n: usize| {
             if list.len() < n {
@@ -174,17 +177,19 @@ impl Counted {
             }
             list[n - 1] += 1;
         };
-        for number in 1..=orders {
-            let order = bodies.order(number, Span::ZERO);
+        for (number, time) in (1..).zip(&axis.times) {
+            let order = bodies.order(number, Span::from_secs_f64((time - BEGINS_S).max(0.0)));
             count(&mut lines, order.lines.len().max(1));
             channels[order.channel as usize] += 1.0;
             for (sku, qty) in &order.lines {
                 popularity[*sku as usize] += 1;
+                sold.push(((time / DAY_S) as usize, *sku));
                 count(&mut units, (*qty as usize).clamp(1, super::laws::MOST));
             }
         }
+        let tops = Tops::of(popularity.len(), sold.into_iter());
         popularity.sort_unstable_by(|a, b| b.cmp(a));
-        Counted { popularity, lines: Numbers { counts: lines, cut: 0 }, units: Numbers { counts: units, cut: 0 }, channels }
+        (Counted { popularity, lines: Numbers { counts: lines, cut: 0 }, units: Numbers { counts: units, cut: 0 }, channels }, tops)
     }
 }
 
@@ -200,9 +205,9 @@ pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, told: 
     let other = Counted::of(history, &|at| !even(axis.day_of(history, at)));
     let replica = |number| {
         drawn();
-        Counted::drawn(goods, history.orders.len() as u32, seed.derive(&format!("replica {number}")))
+        Counted::drawn(goods, axis, seed.derive(&format!("replica {number}")))
     };
-    let replicas: Vec<Counted> = (0..REPLICAS).map(replica).collect();
+    let (replicas, tops): (Vec<Counted>, Vec<Tops>) = (0..REPLICAS).map(replica).unzip();
     let mut views: Vec<View<'_>> = vec![
         ("popularity by rank", RANKS, distance, &|counted| counted.popularity.iter().map(|count| *count as f64).collect()),
         ("lines of an order", BASKETS, distance, &|counted| counted.lines.weights()),
@@ -220,9 +225,29 @@ pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, told: 
         pools.push(pool);
         check
     });
-    let checks = checks.collect();
+    let mut checks: Vec<Check> = checks.collect();
+    checks.extend(of_tops(&Tops::of_history(history, axis), &tops));
     let mut pools = pools.into_iter();
     (checks, [pools.next().unwrap_or_default(), pools.next().unwrap_or_default()])
+}
+
+/// One replica of a profile under test: how far its popularity is from the history's, in units of the limit, and its tops.
+pub(super) fn tried(history: &Counted, axis: &Axis, profile: &LoadProfile, seed: Seed) -> Option<(f64, Overlap)> {
+    let shares = |counted: &Counted| counted.popularity.iter().map(|count| *count as f64).collect::<Vec<_>>();
+    let (counted, tops) = Counted::drawn(profile.goods.as_ref()?, axis, seed.derive("drift"));
+    Some((distance(&shares(history), &shares(&counted)) / RANKS, tops.overlap(&|_| true)?))
+}
+
+/// How much of a week's top is in the next, and in a later one, where the history can tell.
+fn of_tops(real: &Tops, replicas: &[Tops]) -> Vec<Check> {
+    let of = |tops: &Tops| tops.overlap(&|_| true);
+    let Some(all) = of(real) else { return Vec::new() };
+    let of_weeks = |even: bool, view: fn(Overlap) -> f64| real.overlap(&|week| (week % 2 == 0) == even).map_or(0.0, view);
+    let check = |name, view: fn(Overlap) -> f64| {
+        let of_replicas: Vec<f64> = replicas.iter().map(|tops| of(tops).map_or(0.0, view)).collect();
+        Check::ratio(name, view(all), quotient(of_weeks(true, view), of_weeks(false, view)), TOPS, &of_replicas)
+    };
+    vec![check("top, a week later", |all| all.next), check("top, weeks later", |all| all.later)]
 }
 
 /// Place by place; a shorter list counts as 0 where it has nothing.
@@ -282,5 +307,23 @@ mod tests {
             let wrong = check(other);
             assert!(!wrong.accepted, "{other}: {wrong:?}");
         }
+    }
+
+    #[test]
+    fn ranks_that_stand_still_are_rejected_where_those_of_the_history_drift_and_the_other_way_round() {
+        // fifty goods of 500 sell, and all of them are others after a year of such drift
+        let tops = |moved: usize| {
+            let week =
+                move |week: usize| (0..50).flat_map(move |rank| std::iter::repeat_n((week * 7 + 1, ((week * moved + rank) % 500) as u32), 60 - rank));
+            Tops::of(500, (0..20).flat_map(week))
+        };
+        let accepted = |real: usize, drawn: usize| {
+            let checks = of_tops(&tops(real), &[tops(drawn), tops(drawn)]);
+            checks.iter().map(|check| check.accepted).collect::<Vec<_>>()
+        };
+        assert_eq!((accepted(0, 0), accepted(2, 2)), (vec![true, true], vec![true, true]));
+        assert_eq!((accepted(2, 0), accepted(0, 2)), (vec![true, false], vec![true, false]));
+        assert_eq!(accepted(10, 0), [false, false]);
+        assert!(of_tops(&Tops::of(500, std::iter::empty()), &[tops(0)]).is_empty(), "what cannot be told is no check");
     }
 }

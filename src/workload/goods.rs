@@ -106,8 +106,9 @@ impl Bodies {
             *ranks = (0..n).collect();
         }
         let mut draw = self.case.draw(DRIFT, *passed, 0);
-        // each swap moves two
-        for _ in 0..(f64::from(n) * self.goods.drift / 2.0).round() as u32 {
+        // each swap moves two, and a part of one comes when it is whole
+        let swaps = |nights: u64| (f64::from(n) * self.goods.drift / 2.0 * nights as f64).round() as u64;
+        for _ in swaps(*passed - 1)..swaps(*passed) {
             let (a, b) = (draw.below(n.into()) as usize, draw.below(n.into()) as usize);
             ranks.swap(a, b);
         }

@@ -128,6 +128,29 @@ fn a_generated_history_gives_its_profile_back_and_a_poisson_model_is_rejected() 
     folder.orderstorm(&poisson).exits(1).says(&["Times, poisson: REJECTED", "NOT ACCEPTED", "dispersion in 1 h", "hours of the week"]);
 }
 
+#[test]
+fn ranks_that_drift_are_fitted_and_those_that_stand_still_are_said_to() {
+    let folder = Folder::new("fit-drift");
+    folder.write("truth.toml", TRUTH.replace("skus = 300", "skus = 300\ndrift = 0.02"));
+    folder.orderstorm(&["generate", "--profile", "truth.toml", "--format", "csv", "--seed", "16", "--out", "drifts.csv"]).exits(0);
+    history(&folder);
+    let fit = |orders: &str, out: &str| {
+        let ended = folder.orderstorm(&["fit", orders, "--format", "json", "--out", out]).exits(0);
+        serde_json::from_str::<Value>(&ended.out).expect("JSON")
+    };
+    let drifts = fit("drifts.csv", "drifts.toml");
+    let (nightly, tops) = (number(&drifts["drift"]["nightly"]), &drifts["tops"]);
+    assert!((0.012..0.03).contains(&nightly), "{}", drifts["drift"]);
+    assert!(number(&tops["later"]) < 0.8 * number(&tops["next"]) && tops["top"] == 30, "{tops}");
+    let profile = parse_load_profile("mine", &std::fs::read_to_string(folder.at("drifts.toml")).expect("written")).expect("a profile");
+    assert!((profile.goods.expect("goods").drift - nightly).abs() < 1e-4);
+    let goods = drifts["goods"].as_array().expect("a list");
+    assert_eq!(goods.iter().filter(|check| text(&check["statistic"]).starts_with("top, ") && check["accepted"] == true).count(), 2, "{goods:?}");
+
+    let still = fit("orders.csv", "still.toml");
+    assert!(still["drift"].is_null() && number(&still["tops"]["later"]) > 0.9 * number(&still["tops"]["next"]), "{}", still["tops"]);
+}
+
 /// Rows of a history: order number and time of each.
 fn rows(times: impl Iterator<Item = (u32, String)>) -> String {
     let mut rows = "order,placed_at,sku,quantity,unit_price,customer,region,channel\n".to_string();
