@@ -1,6 +1,7 @@
 //! The fold: entries in, counts and histograms out. Memory is bounded by the orders that are open at a time.
 
 use super::course::Course;
+use super::open::OpenOrders;
 use super::order::{OpenOrder, weight};
 use super::tally::Tally;
 use super::{Measures, MeterTotals, Reading};
@@ -34,7 +35,7 @@ pub struct Focus {
 #[derive(Debug, Default)]
 pub struct Meter {
     totals: MeterTotals,
-    open: FxHashMap<OrderNo, OpenOrder>,
+    open: OpenOrders,
     /// orders that have ended, in the order in which they did
     ended: VecDeque<(Timestamp, OrderNo)>,
     /// until then all of them are kept
@@ -105,10 +106,8 @@ impl Meter {
         for (_, order) in ended.into_iter().chain(std::mem::take(&mut self.turned_down)) {
             self.drop_order(order);
         }
-        let open = std::mem::take(&mut self.open);
-        let mut left: Vec<_> = open.into_iter().collect();
-        left.sort_unstable_by_key(|(order, _)| *order);
-        for (_, order) in left {
+        for no in self.open.numbers() {
+            let Some(order) = self.open.remove(no) else { continue };
             let failed = judged && !order.ended && !order.exception;
             self.tally(order.due, |tally| tally.failed += u64::from(failed));
             self.fold(&order);
@@ -138,14 +137,14 @@ impl Meter {
     }
 
     fn drop_order(&mut self, no: OrderNo) {
-        if let Some(order) = self.open.remove(&no) {
+        if let Some(order) = self.open.remove(no) {
             self.fold(&order);
             *self.dropped.entry(no.0 / 64).or_default() |= 1 << (no.0 % 64);
         }
     }
 
     fn end(&mut self, no: OrderNo, at: Timestamp) {
-        if let Some(order) = self.open.get_mut(&no)
+        if let Some(order) = self.open.get_mut(no)
             && !order.ended
         {
             order.ended = true;
@@ -176,10 +175,10 @@ impl Meter {
         if self.dropped.get(&(no.0 / 64)).is_some_and(|bits| bits >> (no.0 % 64) & 1 == 1) {
             return;
         }
-        if !self.open.contains_key(&no) {
+        if self.open.get(no).is_none() {
             self.first_placed(entry);
         }
-        let Some(order) = self.open.get_mut(&no) else { return };
+        let Some(order) = self.open.get_mut(no) else { return };
         if !order.acked {
             order.attempts.push((entry.msg.id, entry.at));
         }
@@ -244,7 +243,7 @@ impl Meter {
             // another request under its key is not the order
             Op::PlaceOrder if msg.code == Code::KeyReuse => {}
             Op::PlaceOrder => {
-                let Some(order) = self.open.get_mut(&msg.order) else { return };
+                let Some(order) = self.open.get_mut(msg.order) else { return };
                 let due = order.due;
                 if !order.acked {
                     order.acked = true;
@@ -253,7 +252,7 @@ impl Meter {
                     self.first_answered(entry, due, sent);
                 }
                 if outcome == Outcome::Rejected
-                    && let Some(order) = self.open.get_mut(&msg.order)
+                    && let Some(order) = self.open.get_mut(msg.order)
                     && !order.ended
                 {
                     order.ended = true;
@@ -298,7 +297,7 @@ impl Meter {
     }
 
     fn shipped(&mut self, entry: &Entry) {
-        if let Some(order) = self.open.get_mut(&entry.msg.order)
+        if let Some(order) = self.open.get_mut(entry.msg.order)
             && !order.shipped
         {
             order.shipped = true;
@@ -310,7 +309,7 @@ impl Meter {
 
     /// A fulfillment stands ready or left its node.
     fn left_node(&mut self, entry: &Entry) {
-        if let Some(order) = self.open.get_mut(&entry.msg.order)
+        if let Some(order) = self.open.get_mut(entry.msg.order)
             && let Some(at) = order.at_node.iter().position(|(fid, _)| *fid == entry.msg.fulfillment)
         {
             let (_, since) = order.at_node.remove(at);
@@ -320,7 +319,7 @@ impl Meter {
     }
 
     fn once(&mut self, entry: &Entry, stage: Stage, flag: impl FnOnce(&mut OpenOrder) -> &mut bool) {
-        if let Some(order) = self.open.get_mut(&entry.msg.order) {
+        if let Some(order) = self.open.get_mut(entry.msg.order) {
             let due = order.due;
             if !std::mem::replace(flag(order), true) {
                 self.record(due, stage, entry.at.since(due));
@@ -330,11 +329,11 @@ impl Meter {
 
     /// When an order was due that has not ended.
     fn still_open(&self, no: OrderNo) -> Option<Timestamp> {
-        self.open.get(&no).filter(|order| !order.ended).map(|order| order.due)
+        self.open.get(no).filter(|order| !order.ended).map(|order| order.due)
     }
 
     fn needs_a_person(&mut self, no: OrderNo) {
-        if let Some(order) = self.open.get_mut(&no)
+        if let Some(order) = self.open.get_mut(no)
             && !std::mem::replace(&mut order.exception, true)
         {
             let due = order.due;
@@ -358,7 +357,7 @@ impl Meter {
                 self.end(msg.order, entry.at);
             }
             Op::OrderCancelled => {
-                if let Some(order) = self.open.get_mut(&msg.order).filter(|order| !order.ended) {
+                if let Some(order) = self.open.get_mut(msg.order).filter(|order| !order.ended) {
                     order.merchant_cancel = !matches!(msg.code, Code::None | Code::Customer | Code::NoShow);
                     let due = order.due;
                     self.tally(due, |tally| tally.cancelled += 1);
@@ -382,21 +381,21 @@ impl Meter {
         match msg.op {
             Op::NodeRelease => {
                 self.once(entry, Stage::OrderToRelease, |order| &mut order.released);
-                if let Some(order) = self.open.get_mut(&msg.order)
+                if let Some(order) = self.open.get_mut(msg.order)
                     && !order.at_node.iter().any(|(fid, _)| *fid == msg.fulfillment)
                 {
                     order.at_node.push((msg.fulfillment, entry.at));
                 }
             }
             Op::NodeCancel | Op::CbNodeRejected => {
-                if let Some(order) = self.open.get_mut(&msg.order) {
+                if let Some(order) = self.open.get_mut(msg.order) {
                     order.at_node.retain(|(fid, _)| *fid != msg.fulfillment);
                 }
             }
             Op::CbNodeShipped | Op::CbNodeCollected => {
                 self.left_node(entry);
                 self.shipped(entry);
-                if let Some(order) = self.open.get_mut(&msg.order)
+                if let Some(order) = self.open.get_mut(msg.order)
                     && order.is_own_parcel(msg)
                     && !order.parcels.contains(&msg.fulfillment)
                 {
@@ -409,7 +408,7 @@ impl Meter {
                 }
             }
             Op::PaymentCapture => {
-                if let Some(order) = self.open.get_mut(&msg.order) {
+                if let Some(order) = self.open.get_mut(msg.order) {
                     order.captured += msg.amount;
                 }
             }
@@ -429,7 +428,7 @@ impl Meter {
             }
             Op::NotificationSend => {
                 self.notices = true;
-                if let Some(order) = self.open.get_mut(&msg.order) {
+                if let Some(order) = self.open.get_mut(msg.order) {
                     match msg.code {
                         Code::NoteConfirmed => order.confirmations = order.confirmations.saturating_add(1),
                         Code::NoteShipped | Code::NoteReady => order.shipping_notes = order.shipping_notes.saturating_add(1),

@@ -3,6 +3,7 @@
 mod course;
 mod latency;
 mod meter;
+mod open;
 mod order;
 mod series;
 mod tally;
