@@ -260,7 +260,7 @@ pub struct Account {
 impl Account {
     pub(super) fn new(no: OrderNo) -> Account {
         // what an order that is turned down comes to: with room for a whole course, orders by the thousand would be mostly room
-        Account { no, inbound: Vec::with_capacity(6), heard: Vec::with_capacity(6), ..Account::default() }
+        Account { no, inbound: Vec::with_capacity(6), ..Account::default() }
     }
     /// The account of another order, in the same memory.
     pub(super) fn renew(&mut self, no: OrderNo) {
@@ -456,6 +456,10 @@ impl Account {
         self.top_number = self.top_number.max(e.msg.seq);
         if let Some(bit) = e.msg.seq.checked_sub(1).and_then(|bit| 1u64.checked_shl(bit)) {
             self.numbers |= bit;
+        }
+        if self.heard.is_empty() {
+            // of most orders that are turned down nothing is ever heard
+            self.heard.reserve(6);
         }
         self.heard.push(Heard { id: e.msg.id, seq: e.msg.seq, digest, n: e.n });
         Arrival::New
