@@ -54,8 +54,9 @@ pub type SharedNames = Arc<Mutex<ForeignNames>>;
 
 /// An id of ours as it is written. Each message has several, and the formatter of `std` takes longer for each than its header.
 fn hex(number: u64) -> String {
-    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
-    (0..digits).rev().filter_map(|at| char::from_digit((number >> (4 * at)) as u32 & 15, 16)).collect()
+    let digits: [u8; 16] = std::array::from_fn(|at| b"0123456789abcdef"[(number >> (60 - 4 * at)) as usize & 15]);
+    let leading = (number.leading_zeros() as usize / 4).min(15);
+    str::from_utf8(&digits[leading..]).unwrap_or_default().to_owned()
 }
 
 impl ForeignNames {

@@ -7,13 +7,13 @@ use super::lane::{Exchange, Lanes, Place};
 use super::reading::LARGEST_ANSWER;
 use super::tls::{Tls, Trust};
 use super::wire::Wire;
-use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
+use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -44,7 +44,7 @@ pub enum How {
 pub struct Response {
     pub status: u16,
     pub headers: Headers,
-    pub body: Bytes,
+    pub body: Vec<u8>,
 }
 
 impl Response {
@@ -269,6 +269,8 @@ impl Client {
     }
 }
 
+/// Longer paths are looked at in any case.
+const USUAL_PATH: usize = 512;
 /// What the plain way says itself, or does not understand.
 const FRAMING: [&str; 6] = ["connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"];
 
@@ -288,6 +290,20 @@ impl Host {
         self.tls.is_none() && request.method != Method::HEAD && request.method != Method::CONNECT && !framing()
     }
 
+    /// The path as it goes over the wire. One of plain letters only is written as it is: whether it is a path need not be found out.
+    fn push_path(&self, text: &mut Vec<u8>, request: &Request) -> Result<(), String> {
+        let usual = |fine, byte: u8| fine & (byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_'));
+        if request.path.starts_with('/') && request.path.len() <= USUAL_PATH && request.path.bytes().fold(true, usual) {
+            text.extend_from_slice(self.base.as_bytes());
+            text.extend_from_slice(request.path.as_bytes());
+            return Ok(());
+        }
+        let path = Uri::try_from(self.path(request)).map_err(|error| error.to_string())?;
+        let path = path.path_and_query().filter(|_| path.authority().is_none()).ok_or("no path")?;
+        text.extend_from_slice(path.as_str().as_bytes());
+        Ok(())
+    }
+
     fn path(&self, request: &Request) -> String {
         let path = [self.base.as_str(), &request.path].concat();
         if path.is_empty() { "/".into() } else { path }
@@ -295,10 +311,12 @@ impl Host {
 
     /// A request as it goes over the wire.
     fn text(&self, request: &Request) -> Result<Vec<u8>, String> {
-        let path = Uri::try_from(self.path(request)).map_err(|error| error.to_string())?;
-        let path = path.path_and_query().filter(|_| path.authority().is_none()).ok_or("no path")?;
         let mut text = Vec::with_capacity(256 + 64 * request.headers.len() + request.body.len());
-        for part in [request.method.as_str(), " ", path.as_str(), " HTTP/1.1\r\nhost: ", &self.lanes.authority, "\r\n"] {
+        for part in [request.method.as_str(), " "] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        self.push_path(&mut text, request)?;
+        for part in [" HTTP/1.1\r\nhost: ", &self.lanes.authority, "\r\n"] {
             text.extend_from_slice(part.as_bytes());
         }
         for (name, value) in &request.headers {
@@ -314,7 +332,7 @@ impl Host {
             }
         }
         if !request.body.is_empty() || matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
-            text.extend_from_slice(format!("content-length: {}\r\n", request.body.len()).as_bytes());
+            let _ = write!(text, "content-length: {}\r\n", request.body.len());
         }
         text.extend_from_slice(b"\r\n");
         text.extend_from_slice(&request.body);
@@ -409,7 +427,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) ->
 
 async fn read(response: hyper::Response<Incoming>) -> Result<Response, Failed> {
     let (head, body) = response.into_parts();
-    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| Failed::Broken(error.to_string()))?.to_bytes();
+    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| Failed::Broken(error.to_string()))?.to_bytes().into();
     let mut headers = Headers::default();
     head.headers.iter().for_each(|(name, value)| headers.push(name.as_str(), value.as_bytes()));
     Ok(Response { status: head.status.as_u16(), headers, body })

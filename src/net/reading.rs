@@ -3,7 +3,8 @@
 use super::client::text_of;
 use super::{Headers, Response};
 use bytes::{Buf, BytesMut};
-use httparse::{EMPTY_HEADER, Status};
+use httparse::{EMPTY_HEADER, ParserConfig, Status};
+use std::mem::MaybeUninit;
 
 /// Answers are read so far.
 pub const LARGEST_ANSWER: usize = 8 << 20;
@@ -39,7 +40,7 @@ struct Head {
 #[derive(Default)]
 pub struct Reading {
     head: Option<Head>,
-    body: BytesMut,
+    body: Vec<u8>,
 }
 
 impl Reading {
@@ -56,7 +57,7 @@ impl Reading {
         }
         let Some(Head { status, headers, keeps, .. }) = self.head.take() else { return cut_short(ended) };
         // whatever follows was not asked for
-        Ok(Some((Response { status, headers, body: std::mem::take(&mut self.body).freeze() }, keeps && held.is_empty())))
+        Ok(Some((Response { status, headers, body: std::mem::take(&mut self.body) }, keeps && held.is_empty())))
     }
 }
 
@@ -67,10 +68,11 @@ fn cut_short<T>(ended: bool) -> Result<Option<T>, String> {
 /// The next head that is not one of an interim answer, once it is whole.
 fn head(held: &mut BytesMut) -> Result<Option<Head>, String> {
     loop {
-        let mut lines = [EMPTY_HEADER; MOST_HEADERS];
-        let mut parsed = httparse::Response::new(&mut lines);
-        let length = match parsed
-            .parse(held)
+        // room for so many lines takes longer to fill than the few that come to read
+        let mut lines = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let length = match ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut parsed, held, &mut lines)
             .map_err(|error| format!("no answer of HTTP/1.1: {error}; it may be TLS, and the address begin with https://"))?
         {
             Status::Complete(length) => length,
@@ -126,7 +128,7 @@ fn within(bytes: usize) -> Result<usize, String> {
 }
 
 /// Moves at most so many bytes; says how many there were.
-fn pour(held: &mut BytesMut, body: &mut BytesMut, most: usize) -> usize {
+fn pour(held: &mut BytesMut, body: &mut Vec<u8>, most: usize) -> usize {
     let bytes = most.min(held.len());
     body.extend_from_slice(&held[..bytes]);
     held.advance(bytes);
@@ -134,7 +136,7 @@ fn pour(held: &mut BytesMut, body: &mut BytesMut, most: usize) -> usize {
 }
 
 /// Takes what is there of a body; says whether that was the last of it.
-fn body(frame: &mut Frame, body: &mut BytesMut, held: &mut BytesMut, ended: bool) -> Result<bool, String> {
+fn body(frame: &mut Frame, body: &mut Vec<u8>, held: &mut BytesMut, ended: bool) -> Result<bool, String> {
     loop {
         match *frame {
             Frame::Length(left) => {

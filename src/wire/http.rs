@@ -65,10 +65,13 @@ pub fn command_path(msg: &Message, names: &Names) -> Option<(&'static str, Strin
 
 /// Names and values of the headers of a command or of a partner call.
 pub fn request_headers(msg: &Message, names: &Names) -> Vec<(&'static str, String)> {
+    let mut headers = Vec::with_capacity(6);
+    headers.push(("content-type", super::JSON.to_string()));
+    headers.push((TRACEPARENT, names.traces().outgoing(msg).header()));
     let always = [(MESSAGE_ID, msg.id), (IDEMPOTENCY_KEY, msg.key)];
     let where_there_is_one = [(CORRELATION_ID, msg.corr), (CAUSATION_ID, msg.cause)].into_iter().filter(|(_, id)| id.is_some());
-    let ids = always.into_iter().chain(where_there_is_one).map(|(name, id)| (name, names.show_id(id)));
-    [("content-type", super::JSON.to_string()), (TRACEPARENT, names.traces().outgoing(msg).header())].into_iter().chain(ids).collect()
+    headers.extend(always.into_iter().chain(where_there_is_one).map(|(name, id)| (name, names.show_id(id))));
+    headers
 }
 
 /// The command that goes to such a path. Ids of the path stand in the body, too.

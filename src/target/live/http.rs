@@ -10,6 +10,7 @@ use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock, time_of_day_
 use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Traces, Unreadable};
 use hyper::Method;
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -34,6 +35,9 @@ type Cases = Arc<RwLock<FxHashMap<String, Arc<dyn Ear>>>>;
 
 /// What nobody can read, in any format and character set that there is.
 const GARBAGE: &[u8] = b"\xff\xfe\x00{]<garbage";
+
+/// Room for the body of an order of a few lines.
+const USUAL_BODY: usize = 512;
 
 /// So many messages that cannot be read, and none between them that can: the rest is not waited for.
 const UNREADABLE_IN_A_ROW: usize = 40;
@@ -320,7 +324,8 @@ impl Live {
     }
 
     fn path(&self, rest: &str) -> String {
-        if rest.is_empty() { format!("/{}", self.name) } else { format!("/{}/{rest}", self.name) }
+        let slash = if rest.is_empty() { "" } else { "/" };
+        ["/", &self.name, slash, rest].concat()
     }
 
     /// Asks and waits: reads, and what is beside the business.
@@ -342,12 +347,12 @@ impl Live {
         let names = &self.case.names;
         if let Some((method, path)) = wire::command_path(msg, names) {
             let headers = wire::request_headers(msg, names);
-            let body = serde_json::to_vec(&Payload::of(msg, names)).unwrap_or_default();
+            let body = json(&Payload::of(msg, names));
             let method = if method == "PUT" { Method::PUT } else { Method::POST };
             return Request { method, path: self.path(&path), headers, body };
         }
         let event = CloudEvent::of(msg, now, "orderstorm", names);
-        let body = serde_json::to_vec(&event).unwrap_or_default();
+        let body = json(&event);
         let mut headers = vec![("content-type", wire::CLOUD_EVENT.to_string())];
         if let Some(signature) = signature {
             headers.extend(signature.headers(&event.id, now, &body));
@@ -385,6 +390,15 @@ impl Live {
             Harm::Truncated | Harm::Garbled | Harm::Forged => How::AtOnce,
         }
     }
+}
+
+/// As JSON, with room for most messages from the beginning.
+fn json(said: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(USUAL_BODY);
+    if serde_json::to_writer(&mut text, said).is_err() {
+        text.clear();
+    }
+    text
 }
 
 /// What a good answer to a read says.
@@ -545,7 +559,7 @@ impl Target for Live {
     /// All at a time: one after another, each would wait for the network.
     fn order_states(&mut self, orders: &[OrderNo]) -> Vec<Option<(Code, i32, i64)>> {
         let ask = |order: &OrderNo| {
-            let path = self.path(&format!("orders/{}", self.case.names.show_order(*order)));
+            let path = self.path(&["orders/", &self.case.names.show_order(*order)].concat());
             Request { method: Method::GET, path, headers: Vec::new(), body: Vec::new() }
         };
         let (client, requests): (Client, Vec<Request>) = (self.client.clone(), orders.iter().map(ask).collect());
