@@ -21,4 +21,4 @@ pub use metric::{Aggregate, Counter, Metric, Moves, Stage, Unit};
 pub use names::{ForeignNames, SharedNames, fnv1a, names_probe, tell_probes};
 pub use op::{Class, Code, Op, Outcome};
 pub use order::{Channel, Fulfil, Order, OrderLine};
-pub use threshold::{Relation, Threshold, Window, Wrong};
+pub use threshold::{Relation, Threshold, Window, Wrong, as_shown};

@@ -158,8 +158,9 @@ impl Threshold {
         Err((format!("there is no phase named `{phase}`"), format!("{hint}{there}; a part of the run may stand in its place, such as `1h..2h: ..`")))
     }
 
+    /// By the figures as they are shown: what reads 2.6 % is 2.6 %, whatever the last bits of its computation say.
     pub fn holds(&self, value: f64) -> bool {
-        self.relation.holds(value, self.limit)
+        self.relation.holds(as_shown(value), as_shown(self.limit))
     }
 
     /// A value that fails it now may still come to hold it.
@@ -167,8 +168,8 @@ impl Threshold {
         use Relation::{AtLeast, AtMost, Differs, Equal, Greater, Less};
         match (self.metric.moves(), self.relation) {
             (Moves::Up, Greater | AtLeast | Differs) | (Moves::Down, Less | AtMost | Differs) => true,
-            (Moves::Up, Equal) => value < self.limit,
-            (Moves::Down, Equal) => value > self.limit,
+            (Moves::Up, Equal) => as_shown(value) < as_shown(self.limit),
+            (Moves::Down, Equal) => as_shown(value) > as_shown(self.limit),
             _ => false,
         }
     }
@@ -197,6 +198,11 @@ impl fmt::Display for Threshold {
             Some(delay) => write!(f, " abort after {}", exact(delay)),
         }
     }
+}
+
+/// To nine decimals, which is as far as results show values and limits.
+pub fn as_shown(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
 }
 
 fn limit(metric: Metric, text: &str) -> Result<f64, Wrong> {
@@ -285,6 +291,23 @@ mod tests {
         let phases = [("peak".to_string(), Window { from: Span::ZERO, until: Span(1) })];
         let (said, helped) = parse("peek: orders.placed > 0").within(&phases, "profile x").expect_err("unknown");
         assert!(said.contains("`peek`") && helped.contains("did you mean `peak`? profile x has peak"), "{helped}");
+    }
+
+    #[test]
+    fn a_border_is_where_the_figures_say_that_it_is() {
+        for (few, all) in [(26, 1_000), (29, 1_000), (7, 300), (1, 3)] {
+            let share = f64::from(few) / f64::from(all);
+            let said = [format!("{:?}", as_shown(share)), format!("{:?}%", as_shown(share * 100.0))];
+            for limit in if all == 1_000 { &said[..] } else { &said[..1] } {
+                for (relation, holds) in [("<", false), ("<=", true), (">", false), (">=", true), ("==", true), ("!=", false)] {
+                    let threshold = parse(&format!("orders.cancelled.share {relation} {limit}"));
+                    assert_eq!(threshold.holds(share), holds, "{threshold}: {share}");
+                }
+            }
+        }
+        let summed = (0..1_000).map(|_| 0.03).sum::<f64>() / 1_000.0 * 100.0;
+        assert!(summed != 3.0 && parse("tickets.per_100 <= 3").holds(summed) && parse("tickets.per_100 == 3").holds(summed));
+        assert!(!parse("tickets.per_100 <= 3").holds(3.000_000_01) && !parse("orders.cancelled.share < 2.6%").holds(0.026_000_001));
     }
 
     #[test]

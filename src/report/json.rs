@@ -2,6 +2,7 @@
 
 use super::RunReport;
 use crate::measure::Measures;
+use crate::model::as_shown;
 use sha2::{Digest as _, Sha256};
 
 /// The text of `summary.json`.
@@ -31,7 +32,7 @@ pub(super) fn tidied(report: &RunReport) -> RunReport {
 
 /// Limits, and steps of latency, may be shorter than a microsecond.
 fn fine(value: &mut f64) {
-    *value = if value.is_finite() { (*value * 1e9).round() / 1e9 } else { 0.0 };
+    *value = if value.is_finite() { as_shown(*value) } else { 0.0 };
 }
 
 fn tidy(value: &mut f64) {
