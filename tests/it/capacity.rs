@@ -139,6 +139,25 @@ fn retries_keep_a_target_down_and_budgets_and_short_queues_do_not() {
     assert!(std::fs::read_to_string(folder.at("three/vulnerability.svg")).expect("a file").contains("stayed down"));
 }
 
+/// What queued up near the capacity takes minutes to be worked off, though nobody keeps it up: no metastable failure. And who never held the
+/// objective has nothing to come back to.
+#[test]
+fn what_takes_long_to_work_off_is_waited_for_and_what_was_late_before_says_nothing() {
+    let folder = Folder::new("drains");
+    let service = format!("{MODEL},mean=100ms,queue=none");
+    let probe = |rate: &str, objective: &str, out: &str| {
+        let model = ["--service", &service, "--client", "timeout=1s,retries=none"];
+        let asked = ["probe", "S01.last-units", "--rate", rate, "--lasts", "10s", "--trigger", "brownout", "--objective", objective, "--out", out];
+        folder.orderstorm(&[&asked[..], &model].concat())
+    };
+    probe("94", "p99<1s", "slow").exits(0);
+    let cell = &result(&folder, "slow/probe.json")["cells"][0];
+    let seconds = |key: &str| cell[key].as_f64().expect("a number");
+    assert!(seconds("recovered_after_s") > 100.0 && seconds("watched_s") > 2.0 * seconds("ideal_s"), "{cell}");
+    // service alone makes 8 % late
+    probe("20", "p99<250ms", "late").exits(4).says(&["says nothing"]);
+}
+
 /// A rate beyond the capacity stays bad after a trigger as it was before: that is no metastable failure.
 #[test]
 fn a_rate_that_was_never_held_says_nothing_of_triggers() {

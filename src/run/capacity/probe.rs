@@ -20,9 +20,13 @@ use serde_json::json;
 
 /// Before the trigger, to know what is usual.
 const BASELINE_S: u64 = 30;
-/// It is watched for so long at least after the trigger, and for so many times the trigger.
+/// It is watched for so long at least after the trigger, and for so many times the trigger; where it is known how long it takes to work off what was
+/// left, twice as long as that and a minute, but no longer than an hour.
 const WATCHED_S: u64 = 120;
 const WATCHED_TIMES: u64 = 10;
+const WATCHED_IDEALS: f64 = 2.0;
+const WATCHED_MORE_S: f64 = 60.0;
+const WATCHED_MOST_S: u64 = 3_600;
 /// Where it stays down: shares of the load. After none at all the whole load comes back for a while, for without any nobody can be late.
 const CURES: [f64; 3] = [0.5, 0.25, 0.0];
 const BACK_S: u64 = 60;
@@ -39,6 +43,8 @@ const LEFT: f64 = 0.1;
 struct Course<'a> {
     rate: f64,
     lasts: u64,
+    /// how long it takes who works off what was left and nothing else
+    ideal: Option<f64>,
     cures: &'a [f64],
     cure_s: u64,
 }
@@ -52,13 +58,17 @@ impl Course<'_> {
     }
     /// How long it is watched whether it comes back by itself.
     fn until(self) -> usize {
-        self.ends() + WATCHED_S.max(WATCHED_TIMES * self.lasts) as usize
+        self.ends() + self.watched_s() as usize
+    }
+    fn watched_s(self) -> u64 {
+        let least = WATCHED_S.max(WATCHED_TIMES * self.lasts);
+        let of_ideal = self.ideal.map_or(0.0, |ideal| WATCHED_IDEALS * ideal + WATCHED_MORE_S);
+        least.max((of_ideal as u64).min(WATCHED_MOST_S))
     }
 
     /// Shares of the rate, each with its seconds.
     fn parts(self, spike: f64) -> Vec<(f64, u64)> {
-        let watched = (self.until() - self.ends()) as u64;
-        let mut parts = vec![(1.0, BASELINE_S), (spike, self.lasts), (1.0, watched)];
+        let mut parts = vec![(1.0, BASELINE_S), (spike, self.lasts), (1.0, self.watched_s())];
         for share in self.cures {
             parts.push((*share, self.cure_s));
             if *share == 0.0 {
@@ -91,10 +101,10 @@ impl Course<'_> {
     }
 
     /// Whether what was seen of its first seconds is all that it takes.
-    fn is_told(self, seen: &[Second]) -> bool {
+    fn is_told(self, seen: &[Second], quantile: f64) -> bool {
         match seen.len() {
             len if len < self.begins() => false,
-            len if len == self.begins() => !itself_before(seen, len),
+            len if len == self.begins() => !itself_before(seen, len, quantile),
             len if len < self.until() => false,
             len if len == self.until() => self.itself(seen).is_some(),
             _ => self.cured(seen).is_some(),
@@ -109,6 +119,8 @@ struct Cell {
     /// it held the rate before the trigger
     before: bool,
     recovered: Option<usize>,
+    /// for how long that was waited for
+    watched_s: u64,
     /// how long it takes who works off what was left and nothing else
     ideal: Option<f64>,
     /// the share of the load at which it came back, where it had stayed down, and after how many seconds
@@ -118,6 +130,17 @@ struct Cell {
     /// orders answered in time of those that were due while it was watched
     good: f64,
     flaw: Option<Flaw>,
+}
+
+impl Cell {
+    /// It stayed down for longer than it takes to work off what was left.
+    fn stayed_down(&self) -> bool {
+        self.before && self.recovered.is_none() && self.ideal.is_none_or(|ideal| ideal <= self.watched_s as f64)
+    }
+    /// It was not watched for long enough to know.
+    fn is_open(&self) -> bool {
+        self.before && self.recovered.is_none() && !self.stayed_down()
+    }
 }
 
 pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
@@ -153,7 +176,14 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     }
     let mut cells = Vec::new();
     let live = args.loaded.target != "embedded";
-    let grid: Vec<Vec<Course<'_>>> = args.rate.iter().flat_map(|rate| lasts.iter().map(|lasts| courses(live, *rate, *lasts))).collect();
+    let capacity = if live { None } else { capacity_of(&rig.setup.conditions.service) };
+    let ideal = |rate: f64, lasts: u64| {
+        let load = rate / capacity?;
+        let (offered, left) = if args.trigger == Trigger::Spike { (load * SPIKE, 1.0) } else { (load, LEFT) };
+        Some(if load >= 1.0 { f64::INFINITY } else { (lasts as f64 * (offered - left) / (1.0 - load)).max(0.0) })
+    };
+    let grid: Vec<Vec<Course<'_>>> =
+        args.rate.iter().flat_map(|rate| lasts.iter().map(|lasts| courses(live, *rate, *lasts, ideal(*rate, *lasts)))).collect();
     let in_all: f64 = grid.iter().flatten().map(|course| course.seconds() as f64).sum();
     let mut offered = 0.0;
     'grid: for courses in &grid {
@@ -181,7 +211,7 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let list: Vec<serde_json::Value> = cells
         .iter()
         .map(|cell| {
-            json!({"rate": cell.rate, "trigger_s": cell.lasts, "itself_before": cell.before, "recovered_after_s": cell.recovered, "ideal_s": cell.ideal,
+            json!({"rate": cell.rate, "trigger_s": cell.lasts, "itself_before": cell.before, "recovered_after_s": cell.recovered, "watched_s": cell.watched_s, "ideal_s": cell.ideal,
                 "cured_at_load": cell.cured.map(|cured| cured.0), "cured_after_s": cell.cured.map(|cured| cured.1), "in_time": cell.good,
                 "flaw": cell.flaw.as_ref().map(Flaw::why)})
         })
@@ -197,14 +227,22 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         rig.write(&format!("{}.svg", plot.name), &plot.svg)?;
     }
     if human {
-        let down = asked().filter(|cell| cell.recovered.is_none()).count();
+        let down = asked().filter(|cell| cell.stayed_down()).count();
+        let open = asked().filter(|cell| cell.is_open()).count();
         let stopped = if cells.len() < grid.len() { format!("Stopped after {} of {} trials.\n", cells.len(), grid.len()) } else { String::new() };
         let trials = |n: usize| format!("{n} {}", if n == 1 { "trial" } else { "trials" });
         let told = match (asked().count(), down) {
             (0, _) if cells.is_empty() => "It was not seen in any trial.".into(),
             (0, _) => String::new(),
-            (of, 0) => format!("It came back by itself in {} of {}.", of, trials(cells.len())),
+            (of, 0) => format!("It came back by itself in {} of {}.", of - open, trials(cells.len())),
             (_, down) => format!("It stayed down in {down} of {}: metastable.", trials(cells.len())),
+        };
+        let told = match open {
+            0 => told,
+            n => format!(
+                "{told}\nIn {} it was not watched for as long as it takes to work off what was left: whether it comes back is not known.",
+                trials(n)
+            ),
         };
         let before = match cells.len() - asked().count() {
             0 => String::new(),
@@ -224,8 +262,8 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         () if cells.iter().any(|cell| matches!(cell.flaw, Some(Flaw::Wrong(_)))) => Ended::Failed,
         // who stayed down because we were late is not known to have
         () if cells.iter().any(|cell| matches!(cell.flaw, Some(Flaw::Ours(_)))) => Ended::Undecided,
-        () if cells.iter().any(|cell| cell.before && cell.recovered.is_none()) => Ended::Failed,
-        () if cells.iter().any(|cell| !cell.before) => Ended::Undecided,
+        () if cells.iter().any(Cell::stayed_down) => Ended::Failed,
+        () if cells.iter().any(|cell| !cell.before || cell.is_open()) => Ended::Undecided,
         () => Ended::Good,
     })
 }
@@ -237,12 +275,12 @@ fn probe_command(args: &ProbeArgs, trigger: &str) -> String {
 }
 
 /// What is offered for one cell of the grid, in turn, until it is told.
-fn courses(live: bool, rate: f64, lasts: u64) -> Vec<Course<'static>> {
+fn courses(live: bool, rate: f64, lasts: u64, ideal: Option<f64>) -> Vec<Course<'static>> {
     if live {
-        return vec![Course { rate, lasts, cures: &CURES, cure_s: CURE_S }];
+        return vec![Course { rate, lasts, ideal, cures: &CURES, cure_s: CURE_S }];
     }
     let cure_s = ((CURE_ORDERS / rate) as u64).clamp(CURE_S, CURE_VIRTUAL_S);
-    CURES.chunks(1).map(|cures| Course { rate, lasts, cures, cure_s }).collect()
+    CURES.chunks(1).map(|cures| Course { rate, lasts, ideal, cures, cure_s }).collect()
 }
 
 /// Orders a second that the model can take, where one order is one piece of work.
@@ -284,7 +322,7 @@ fn one(
         let left = rig.progress.left(before + at, (left_s - at).max(0.0));
         rig.progress.now(format!("trial {}: {rate:.1} orders/s, {lasts} s of trigger: {phase}, {at:.0} s of {longest} s{left}", number + 1));
     };
-    let enough = |seen: &[Second]| course.is_told(seen);
+    let enough = |seen: &[Second]| course.is_told(seen, objective.quantile);
     let mut seconds = Seconds::new(from, course.seconds() as usize, &objective, rig.stop, &passed, &enough);
     let done = seconds.done().clone();
     let came = rig.offer(arrival, orders + 10.0 * rate + 100.0, rig.seed(&format!("probe {rate} {lasts}")), &done, &mut seconds)?;
@@ -292,13 +330,8 @@ fn one(
         return Ok(None);
     }
     let all = seconds.settled();
-    let before = itself_before(all, course.begins());
+    let before = itself_before(all, course.begins(), objective.quantile);
     let itself = if before { course.itself(all) } else { None };
-    let ideal = capacity_of(&rig.setup.conditions.service).map(|capacity| {
-        let load = rate / capacity;
-        let (offered, left) = if trigger == Trigger::Spike { (load * SPIKE, 1.0) } else { (load, LEFT) };
-        if load >= 1.0 { f64::INFINITY } else { (lasts as f64 * (offered - left) / (1.0 - load)).max(0.0) }
-    });
     let watched = if before { course.ends()..course.until() } else { 0..course.begins() };
     let (offered, good) =
         all.get(watched).unwrap_or_default().iter().fold((0, 0), |(offered, good), second| (offered + second.offered, good + second.good));
@@ -307,7 +340,8 @@ fn one(
         lasts,
         before,
         recovered: itself,
-        ideal,
+        watched_s: course.watched_s(),
+        ideal: course.ideal,
         cured: if before && itself.is_none() { course.cured(all) } else { None },
         cure_s: course.cure_s,
         good: good as f64 / f64::max(offered as f64, 1.0),
@@ -318,7 +352,7 @@ fn one(
 fn row(cell: &Cell) -> String {
     let after = match cell.recovered {
         Some(seconds) => format!("{seconds} s"),
-        None if cell.before => "never".into(),
+        None if cell.before => format!("not in {} s", cell.watched_s),
         None => "nor before".into(),
     };
     let ideal = cell.ideal.map_or("-".into(), |seconds| format!("{seconds:.0} s"));
