@@ -19,6 +19,14 @@ use std::sync::Arc;
 
 pub fn shrink(args: &ShrinkArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let run = stored(&args.run)?;
+    if run.manifest.target != "embedded" {
+        return Err(Trouble::Usage(format!(
+            "error: this run was made against `{}`, and a case is reduced by running it hundreds of times in virtual time, against the embedded \
+             reference, which does not have that target's faults\n  = help: `orderstorm explain {} ORDER` shows what became of an order",
+            run.manifest.target,
+            args.run.display()
+        )));
+    }
     let row = failing(&run, &args.case)?;
     let out = args.out.clone().unwrap_or_else(|| args.run.join(format!("{}.shrunk.toml", row.name)));
     if args.out.is_some() && out.exists() {
@@ -49,21 +57,29 @@ pub fn shrink(args: &ShrinkArgs, stop: &Stop) -> Result<Ended, Trouble> {
 fn failing<'a>(run: &'a RunReport, asked: &str) -> Result<&'a CaseReport, Trouble> {
     let pattern = glob::Pattern::new(asked).map_err(|error| Trouble::Usage(format!("error: `{asked}` is no pattern: {error}")))?;
     let named: Vec<&CaseReport> = run.cases.iter().filter(|case| case.name == asked || pattern.matches(&case.name)).collect();
-    if let Some(row) = named.iter().find(|case| case.verdict == Verdict::Fail) {
+    if let Some(row) = named.iter().find(|case| is_proven_wrong(case)) {
         return Ok(row);
     }
-    let all: Vec<&str> = run.cases.iter().filter(|case| case.verdict == Verdict::Fail).map(|case| case.name.as_str()).collect();
+    let all: Vec<&str> = run.cases.iter().filter(|case| is_proven_wrong(case)).map(|case| case.name.as_str()).collect();
     let known = match all.as_slice() {
-        [] => "no case of this run failed: there is nothing to reduce".to_string(),
+        [] => "no case of this run failed a check: there is nothing to reduce".to_string(),
         [one] => format!("one failed: {one}"),
         [first, ..] => format!("{} failed, such as {first}", all.len()),
     };
     let what = match named.as_slice() {
         [] => format!("no case of this run is named `{asked}`"),
+        [one] if one.verdict == Verdict::Fail => {
+            format!("`{}` failed by a threshold alone, which is about all of its orders: fewer say something else", one.name)
+        }
         [one] => format!("`{}` did not fail: it is {}", one.name, one.verdict.name()),
-        _ => format!("none of the {} cases that match `{asked}` failed", named.len()),
+        _ => format!("none of the {} cases that match `{asked}` failed a check", named.len()),
     };
     Err(Trouble::Usage(format!("error: {what}\n  = help: {known}")))
+}
+
+/// A check failed, and not only a threshold.
+fn is_proven_wrong(case: &CaseReport) -> bool {
+    case.verdict == Verdict::Fail && case.checks.iter().any(|check| check.verdict == Verdict::Fail)
 }
 
 /// The case as it was, from what the run wrote down about itself.

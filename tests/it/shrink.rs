@@ -88,6 +88,11 @@ fn what_cannot_be_reduced_is_refused_with_what_to_do() {
     let summary = std::fs::read_to_string(folder.at("bad/summary.json")).expect("a summary");
     folder.write("bad/summary.json", summary.replace("orderstorm run ", "orderstorm rum "));
     folder.orderstorm(&["shrink", "bad", "*"]).exits(2).says(&["the manifest's command cannot be understood"]);
+    // the embedded reference does not have the faults of another target
+    folder.write("bad/summary.json", summary.replace("\"target\": \"embedded\"", "\"target\": \"reference\""));
+    folder.orderstorm(&["shrink", "bad", "*"]).exits(2).says(&["made against `reference`", "orderstorm explain"]);
+    folder.run("late", &["S01.base", "--faults", "none", "--record", "none", "--threshold", "orders.placed > 1000"], 1);
+    folder.orderstorm(&["shrink", "late", "S01.base.none.web.1"]).exits(2).says(&["by a threshold alone", "no case of this run failed a check"]);
     folder.write("bad/summary.json", &summary[..summary.len() / 2]);
     folder.orderstorm(&["shrink", "bad", "*"]).exits(2).says(&["bad is not the folder of a run"]);
 }
