@@ -409,6 +409,13 @@ pub(super) fn out_dir(asked: Option<&Path>) -> Result<PathBuf, Trouble> {
                 dir.display()
             )));
         }
+        if std::fs::read_dir(dir.join("histories")).is_ok_and(|mut files| files.next().is_some()) {
+            return Err(Trouble::Usage(format!(
+                "error: {} holds histories of a run that did not come to its end\n  = help: name a new folder with --out, or remove that one; \
+                 `orderstorm check` judges a history by itself",
+                dir.display()
+            )));
+        }
         std::fs::create_dir_all(dir).map_err(|error| cannot_write(dir, &error))?;
         return Ok(dir.into());
     }

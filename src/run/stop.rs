@@ -64,13 +64,14 @@ impl Stop {
         None
     }
 
-    /// Listens for Ctrl-C on a thread of its own; `said` is what becomes of the work.
+    /// Listens for Ctrl-C, and for the signal that build servers end programs with, on a thread of its own; `said` is what becomes of the work.
     pub fn on_ctrl_c(&self, said: &'static str) {
         let stop = self.clone();
         let listen = move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
             runtime.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
+                let Ok(mut ends) = Ends::listen() else { return };
+                while ends.wanted().await {
                     if stop.is_set() {
                         std::process::exit(130);
                     }
@@ -81,6 +82,32 @@ impl Stop {
         };
         // without the listener Ctrl-C ends the program as usual: nothing else is lost
         let _ = std::thread::Builder::new().name("ctrl-c".into()).spawn(listen);
+    }
+}
+
+/// What ends a program from outside and lets it do something before.
+struct Ends {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    fn listen() -> std::io::Result<Ends> {
+        Ok(Ends {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+        })
+    }
+    #[cfg(unix)]
+    async fn wanted(&mut self) -> bool {
+        tokio::select! {
+            ctrl_c = tokio::signal::ctrl_c() => ctrl_c.is_ok(),
+            terminate = self.terminate.recv() => terminate.is_some(),
+        }
+    }
+    #[cfg(not(unix))]
+    async fn wanted(&mut self) -> bool {
+        tokio::signal::ctrl_c().await.is_ok()
     }
 }
 

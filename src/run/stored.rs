@@ -118,6 +118,14 @@ fn judged(
 
 pub(super) fn stored(dir: &Path) -> Result<RunReport, Trouble> {
     report::read_summary(dir).map_err(|error| {
+        if !dir.join("summary.json").exists() && dir.join("histories").is_dir() {
+            return Trouble::Usage(format!(
+                "error: the run of {} did not come to its end: it has no summary\n  = help: run it again in a new folder; \
+                 `orderstorm check {}/FILE` judges a history that it kept",
+                dir.display(),
+                dir.join("histories").display()
+            ));
+        }
         Trouble::Usage(format!(
             "error: {} is not the folder of a run: {error}\n  = help: name the folder that `orderstorm run` printed, such as results/latest",
             dir.display()

@@ -170,6 +170,18 @@ fn a_search_that_is_stopped_shows_the_trials_that_it_made() {
     assert!(held >= 100.0 && found["held"] == held, "{found}");
 }
 
+/// What build servers end a program with.
+#[test]
+fn a_run_that_is_terminated_ends_as_one_that_is_stopped_by_hand() {
+    let folder = Folder::new("stop-term");
+    let child = start(&folder, &["run", "S01", "--seeds", "1000", "--record", "all", "--jobs", "2", "--out", "out"]);
+    until_recorded(&folder, 3);
+    signal("-TERM", &child);
+    let said = ends_with_130(child);
+    assert!(said.contains("Stopping: "), "{said}");
+    assert!(folder.summary("out").cases().iter().any(|case| case["verdict"] == "pass"));
+}
+
 #[test]
 fn a_live_search_that_is_stopped_keeps_what_was_done_wrong() {
     let folder = Folder::new("stop-live-search");
@@ -268,6 +280,12 @@ fn a_run_that_is_killed_leaves_no_half_summary_and_its_last_histories_are_incomp
         })
         .collect();
     assert!(codes.iter().any(|code| *code != 0), "{codes:?}");
-    folder.orderstorm(&["report", "out"]).exits(2).says(&["not the folder of a run"]);
+    folder.orderstorm(&["report", "out"]).exits(2).says(&["did not come to its end", "orderstorm check out/histories/"]);
     folder.orderstorm(&["check", &format!("out/histories/{}", names[0])]).exits(0);
+    // another run beside what is left of it would pass for one with it
+    folder
+        .orderstorm(&["run", "S01.base", "--faults", "none", "--out", "out"])
+        .exits(2)
+        .says(&["out holds histories of a run that did not come to its end"]);
+    assert_eq!(files(&folder.at("out/histories")), names);
 }
