@@ -13,21 +13,29 @@ pub(super) struct Batches {
     pub median: f64,
     pub sigma: f64,
     pub within: f64,
+    /// in a duration: the number of the last batch, and how many orders there are in all
+    last: Option<(u64, u64)>,
     /// the batch, the number of its first order in the case, and how many it has
     now: (u64, u64, u64),
 }
 
 impl Batches {
-    /// Batches as they stand, or scaled so that `orders` are expected in the duration.
+    /// Batches as they stand, or scaled so that `orders` are expected in the duration; what chance leaves over comes with the last one of it.
     pub fn new(seed: Seed, (every, jitter, within): (Span, Span, Span), (size, sigma): (f64, f64), fitted: Option<(Span, u32)>) -> Batches {
-        let scale = fitted.map_or(1.0, |(duration, orders)| {
-            let batches = (duration.0 / every.0.max(1)).max(1) as f64;
-            f64::from(orders) / (batches * size * libm::exp(sigma * sigma / 2.0))
-        });
+        let last = fitted.map(|(duration, orders)| ((duration.0 / every.0.max(1)).max(1) - 1, u64::from(orders)));
+        let scale = last.map_or(1.0, |(last, orders)| orders as f64 / ((last + 1) as f64 * size * libm::exp(sigma * sigma / 2.0)));
         let (every, jitter, within) = (every.0 as f64, jitter.0 as f64, within.0 as f64);
-        let mut batches = Batches { seed, every, jitter, median: size * scale, sigma, within, now: (0, 0, 0) };
-        batches.now.2 = batches.orders_of(0);
+        let mut batches = Batches { seed, every, jitter, median: size * scale, sigma, within, last, now: (0, 0, 0) };
+        batches.now.2 = batches.size_of(0, 0);
         batches
+    }
+
+    /// How many orders a batch has that begins with this one.
+    fn size_of(&self, batch: u64, first: u64) -> u64 {
+        match self.last {
+            Some((last, orders)) if batch == last => orders.saturating_sub(first),
+            _ => self.orders_of(batch),
+        }
     }
 
     /// Rounded at random, so that small batches keep their mean.
@@ -41,7 +49,8 @@ impl Batches {
     pub fn when(&mut self, number: u64) -> f64 {
         while number >= self.now.1 + self.now.2 {
             let next = self.now.0 + 1;
-            self.now = (next, self.now.1 + self.now.2, self.orders_of(next));
+            let first = self.now.1 + self.now.2;
+            self.now = (next, first, self.size_of(next, first));
         }
         let (batch, first, orders) = self.now;
         let off = self.seed.draw(BATCH, batch, 1).unit() * 2.0 * self.jitter;

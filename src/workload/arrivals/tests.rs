@@ -236,9 +236,15 @@ fn batches_have_their_size_and_are_dealt_out_whole() {
     assert!((mean - 1.0).abs() < 0.08, "{mean}");
     let offs = whole.iter().map(|at| at % minutes(15).0 as f64);
     assert!(offs.clone().all(|off| off < 70.1e9) && offs.filter(|off| *off > 30e9).count() > 5_000);
-    let fitted = times(&Arrival { duration: Some(Span::from_days(1)), ..arrival }, 960, 1);
-    let last = fitted.last().unwrap() / modulation::DAY;
-    assert!((0.5..1.5).contains(&last), "fewer orders are smaller batches, not fewer: {last}");
+    let lasting = |duration, orders, parts| times(&Arrival { duration: Some(duration), ..arrival.clone() }, orders, parts);
+    let last = lasting(Span::from_days(1), 960, 1).last().unwrap() / modulation::DAY;
+    assert!((0.5..1.0).contains(&last), "fewer orders are smaller batches, not fewer: {last}");
+    // whatever sizes chance gave, none comes later; in less time than lies between two batches all come with one
+    for orders in [1, 40, 1_200] {
+        assert!(lasting(minutes(60), orders, 1).iter().all(|at| *at < minutes(60).0 as f64));
+        assert!(lasting(minutes(10), orders, 1).iter().all(|at| *at < 70.1e9));
+    }
+    assert_eq!(lasting(minutes(60), 8_000, 1), lasting(minutes(60), 8_000, 8));
 }
 
 #[test]
