@@ -20,6 +20,8 @@ pub struct Broke {
     pub threshold: Threshold,
     pub at: Timestamp,
     pub value: f64,
+    /// why it is no more than the least that it may be; empty where it is the value
+    pub least: String,
 }
 
 /// Measures a case, and stops it where a threshold says so.
@@ -61,13 +63,13 @@ impl Gauge {
     fn look(&mut self, now: Timestamp) {
         self.next = now + LOOKS.max(Span(now.0 / PARTS));
         for (threshold, _) in self.ends.iter().filter(|(_, from)| *from <= now) {
-            let value = match self.meter.reading(threshold) {
+            let (value, least) = match self.meter.reading(threshold) {
                 Reading::Value(value) if own_lag(threshold, value, |other| self.meter.reading(other)).is_some() => continue,
-                Reading::Value(value) if !threshold.holds(value) && !threshold.may_still_hold(value) => value,
-                Reading::AtLeast(least, _) if exceeds(threshold, least) => least,
+                Reading::Value(value) if !threshold.holds(value) && !threshold.may_still_hold(value) => (value, String::new()),
+                Reading::AtLeast(least, why) if exceeds(threshold, least) => (least, why),
                 _ => continue,
             };
-            self.broke = Some(Broke { threshold: threshold.clone(), at: now, value });
+            self.broke = Some(Broke { threshold: threshold.clone(), at: now, value, least });
             self.next = Timestamp::NEVER;
             self.stop.set();
             return;
@@ -88,8 +90,8 @@ impl Observer for Gauge {
 fn exceeds(threshold: &Threshold, least: f64) -> bool {
     use crate::model::Relation::{AtMost, Equal, Less};
     match threshold.relation {
-        Less => least >= threshold.limit,
-        AtMost | Equal => least > threshold.limit,
+        Less | AtMost => !threshold.holds(least),
+        Equal => !threshold.holds(least) && least > threshold.limit,
         _ => false,
     }
 }
@@ -129,7 +131,10 @@ fn one(threshold: &Threshold, totals: &MeterTotals, end: End<'_>) -> ThresholdRe
             let value = if let Reading::Value(value) = reading { Some(value) } else { None };
             (Verdict::Unknown, value, end.doubt.unwrap_or_default().to_string())
         }
-        (Some(broke), _) => (Verdict::Fail, Some(broke.value), format!("ended the case after {}", broke.at.since(Timestamp::ZERO + OPENS))),
+        (Some(broke), _) => {
+            let least = if broke.least.is_empty() { String::new() } else { format!("; at least, for {}", broke.least) };
+            (Verdict::Fail, Some(broke.value), format!("ended the case after {}{least}", broke.at.since(Timestamp::ZERO + OPENS)))
+        }
         (None, Reading::Nothing(why)) => (Verdict::Unknown, None, why),
         (None, Reading::AtLeast(least, why)) if exceeds(threshold, least) => (Verdict::Fail, Some(least), format!("at least; {why}")),
         (None, Reading::AtLeast(_, why)) => (Verdict::Unknown, None, why),
