@@ -170,6 +170,11 @@ pub(super) fn pace(report: &RunReport) -> Option<String> {
     Some(text)
 }
 
+/// `once`, `12,345 times`
+pub(super) fn times(n: u64) -> String {
+    if n == 1 { "once".into() } else { format!("{} times", thousands(n)) }
+}
+
 /// `12,345`
 pub(super) fn thousands(n: u64) -> String {
     let digits = n.to_string();

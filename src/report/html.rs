@@ -1,7 +1,7 @@
 //! `report.html`: one file that needs nothing else, no network and no script.
 
 use super::exercise::outcomes_over;
-use super::grid::{Counts, Grid, kpi_rows, meaning, pace, reasons, seconds, stages_in_order, thousands};
+use super::grid::{Counts, Grid, kpi_rows, meaning, pace, reasons, seconds, stages_in_order, thousands, times};
 use super::plots::{Ground, plots};
 use super::thresholds::{Row, rows};
 use super::{BookRow, CaseReport, LagReport, RunReport, TimelineRow};
@@ -92,7 +92,7 @@ struct CaseView<'a> {
     checks: String,
     /// checks that are not a pass, in words
     troubles: Vec<String>,
-    /// checks that pass only thanks to excuses
+    /// checks that excused something
     excused: String,
     findings_href: String,
     findings: String,
@@ -382,7 +382,8 @@ fn case_view<'a>(index: usize, case: &'a CaseReport, anchor: Option<&String>) ->
     let checks: Vec<String> =
         parts.into_iter().filter(|(verdict, _)| count(*verdict) > 0).map(|(verdict, word)| format!("{} {word}", count(verdict))).collect();
     let troubles = case.checks.iter().filter_map(|check| match check.verdict {
-        Verdict::Fail => Some(format!("{} failed {} of {} times", check.name, thousands(check.failures), thousands(check.activations))),
+        // one thing that is judged may fail in several ways
+        Verdict::Fail => Some(format!("{} failed {}, {} judged", check.name, times(check.failures), thousands(check.activations))),
         Verdict::Unknown => Some(format!("{}: {} undecided", check.name, thousands(check.unknowns))),
         _ => None,
     });

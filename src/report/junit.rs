@@ -1,5 +1,6 @@
 //! `junit.xml` for build servers: a suite for each case, a test for each check.
 
+use super::grid::{thousands, times};
 use super::{CaseReport, FindingReport, RunReport};
 use crate::check::Verdict;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
@@ -18,7 +19,7 @@ pub fn to_junit(report: &RunReport) -> io::Result<Vec<u8>> {
         for check in &case.checks {
             let findings: Vec<&FindingReport> = case.findings.iter().filter(|finding| finding.check == check.name).collect();
             let reason = match check.verdict {
-                Verdict::Fail => format!("{} failed {} times in {} activations", check.name, check.failures, check.activations),
+                Verdict::Fail => format!("{} failed {}, {} judged", check.name, times(check.failures), thousands(check.activations)),
                 Verdict::Unknown => format!("{} of {} could not be decided. {}", check.unknowns, check.activations.max(check.unknowns), case.reason),
                 Verdict::NotExercised => format!("not exercised: nothing to judge. {}", case.reason),
                 _ => case.reason.clone(),

@@ -57,6 +57,30 @@ fn the_page_escapes_everything_and_needs_nothing_else() {
 }
 
 #[test]
+fn only_a_case_that_passes_passes_thanks_to_excuses_and_more_may_fail_than_was_judged() {
+    let mut report = sample::run();
+    report.cases.truncate(1);
+    report.cases[0].checks.truncate(1);
+    let draw = |report: &mut RunReport, verdict| {
+        let case = &mut report.cases[0];
+        case.verdict = verdict;
+        let check = &mut case.checks[0];
+        (check.verdict, check.activations, check.excused, check.failures) = (verdict, 5, 2, if verdict == Verdict::Fail { 6 } else { 0 });
+        (check.name.clone(), to_html(report).expect("drawable"), String::from_utf8(to_junit(report).expect("drawable")).expect("text"))
+    };
+    let (check, html, _) = draw(&mut report, Verdict::Pass);
+    assert!(html.contains(&format!("passes only thanks to excuses: {check} 2")));
+    for verdict in [Verdict::Fail, Verdict::Unknown, Verdict::NotExercised] {
+        let (check, html, junit) = draw(&mut report, verdict);
+        assert!(!html.contains("passes only thanks to excuses:") && html.contains(&format!(">excused: {check} 2")), "{verdict:?}");
+        if verdict == Verdict::Fail {
+            let said = format!("{check} failed 6 times, 5 judged");
+            assert!(html.contains(&said) && junit.contains(&said));
+        }
+    }
+}
+
+#[test]
 fn junit_has_a_suite_a_case_and_no_invalid_characters() {
     let report = sample::run();
     let xml = String::from_utf8(to_junit(&report).expect("drawable")).expect("UTF-8");
