@@ -48,7 +48,7 @@ fn the_largest_rate_is_the_one_of_queueing_theory() {
         "--out",
         "out",
     ]);
-    ended.exits(0).says(&["Held ", "held, seed 3", "Beyond   collapse", "reproduce: orderstorm capacity S01.last-units"]);
+    ended.exits(0).says(&["Held ", "held, confirmation 3", "Beyond   collapse", "reproduce: orderstorm capacity S01.last-units"]);
     let found = result(&folder, "out/capacity.json");
     let held = found["held"].as_f64().expect("a rate");
     assert!((held / least - 1.0).abs() < 0.02, "{held} held, {least:.1} by theory");

@@ -209,7 +209,7 @@ impl Rig<'_> {
         let trial = Trial::new(objective, most);
         let trial = if confirms > 0 { trial.confirming() } else { trial };
         let (before, in_all) = (self.offered_s.get(), Rig::longest_s(rate, left));
-        let what = if confirms > 0 { format!("confirmed by seed {confirms}") } else { "tried".into() };
+        let what = if confirms > 0 { format!("in confirmation {confirms}") } else { "tried".into() };
         let passed = |span: Span| {
             let seconds = span.as_secs_f64();
             self.offered_s.set(before + seconds);

@@ -13,7 +13,7 @@ pub(super) fn percent(share: f64) -> String {
 pub(super) fn row(seen: &Seen, decision: &Decision, again: bool) -> String {
     let came = match decision {
         Decision::Lost(why) if again => format!("not counted, and tried again: {why}"),
-        Decision::Held if seen.confirms > 0 => format!("held, seed {}", seen.confirms),
+        Decision::Held if seen.confirms > 0 => format!("held, confirmation {}", seen.confirms),
         Decision::Held => "held".into(),
         Decision::Lost(why) => format!("lost: {why}"),
     };
@@ -39,7 +39,7 @@ pub(super) fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step
         (held, None) => format!("\nHeld     {held:.2} orders a second, the most that was tried\n"),
     };
     if found.held > 0.0 && !found.confirmed {
-        out += if partial { "         not confirmed: it was stopped before\n" } else { "         but not with every seed\n" };
+        out += if partial { "         not confirmed: it was stopped before\n" } else { "         but not in every confirmation\n" };
     }
     out += &match usl {
         Err(why) => format!("Law      {why}\n"),
