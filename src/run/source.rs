@@ -1,7 +1,7 @@
 //! A recorded order history as the source of a run: its real times, SKUs and quantities, in virtual time.
 
 use super::Trouble;
-use crate::model::{Fixture, Fulfil, LineNo, Money, NodeId, Order, OrderLine, OrderNo, Product, Region, SkuId};
+use crate::model::{Channel, Fixture, Fulfil, LineNo, Money, NodeId, Order, OrderLine, OrderNo, Product, Region, SkuId};
 use crate::scenario::{
     Action, Case, Cover, Disposition, ExchangeMode, Expect, ExpectFile, Kind, Library, Matrix, ReturnMethod, Scenario, SpanRange, Step, StockScope,
     standard_fixture,
@@ -60,7 +60,7 @@ pub fn load(file: &Path, columns: &str, most: Option<u32>, library: &mut Library
     let opening = opening_stock(&history, OPENING_SHARE);
     let receipts = replenishment(&history, &opening, DEFAULT_RECEIPT_LAG);
     let first = receipts.first().map(|receipt| (node(receipt.region), SkuId(receipt.sku + 1), clamp(receipt.units), receipt.at));
-    let scenario = Arc::new(scenario(fixture, history.orders.len() as u32, first)?);
+    let scenario = Arc::new(scenario(fixture, history.orders.len() as u32, most_orders(&history.orders), first)?);
     let account = format!("{}", history.account);
     let as_json =
         serde_json::json!({"file": shown, "columns": name, "account": history.account, "orders": history.orders.len(), "skus": history.skus.len()});
@@ -110,8 +110,14 @@ fn as_order(order: &workload::SourceOrder, region: Region) -> Order {
     Order { channel: order.channel, ship_to: region, customer: order.customer.unwrap_or(0), lines: lines.collect(), ..Order::default() }
 }
 
+/// The channel that most of them came through: the case is named after it. Of several with as many, the first.
+fn most_orders(orders: &[workload::SourceOrder]) -> Channel {
+    let came = |channel: &Channel| orders.iter().filter(|order| order.channel == *channel).count();
+    Channel::ALL.into_iter().rev().max_by_key(came).unwrap_or(Channel::Web)
+}
+
 /// What is expected of a recorded order: it ends, and everything in between keeps the invariants.
-fn scenario(fixture: Fixture, orders: u32, receipt: Option<(NodeId, SkuId, u32, Timestamp)>) -> Result<Scenario, Trouble> {
+fn scenario(fixture: Fixture, orders: u32, channel: Channel, receipt: Option<(NodeId, SkuId, u32, Timestamp)>) -> Result<Scenario, Trouble> {
     let expect_file = ExpectFile {
         flow: vec![
             "order.accepted > payment.authorized > fulfillment.released+".into(),
@@ -129,13 +135,7 @@ fn scenario(fixture: Fixture, orders: u32, receipt: Option<(NodeId, SkuId, u32, 
         variant: "recorded".into(),
         title: "Recorded orders".into(),
         about: "A real order history with its own times, SKUs and quantities; opening stock covers 98 % of each SKU's demand".into(),
-        matrix: Matrix {
-            channels: vec![crate::model::Channel::Web],
-            orders: vec![orders],
-            cover: Cover::Pairwise,
-            stock: StockScope::Fixed,
-            gap: Span::ZERO,
-        },
+        matrix: Matrix { channels: vec![channel], orders: vec![orders], cover: Cover::Pairwise, stock: StockScope::Fixed, gap: Span::ZERO },
         fixture,
         stock: Vec::new(),
         phantom: Vec::new(),
@@ -170,5 +170,28 @@ fn receipt_step((node, sku, qty, at): (NodeId, SkuId, u32, Timestamp)) -> Step {
         qty,
         times: 1,
         blind: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_is_named_after_the_channel_that_most_orders_came_through() {
+        let of = |channels: &[Channel]| {
+            let order = |channel: &Channel| workload::SourceOrder {
+                id: String::new(),
+                placed_at: Timestamp::ZERO,
+                customer: None,
+                region: Region::East,
+                channel: *channel,
+                lines: Vec::new(),
+            };
+            most_orders(&channels.iter().map(order).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[Channel::Web, Channel::App, Channel::App]), Channel::App);
+        assert_eq!(of(&[Channel::App, Channel::Web]), Channel::Web);
+        assert_eq!(of(&[]), Channel::Web);
     }
 }
