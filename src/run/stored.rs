@@ -88,6 +88,10 @@ fn judged(
     for one in thresholds {
         out += &format!("  {:<22} {:<14} {}\n", "threshold", one.verdict.name(), one.sentence());
     }
+    if header.partitions > 1 && thresholds.is_empty() {
+        let (number, of) = (header.partition.saturating_add(1), header.partitions);
+        out += &format!("  part {number} of {of} of its case: thresholds are of whole cases and were not judged in this part\n");
+    }
     for story in stories {
         out += &format!("\n{} {}  {}\n  expected: {}\n", story.check, story.order, story.what, story.expected);
         out += &report::timeline(&story.evidence, View { width: width(), ..View::default() });

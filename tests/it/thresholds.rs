@@ -72,6 +72,10 @@ fn a_case_in_parts_that_only_together_miss_one_says_why_it_kept_no_history_and_h
     let plain = ["--profile", "steady", "--orders", "1500", "--faults", "none", "--threshold", "latency.ack.p50 < 1us", "--seed", "1"];
     folder.run("all", &[&plain[..], &["--case", text(&case["name"]), "--record", "all"]].concat(), 1);
     assert_eq!(folder.histories("all").len() as u64, case["partitions"].as_u64().expect("counted"));
+    // one part alone cannot tell, and does not keep silent about it
+    let part = folder.histories("all")[0].0.clone();
+    let of = format!("part 1 of {} of its case: thresholds are of whole cases", case["partitions"]);
+    folder.orderstorm(&["check", &format!("all/histories/{part}")]).exits(0).says(&[&of, "were not judged in this part"]);
 }
 
 #[test]
