@@ -62,8 +62,13 @@ pub(super) fn objective(text: &str, errors: f64) -> Result<Objective, Trouble> {
     let Some((quantile, within)) = text.split_once('<') else { return Err(bad(format!("`{text}` is none"))) };
     let digits = quantile.trim().strip_prefix('p').filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
     let percent: f64 = digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| bad(format!("`{quantile}` is no quantile")))?;
-    // p999 is 99.9 %, as many write it
-    let percent = if percent > 100.0 && !quantile.contains('.') { percent / 10f64.powi(percent.log10() as i32 - 1) } else { percent };
+    // p999 is 99.9 %, as many write it; p101 is a slip, and not 10.1 %
+    let short = percent > 100.0 && quantile.trim().starts_with("p99") && !quantile.contains('.');
+    let percent = if short { percent / 10f64.powi(percent.log10() as i32 - 1) } else { percent };
+    if percent >= 100.0 {
+        let help = "a quantile lies below 100: write p99<250ms, or p99.9<1s or p999<1s for 99.9 %";
+        return Err(wrong("--objective", format!("`{}` is the time of all answers, or of more than there are", quantile.trim()), help));
+    }
     if !(1.0..100.0).contains(&percent) {
         return Err(bad(format!("`{quantile}` is no quantile between p1 and p99.99")));
     }
@@ -98,11 +103,16 @@ fn model(flag: &str, pairs: &Pairs<'_>) -> Result<ServiceModel, Trouble> {
     let usual = ServiceModel::default();
     let (mean, p50, p95) = (pairs.span("mean")?, pairs.span("p50")?, pairs.span("p95")?);
     let help = "law=exponential,mean=10ms or law=constant,mean=10ms or law=lognormal,p50=4ms,p95=15ms";
+    pairs.one_of("law", &[("exponential", ()), ("constant", ()), ("lognormal", ())])?;
     let law = match (pairs.get("law"), mean, p50, p95) {
         (None, None, None, None) => usual.service,
         (Some("exponential"), Some(mean), None, None) => Law::Exp { mean },
         (Some("constant"), Some(mean), None, None) => Law::Const(mean),
         (None | Some("lognormal"), None, Some(p50), Some(p95)) if p95 > p50 && p50 > Span::ZERO => Law::LogNormal { p50, p95 },
+        (None | Some("lognormal"), None, Some(Span::ZERO), Some(_)) => return Err(wrong(flag, "p50 must be above zero".into(), help)),
+        (None | Some("lognormal"), None, Some(p50), Some(p95)) => {
+            return Err(wrong(flag, format!("p95 must be above p50, and {p95} is not above {p50}"), help));
+        }
         _ => return Err(wrong(flag, "the time that a message takes is not said in full, or twice".into(), help)),
     };
     Ok(ServiceModel {
@@ -154,6 +164,10 @@ mod tests {
         for text in ["", "p99", "99<1s", "p0<1s", "p100<1s", "p99<0s", "p99<soon", "p<1s", "pNaN<1s"] {
             assert!(read(text).is_err(), "{text}");
         }
+        for text in ["p100<1s", "p101<10ms", "p100.5<1s", "p950<1s"] {
+            let why = objective(text, 0.0).expect_err(text).to_string();
+            assert!(why.contains("below 100") && why.contains("p99.9<1s"), "{why}");
+        }
         assert!(objective("p99<1s", 1.5).is_err() && objective("p99<1s", f64::NAN).is_err());
     }
 
@@ -171,6 +185,9 @@ mod tests {
         fails("worker=10", "did you mean `workers`?");
         fails("workers=0", "no number from 1");
         fails("law=exponential", "not said in full");
+        fails("law=gauss,mean=1ms", "law: `gauss` is unknown\n  = help: one of exponential, constant, lognormal");
+        fails("law=lognormal,p50=10ms,p95=5ms", "p95 must be above p50, and 5ms is not above 10ms");
+        fails("p50=0ms,p95=5ms", "p50 must be above zero");
         fails("next=random", "one of fifo, lifo");
         fails("lane=key", "one of all, commands, keys");
         fails("workers=1,workers=2", "said twice");
