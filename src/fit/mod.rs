@@ -285,7 +285,8 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         None => vec![Model::Poisson, Model::Nhpp, Model::Cox],
     };
     // a law of baskets that does not hold has the orders drawn once more
-    let tops = Tops::of_history(history, &axis).overlap(&|_| true);
+    let weekly = Tops::of_history(history, &axis);
+    let tops = weekly.overlap(&|_| true);
     in_all.set((models.len() + 2) * verify::REPLICAS + tops.map_or(0, |_| drift::TRIES));
     let mut trials = models.into_iter().map(trial).collect::<Result<Vec<Trial>, FitError>>()?;
     let at = match wanted.model {
@@ -303,12 +304,12 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         })
     });
     let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift);
-    let (mut goods, mut pools) = verify::goods(history, &axis, &read(&profile)?, wanted.told, seed, &drawn("goods"));
+    let (mut goods, mut pools) = verify::goods(history, &axis, &weekly, &read(&profile)?, wanted.told, seed, &drawn("goods"));
     if goods.iter().any(|check| !check.accepted) && numbers != (Number::Empirical, Number::Empirical) {
         // a law that does not hold makes room for the numbers themselves
         numbers = (Number::Empirical, Number::Empirical);
         profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift);
-        (goods, pools) = verify::goods(history, &axis, &read(&profile)?, wanted.told, seed, &drawn("goods"));
+        (goods, pools) = verify::goods(history, &axis, &weekly, &read(&profile)?, wanted.told, seed, &drawn("goods"));
     }
     let real = Stream::of(&axis.times, axis.days, &chosen.rate, &|_| true);
     let shares = |weights: &[f64]| {

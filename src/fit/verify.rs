@@ -198,7 +198,15 @@ type View<'a> = (&'static str, f64, fn(&[f64], &[f64]) -> f64, &'a dyn Fn(&Count
 
 /// Bodies: popularity by rank, lines of an order, units of a line, and channels where the history tells them; with what the replicas have of the
 /// first two, all together.
-pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, told: Told, seed: Seed, drawn: &dyn Fn()) -> (Vec<Check>, [Vec<f64>; 2]) {
+pub(super) fn goods(
+    history: &Import,
+    axis: &Axis,
+    weekly: &Tops,
+    profile: &LoadProfile,
+    told: Told,
+    seed: Seed,
+    drawn: &dyn Fn(),
+) -> (Vec<Check>, [Vec<f64>; 2]) {
     let Some(goods) = &profile.goods else { return (Vec::new(), [Vec::new(), Vec::new()]) };
     let even = even(axis.days);
     let (all, one) = (Counted::of(history, &|_| true), Counted::of(history, &|at| even(axis.day_of(history, at))));
@@ -226,7 +234,7 @@ pub(super) fn goods(history: &Import, axis: &Axis, profile: &LoadProfile, told: 
         check
     });
     let mut checks: Vec<Check> = checks.collect();
-    checks.extend(of_tops(&Tops::of_history(history, axis), &tops));
+    checks.extend(of_tops(weekly, &tops));
     let mut pools = pools.into_iter();
     (checks, [pools.next().unwrap_or_default(), pools.next().unwrap_or_default()])
 }
@@ -298,7 +306,7 @@ mod tests {
                 parse_load_profile("p", &format!("{arrival}\n[goods]\nskus = 1\npopularity = [{{ law = \"uniform\" }}]\n[channels]\n{channels}\n"))
                     .expect("a profile");
             let told = Told { channels: true, ..Told::default() };
-            let (checks, _) = goods(&history, &axis, &profile, told, Seed(1), &|| ());
+            let (checks, _) = goods(&history, &axis, &Tops::of_history(&history, &axis), &profile, told, Seed(1), &|| ());
             checks.into_iter().find(|check| check.statistic == "channels").expect("there")
         };
         let right = check("web = 0.25\napp = 0.5\nmarketplace = 0.25");

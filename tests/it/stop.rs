@@ -145,6 +145,23 @@ fn a_stopped_run_with_findings_still_proves_them() {
     }
 }
 
+/// A search is stopped when its first trial is over: what was said of that, and what the search leaves in `out`.
+fn stopped_after_a_trial(folder: &Folder, child: &mut Child) -> (String, serde_json::Value) {
+    let mut said = BufReader::new(child.stderr.take().expect("its errors"));
+    let mut line = String::new();
+    while !line.starts_with("trial 1: ") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("text") > 0, "it ended before a trial did");
+    }
+    signal("-INT", child);
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("text");
+    assert_eq!(child.wait().expect("a child").code(), Some(130), "{rest}");
+    assert!(!rest.contains("panicked"), "{rest}");
+    let found = std::fs::read_to_string(folder.at("out/capacity.json")).expect("it is there");
+    (line, serde_json::from_str(&found).expect("JSON"))
+}
+
 #[test]
 fn a_search_that_is_stopped_shows_the_trials_that_it_made() {
     let folder = Folder::new("stop-capacity");
@@ -152,19 +169,7 @@ fn a_search_that_is_stopped_shows_the_trials_that_it_made() {
         &folder,
         &["capacity", "--from", "100", "--most", "20000", "--service", "workers=100000,queue=none", "--format", "json", "--out", "out"],
     );
-    let mut said = BufReader::new(child.stderr.take().expect("its errors"));
-    let mut line = String::new();
-    while !line.starts_with("trial 1: ") {
-        line.clear();
-        assert!(said.read_line(&mut line).expect("text") > 0, "it ended before a trial did");
-    }
-    signal("-INT", &child);
-    let mut rest = String::new();
-    said.read_to_string(&mut rest).expect("text");
-    assert_eq!(child.wait().expect("a child").code(), Some(130), "{rest}");
-    assert!(!rest.contains("panicked"), "{rest}");
-    let found: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(folder.at("out/capacity.json")).expect("it is there")).expect("JSON");
+    let (_, found) = stopped_after_a_trial(&folder, &mut child);
     assert_eq!((&found["partial"], &found["confirmed"]), (&true.into(), &false.into()), "{found}");
     let held = items(&found["trials"]).iter().filter(|trial| trial["held"] == true).filter_map(|trial| trial["rate"].as_f64()).fold(0.0, f64::max);
     assert!(held >= 100.0 && found["held"] == held, "{found}");
@@ -189,20 +194,8 @@ fn a_live_search_that_is_stopped_keeps_what_was_done_wrong() {
     let mut search = folder.command(&["capacity", "--target", "reference", "--from", "40", "--format", "json", "--out", "out"]);
     search.env("ORDERSTORM_TARGET_URL", &service.url).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = search.spawn().expect("the program can be started");
-    let mut said = BufReader::new(child.stderr.take().expect("its errors"));
-    let mut line = String::new();
-    while !line.starts_with("trial 1: ") {
-        line.clear();
-        assert!(said.read_line(&mut line).expect("text") > 0, "it ended before a trial did");
-    }
+    let (line, found) = stopped_after_a_trial(&folder, &mut child);
     assert!(line.contains("lost: something was done wrong: PARTNER_AGREEMENT"), "{line}");
-    signal("-INT", &child);
-    let mut rest = String::new();
-    said.read_to_string(&mut rest).expect("text");
-    assert_eq!(child.wait().expect("a child").code(), Some(130), "{rest}");
-    assert!(!rest.contains("panicked"), "{rest}");
-    let found: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(folder.at("out/capacity.json")).expect("it is there")).expect("JSON");
     let first = &items(&found["trials"])[0];
     assert_eq!((&found["partial"], &found["confirmed"], found["held"].as_f64()), (&true.into(), &false.into(), Some(0.0)), "{found}");
     assert!(first["rate"] == 40.0 && first["held"] == false && first["orders"].as_u64() > Some(400), "{first}");

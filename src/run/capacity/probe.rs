@@ -222,7 +222,8 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         "service": args.loaded.service, "cells": list});
     rig.write("probe.json", &format!("{summary:#}\n"))?;
     let asked = || cells.iter().filter(|cell| cell.before);
-    let frontier: Vec<(f64, f64, bool)> = asked().map(|cell| (cell.rate, cell.lasts as f64, cell.recovered.is_some())).collect();
+    let frontier: Vec<(f64, f64, bool)> =
+        asked().filter(|cell| !cell.is_open()).map(|cell| (cell.rate, cell.lasts as f64, cell.recovered.is_some())).collect();
     for plot in report::frontier_plots(&frontier) {
         rig.write(&format!("{}.svg", plot.name), &plot.svg)?;
     }
