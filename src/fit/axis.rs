@@ -81,6 +81,11 @@ impl Axis {
         Ok(Axis { times, days, first: started.date(), unit, from: first_ns })
     }
 
+    /// The date of a day.
+    pub fn date(&self, day: usize) -> String {
+        self.first.checked_add(jiff::Span::new().days(day as i64 - 1)).unwrap_or(self.first).to_string()
+    }
+
     /// The day of an order, by its place in the history.
     pub fn day_of(&self, history: &Import, at: usize) -> usize {
         let since = history.orders.get(at).map_or(0, |order| order.placed_at.0);

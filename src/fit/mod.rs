@@ -7,6 +7,7 @@
 
 mod axis;
 mod drift;
+mod events;
 mod laws;
 mod minimum;
 mod modulation;
@@ -19,6 +20,7 @@ mod verify;
 
 pub use axis::{FEWEST_DAYS, FEWEST_ORDERS};
 pub use drift::{Drift, Overlap};
+pub use events::{Crowd, Event, Shape};
 pub use laws::{Number, Ranks, Tried};
 pub use modulation::{Clusters, DayFactor};
 pub use shoppers::{Afterwards, Shoppers, Told};
@@ -143,6 +145,8 @@ pub struct Report {
     pub resolution: String,
     /// days after which the table of slots begins anew, and slots of a day
     pub slots: (usize, usize),
+    /// days that these do not explain
+    pub events: Vec<Event>,
     pub day_factor: Option<DayFactor>,
     pub clusters: Clusters,
     pub popularity: Vec<Tried<Ranks>>,
@@ -239,7 +243,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     let (ranks, lines, units) = (laws::ranks(&popularity), laws::numbers(&counted.lines), laws::numbers(&counted.units));
     let shoppers = Shoppers::of(history, wanted.told);
     let after = wanted.told.cancellations.then(|| Afterwards::of(history));
-    let last = axis.first.checked_add(jiff::Span::new().days(axis.days as i64 - 2)).unwrap_or(axis.first);
+    let last = axis.date(axis.days - 1);
 
     let write = |rate: &Rate, factor: Option<DayFactor>, clusters: Option<Clusters>, numbers: (Number, Number), drift: Option<Drift>| {
         let parts = Parts {
@@ -350,6 +354,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         closed_days: rate.levels[1..].iter().filter(|level| **level == 0.0).count(),
         resolution: Span(axis.unit).to_string(),
         slots: (rate.period, rate.of_day()),
+        events: rate.events.clone(),
         day_factor: factor,
         clusters,
         popularity: ranks,

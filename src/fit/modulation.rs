@@ -24,12 +24,13 @@ pub struct DayFactor {
     pub z: f64,
 }
 
-/// By moments: the variance of counts over expectations, less what a Poisson process has by itself. None of a history with few busy days.
+/// By moments: the variance of counts over expectations, less what a Poisson process has by itself; odd days are none of it. None of a history with few
+/// busy days.
 pub(super) fn day_factor(axis: &Axis, rate: &Rate) -> Option<DayFactor> {
     let counts = by_day(axis);
     let ratio = |day: usize| {
         let fit = rate.of(day);
-        (fit >= FEWEST_A_DAY).then(|| (counts[day] / fit, 1.0 / fit))
+        (fit >= FEWEST_A_DAY && !rate.odd[day]).then(|| (counts[day] / fit, 1.0 / fit))
     };
     let ratios: Vec<Option<(f64, f64)>> = (0..axis.days).map(ratio).collect();
     let known: Vec<(f64, f64)> = ratios.iter().flatten().copied().collect();

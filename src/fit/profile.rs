@@ -2,6 +2,7 @@
 
 use super::axis::{Axis, BEGINS_S, DAY_S};
 use super::drift::Drift;
+use super::events::{Crowd, Event, Shape};
 use super::laws::{Number, Numbers};
 use super::modulation::{Clusters, DayFactor};
 use super::rate::Rate;
@@ -118,6 +119,19 @@ impl Parts<'_> {
         line(format!("days = {}", list(&days, 14)));
         if let Some(factor) = self.factor {
             line(format!("cox = {{ day_cv = {:?}, day_ar1 = {:?} }}", digits(factor.cv), digits(factor.ar1)));
+        }
+        for Event { date, orders, usual, shape } in &rate.events {
+            match shape {
+                Shape::Level(times) => {
+                    line(format!("# {date} has a level of its own, {times:.2} times the usual: {orders} orders, usual {usual:.0}"))
+                }
+                Shape::Crowd(Crowd { at_s, orders: of_crowd, median_s, sigma }) => {
+                    let span = |seconds: f64| Span(((seconds * 1e9).round().max(1.0)) as u64).exact();
+                    line(format!("# {date}: {orders} orders, usual {usual:.0}\n[[arrival.wave]]\nat = \"{}\"", span((at_s - BEGINS_S).round())));
+                    line(format!("orders = {:?}\nlaw = \"lognormal\"", digits(*of_crowd)));
+                    line(format!("scale = \"{}\"\nshape = {:?}", span(median_s.round().max(1.0)), digits(*sigma)));
+                }
+            }
         }
     }
 }

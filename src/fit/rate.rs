@@ -1,6 +1,7 @@
 //! The rate that a history had: a level for each day, times a table of slots.
 
 use super::axis::{Axis, DAY_S};
+use super::events::{self, Crowd, Event, Shape};
 
 /// The finest grid that is looked at: quarters of an hour.
 const FINEST: usize = 96;
@@ -14,16 +15,22 @@ const TREND_DAYS: usize = 28;
 pub(super) const WEEK_DAYS: usize = 3 * 7;
 /// A day without orders was closed if so many were expected: by chance that happens once in a thousand days.
 const CLOSED_AT: f64 = 7.0;
+/// Rounds of taking odd days out and looking again without them.
+const ROUNDS: usize = 4;
 
-/// Orders a second: the level of the day times the rate of the slot.
+/// Orders a second: the level of the day times the rate of the slot, and crowds besides.
 #[derive(Clone, Debug)]
 pub(super) struct Rate {
-    /// of each day from day 0 on; 0 is closed, the mean of the others 1
+    /// of each day from day 0 on; 0 is closed, the mean of the usual ones 1
     pub levels: Vec<f64>,
     /// orders a second at level 1
     pub slots: Vec<f64>,
     /// days after which the slots begin anew
     pub period: usize,
+    /// days that are not as usual
+    pub odd: Vec<bool>,
+    pub events: Vec<Event>,
+    pub crowds: Vec<Crowd>,
     /// expected orders up to the begin of each slot of each day
     before: Vec<f64>,
 }
@@ -37,9 +44,39 @@ impl Rate {
         Rate::new(levels, vec![rate], 1)
     }
 
-    /// Levels and the table of slots that foretells the other half of the history best.
+    /// Levels, the table of slots that foretells the other half of the history best, and what happened on days that these do not explain.
     pub fn fitted(axis: &Axis) -> Rate {
-        let grid = Grid::of(axis);
+        let mut grid = Grid::of(axis);
+        let mut rate = Rate::usual(axis, &grid);
+        if axis.days > WEEK_DAYS {
+            for _ in 0..ROUNDS {
+                let odd = events::odd_days(axis, &rate);
+                if odd == grid.odd {
+                    break;
+                }
+                grid.odd = odd;
+                rate = Rate::usual(axis, &grid);
+            }
+        }
+        rate.with_events(axis, &grid.odd)
+    }
+
+    /// The same with odd days as what they were, and not as the usual rate has them.
+    fn with_events(self, axis: &Axis, odd: &[bool]) -> Rate {
+        let found = (0..axis.days).filter(|day| odd[*day]).filter_map(|day| Some((day, events::event(axis, &self, day)?)));
+        let mut rate = self.clone();
+        for (day, event) in found {
+            rate.odd[day] = true;
+            match event.shape {
+                Shape::Level(times) => rate.levels[day] *= times,
+                Shape::Crowd(crowd) => rate.crowds.push(crowd),
+            }
+            rate.events.push(event);
+        }
+        rate.counted()
+    }
+
+    fn usual(axis: &Axis, grid: &Grid) -> Rate {
         let levels = grid.levels();
         let score = |table: (usize, usize)| grid.deviance(&levels, table);
         let best = TABLES.into_iter().filter(|(days, _)| *days == 1 || axis.days > WEEK_DAYS).map(|table| (score(table), table));
@@ -48,16 +85,21 @@ impl Rate {
     }
 
     fn new(levels: Vec<f64>, slots: Vec<f64>, period: usize) -> Rate {
-        let mut rate = Rate { levels, slots, period, before: Vec::new() };
-        let (of_day, width) = (rate.of_day(), rate.width());
+        let odd = vec![false; levels.len()];
+        Rate { levels, slots, period, odd, events: Vec::new(), crowds: Vec::new(), before: Vec::new() }.counted()
+    }
+
+    /// Adds up what is expected.
+    fn counted(mut self) -> Rate {
+        let (of_day, width) = (self.of_day(), self.width());
         let mut sum = 0.0;
-        rate.before = Vec::with_capacity(rate.levels.len() * of_day + 1);
-        for n in 0..rate.levels.len() * of_day {
-            rate.before.push(sum);
-            sum += rate.at(n) * width;
+        self.before = Vec::with_capacity(self.levels.len() * of_day + 1);
+        for n in 0..self.levels.len() * of_day {
+            self.before.push(sum);
+            sum += self.at(n) * width;
         }
-        rate.before.push(sum);
-        rate
+        self.before.push(sum);
+        self
     }
 
     /// Slots of a day.
@@ -70,7 +112,7 @@ impl Rate {
         DAY_S / self.of_day() as f64
     }
 
-    /// Orders a second in the n-th slot from the begin of day 0.
+    /// Orders a second in the n-th slot from the begin of day 0, without crowds.
     fn at(&self, n: usize) -> f64 {
         let level = self.levels.get(n / self.of_day()).copied().unwrap_or(0.0);
         level * self.slots[n % self.slots.len()]
@@ -79,13 +121,16 @@ impl Rate {
     /// Expected orders up to `t`, in seconds from the begin of day 0.
     pub fn up_to(&self, t: f64) -> f64 {
         let n = ((t / self.width()) as usize).min(self.before.len() - 1);
-        self.before[n] + (t - n as f64 * self.width()).max(0.0) * self.at(n)
+        let of_crowds: f64 = self.crowds.iter().map(|crowd| crowd.up_to(t)).sum();
+        self.before[n] + (t - n as f64 * self.width()).max(0.0) * self.at(n) + of_crowds
     }
 
     /// Expected orders of a day.
     pub fn of(&self, day: usize) -> f64 {
         let k = self.of_day();
-        self.before[(day + 1) * k] - self.before[day * k]
+        let (from, until) = (day as f64 * DAY_S, (day + 1) as f64 * DAY_S);
+        let of_crowds: f64 = self.crowds.iter().map(|crowd| crowd.up_to(until) - crowd.up_to(from)).sum();
+        self.before[(day + 1) * k] - self.before[day * k] + of_crowds
     }
 }
 
@@ -93,6 +138,8 @@ impl Rate {
 struct Grid {
     days: usize,
     counts: Vec<u32>,
+    /// days that say nothing of what is usual
+    odd: Vec<bool>,
 }
 
 impl Grid {
@@ -102,7 +149,7 @@ impl Grid {
             let at = ((t / DAY_S * FINEST as f64) as usize).min(counts.len() - 1);
             counts[at] += 1;
         }
-        Grid { days: axis.days, counts }
+        Grid { days: axis.days, counts, odd: vec![false; axis.days] }
     }
 
     fn of_day(&self, day: usize) -> f64 {
@@ -117,12 +164,13 @@ impl Grid {
         let mut levels = vec![1.0; self.days];
         let mean = days.iter().sum::<f64>() / (self.days - 1) as f64;
         for _ in 0..6 {
-            let week = week(&days, &levels, &open);
+            let usual: Vec<bool> = open.iter().zip(&self.odd).map(|(open, odd)| *open && !odd).collect();
+            let week = week(&days, &levels, &usual);
             if self.days > TREND_DAYS {
                 for (day, level) in levels.iter_mut().enumerate() {
                     let around = day.saturating_sub(BESIDE)..(day + BESIDE + 1).min(self.days);
-                    let expected: f64 = around.clone().filter(|other| open[*other]).map(|other| week[other % 7]).sum();
-                    let came: f64 = around.filter(|other| open[*other]).map(|other| days[other]).sum();
+                    let expected: f64 = around.clone().filter(|other| usual[*other]).map(|other| week[other % 7]).sum();
+                    let came: f64 = around.filter(|other| usual[*other]).map(|other| days[other]).sum();
                     *level = if expected > 0.0 { came / expected } else { 1.0 };
                 }
             } else if self.days <= WEEK_DAYS {
@@ -152,7 +200,7 @@ impl Grid {
         let wide = FINEST / of_day;
         let mut came = vec![0.0; period * of_day];
         let mut exposed = vec![0.0; period];
-        for day in (0..self.days).filter(|day| levels[*day] > 0.0 && seen(*day)) {
+        for day in (0..self.days).filter(|day| levels[*day] > 0.0 && !self.odd[*day] && seen(*day)) {
             exposed[day % period] += levels[day];
             for (slot, counts) in self.counts[day * FINEST..(day + 1) * FINEST].chunks(wide).enumerate() {
                 came[day % period * of_day + slot] += counts.iter().map(|count| f64::from(*count)).sum::<f64>();
@@ -165,14 +213,23 @@ impl Grid {
     /// How badly each half of the history (weeks in turn, or days of a short one) is foretold by the other: a Poisson deviance, but for a constant.
     fn deviance(&self, levels: &[f64], table: (usize, usize)) -> f64 {
         let (period, of_day) = table;
-        let half = |day: usize| if self.days > WEEK_DAYS { day / 7 % 2 } else { day % 2 };
+        // odd days are in neither
+        let half = |day: usize| {
+            if self.odd[day] {
+                2
+            } else if self.days > WEEK_DAYS {
+                day / 7 % 2
+            } else {
+                day % 2
+            }
+        };
         let seconds = DAY_S / of_day as f64;
         let mean = self.counts.iter().map(|count| f64::from(*count)).sum::<f64>() / (levels.iter().sum::<f64>() * DAY_S);
         let mut sum = 0.0;
         for part in 0..2 {
-            let rates = self.table(levels, table, &|day| half(day) != part);
+            let rates = self.table(levels, table, &|day| half(day) == 1 - part);
             let exposed = |slot: usize| {
-                let of = (0..self.days).filter(|day| half(*day) != part && day % period == slot / of_day).map(|day| levels[day]);
+                let of = (0..self.days).filter(|day| half(*day) == 1 - part && day % period == slot / of_day).map(|day| levels[day]);
                 of.sum::<f64>()
             };
             let weights: Vec<f64> = (0..rates.len()).map(exposed).collect();

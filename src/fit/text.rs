@@ -1,6 +1,7 @@
 //! The acceptance report as text, and its notes.
 
 use super::axis::Axis;
+use super::events::{Crowd, Event, Shape};
 use super::laws::{Number, Ranks};
 use super::modulation::{Clusters, DayFactor};
 use super::verify::{Check, Counted};
@@ -19,6 +20,9 @@ pub(super) fn text(report: &Report) -> String {
     row("times", format!("to {}, spread evenly within it; {} closed days", report.resolution, report.closed_days));
     let (period, of_day) = report.slots;
     row("rate", format!("a level a day (mean of 29 days) x {} slots of a {}", period * of_day, if period == 7 { "week" } else { "day" }));
+    for (n, event) in report.events.iter().enumerate() {
+        row(if n == 0 { "odd days" } else { "" }, odd_day(event, &report.first));
+    }
     row(
         "days",
         report.day_factor.map_or("differ no more than by chance, or are too few to tell".into(), |factor| {
@@ -79,6 +83,20 @@ pub(super) fn text(report: &Report) -> String {
         out += "  = help: or take these rows out of the file, if they are none that matter, and fit again\n";
     }
     out
+}
+
+/// `whole` is from the first day to the last.
+fn odd_day(event: &Event, whole: &str) -> String {
+    let Event { date, orders, usual, shape } = event;
+    let what = match shape {
+        Shape::Level(times) => format!("{times:.2} times the usual rate"),
+        Shape::Crowd(Crowd { at_s, orders, median_s, .. }) => {
+            let minutes = (at_s / 60.0).round() as u64 % 1_440;
+            format!("a crowd of {orders:.0} from {:02}:{:02} on, half of it within {:.0} min", minutes / 60, minutes % 60, (median_s / 60.0).max(1.0))
+        }
+    };
+    let cut = if whole.starts_with(date) || whole.ends_with(date) { " (the history is cut there)" } else { "" };
+    format!("{date}: {orders} orders, usual {usual:.0}; {what}{cut}")
 }
 
 /// So that nobody reads a verdict without it.
@@ -170,6 +188,6 @@ pub(super) fn notes(
     when(!wanted.told.channels, "the columns map names no `channel`: all orders come through the web".into());
     when(!wanted.told.regions, "the columns map names no `region`: orders go to both regions alike".into());
     when(history.customers.is_empty(), "there are no customers in it: how many people order was not fitted".into());
-    notes.push("pickup, promotions, and how goods are bought together were not fitted".into());
+    notes.push("pickup, what sells on odd days, and how goods are bought together were not fitted".into());
     notes
 }

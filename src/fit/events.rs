@@ -1,0 +1,292 @@
+//! Days that the usual rate does not explain: a sale, a campaign, an outage. They are taken out before trend, slots and day factor are fitted, and
+//! put back as what they were: a level of their own, or a crowd that comes besides.
+
+use super::axis::{Axis, DAY_S};
+use super::rate::Rate;
+use serde::Serialize;
+
+/// A day is odd where the logarithm of its orders over the usual is so many robust standard deviations off (by the median of absolute deviations,
+/// with the noise that a Poisson process has at that rate), and as many times too many or too few.
+const ODD_DAY: (f64, f64) = (4.0, 1.5);
+/// There are more hours than days, and orders within an hour set off others.
+const ODD_HOUR: (f64, f64) = (6.0, 2.0);
+/// Fewer expected orders say too little of a day or an hour.
+const FEWEST: f64 = 5.0;
+/// Where more of the days are odd, they are no exceptions: that is how days differ.
+const MOST: f64 = 0.1;
+/// From the median of absolute deviations to the standard deviation of a normal law.
+const OF_MAD: f64 = 1.482_602_218_505_602;
+/// As many times of a day are looked at for its shape; of more, one in so many.
+const LOOKED_AT: usize = 4_000;
+const STEPS: usize = 40;
+/// A crowd begins so many minutes before its densest quarter of an hour does.
+const BEFORE: [f64; 15] = [-10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 360.0];
+const HOUR_S: f64 = 3_600.0;
+
+/// A day that the usual rate does not explain.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Event {
+    pub date: String,
+    pub orders: usize,
+    /// orders that the usual rate expects
+    pub usual: f64,
+    pub shape: Shape,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// the whole day so many times the usual rate
+    Level(f64),
+    /// a crowd besides the usual rate
+    Crowd(Crowd),
+}
+
+/// Orders that come besides, with lognormal delays after a moment.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Crowd {
+    /// seconds from midnight of day 0, which is the day before the first order
+    pub at_s: f64,
+    pub orders: f64,
+    /// median of the delays, in seconds
+    pub median_s: f64,
+    /// standard deviation of their logarithm
+    pub sigma: f64,
+}
+
+impl Crowd {
+    /// Orders of it expected up to `t`.
+    pub fn up_to(&self, t: f64) -> f64 {
+        if t <= self.at_s {
+            return 0.0;
+        }
+        let z = libm::log((t - self.at_s) / self.median_s) / self.sigma;
+        self.orders * 0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2)
+    }
+
+    /// Orders a second at `t`.
+    fn at(&self, t: f64) -> f64 {
+        let delay = t - self.at_s;
+        if delay <= 0.0 {
+            return 0.0;
+        }
+        let z = libm::log(delay / self.median_s) / self.sigma;
+        self.orders * libm::exp(-0.5 * z * z) / (delay * self.sigma * (2.0 * std::f64::consts::PI).sqrt())
+    }
+}
+
+/// The days whose orders, or those of one of whose hours, are too many or too few to be the usual ones.
+pub(super) fn odd_days(axis: &Axis, rate: &Rate) -> Vec<bool> {
+    let mut hours = vec![0.0; axis.days * 24];
+    for t in &axis.times {
+        hours[((t / HOUR_S) as usize).min(axis.days * 24 - 1)] += 1.0;
+    }
+    let of_day = |day: usize| hours[day * 24..(day + 1) * 24].iter().sum::<f64>();
+    let usual: Vec<f64> = (0..axis.days).map(|day| rate.of(day)).collect();
+    let known: Vec<usize> = (0..axis.days).filter(|day| usual[*day] >= FEWEST && rate.levels[*day] > 0.0).collect();
+    let days: Vec<Seen> = known.iter().map(|day| Seen::of(*day, of_day(*day), usual[*day])).collect();
+    let mut odd = vec![false; axis.days];
+    for (day, factor) in beyond(&days, ODD_DAY) {
+        odd[day] |= factor != 1.0;
+    }
+    // an hour is compared with the rest of its day, which may be a busy one
+    let of_hour = |day: usize, hour: usize| {
+        let from = day as f64 * DAY_S + hour as f64 * HOUR_S;
+        let (came, expected) = (hours[day * 24 + hour], rate.up_to(from + HOUR_S) - rate.up_to(from));
+        let rest = (of_day(day) - came + 1.0) / (usual[day] - expected + 1.0);
+        Seen::of(day, came, (expected * rest).max(FEWEST))
+    };
+    let all: Vec<Seen> = known.iter().flat_map(|day| (0..24).map(|hour| of_hour(*day, hour))).filter(|seen| seen.came > 0.0).collect();
+    for (day, factor) in beyond(&all, ODD_HOUR) {
+        odd[day] |= factor > 1.0;
+    }
+    let share = odd.iter().filter(|odd| **odd).count() as f64 / known.len().max(1) as f64;
+    if share > MOST { vec![false; axis.days] } else { odd }
+}
+
+/// Orders of a day or an hour beside the usual.
+struct Seen {
+    day: usize,
+    came: f64,
+    usual: f64,
+    log: f64,
+}
+
+impl Seen {
+    fn of(day: usize, came: f64, usual: f64) -> Seen {
+        Seen { day, came, usual, log: libm::log((came + 0.5) / (usual + 0.5)) }
+    }
+}
+
+/// Those that are too far off, with how many times the usual they are.
+fn beyond(all: &[Seen], (deviations, times): (f64, f64)) -> Vec<(usize, f64)> {
+    let middle = median(all.iter().map(|seen| seen.log));
+    let wide = OF_MAD * median(all.iter().map(|seen| (seen.log - middle).abs()));
+    let by_chance = median(all.iter().map(|seen| 1.0 / seen.usual));
+    let variance = (wide * wide - by_chance).max(0.0);
+    let off = |seen: &&Seen| {
+        let log = (seen.log - middle).abs();
+        log > deviations * (variance + 1.0 / seen.usual).sqrt() && log > libm::log(times)
+    };
+    all.iter().filter(off).map(|seen| (seen.day, libm::exp(seen.log - middle))).collect()
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// What made an odd day so: a crowd, where that explains its times so much better than another level that its parameters are worth it (by the
+/// Bayesian information criterion). Nothing, where only an hour was odd and no crowd explains it.
+pub(super) fn event(axis: &Axis, rate: &Rate, day: usize) -> Option<Event> {
+    let from = day as f64 * DAY_S;
+    let times = &axis.times[axis.times.partition_point(|t| *t < from)..axis.times.partition_point(|t| *t < from + DAY_S)];
+    let (orders, usual) = (times.len(), rate.of(day));
+    let level = orders as f64 / usual;
+    let shape = match crowd(rate, times, from) {
+        Some((crowd, gain)) if level > 1.0 && gain > 2.0 * libm::log(orders as f64) => Shape::Crowd(crowd),
+        _ if level > ODD_DAY.1 || level < 1.0 / ODD_DAY.1 => Shape::Level(level),
+        _ => return None,
+    };
+    Some(Event { date: axis.date(day), orders, usual, shape })
+}
+
+/// The crowd that explains the times of a day best beside the usual rate, and how much more (in log-likelihood) than another level does.
+fn crowd(rate: &Rate, times: &[f64], from: f64) -> Option<(Crowd, f64)> {
+    let (densest, excess) = densest(rate, times, from)?;
+    let every = times.len().div_ceil(LOOKED_AT);
+    let looked_at: Vec<f64> = times.iter().step_by(every).copied().collect();
+    let usual = rate.up_to(from + DAY_S) - rate.up_to(from);
+    // where hardly anything is usual, something may come all the same
+    let base: Vec<f64> = looked_at.iter().map(|t| (rate.up_to(t + 60.0) - rate.up_to(t - 60.0)) / 120.0 + 0.01 * usual / DAY_S).collect();
+    let day = Day { times: &looked_at, base: &base, each: times.len() as f64 / looked_at.len() as f64, usual: usual * 1.01, until: from + DAY_S };
+    let tried = BEFORE.into_iter().map(|minutes| day.explained((densest - minutes * 60.0).max(from), excess));
+    let (crowd, likelihood) = tried.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    Some((crowd, likelihood - day.of_level()))
+}
+
+/// When a crowd seems to be the densest, and how many it may have: from the quarter of an hour with the most orders above the usual.
+fn densest(rate: &Rate, times: &[f64], from: f64) -> Option<(f64, f64)> {
+    const QUARTERS: usize = 96;
+    const QUARTER_S: f64 = DAY_S / QUARTERS as f64;
+    let mut came = [0.0; QUARTERS];
+    for t in times {
+        came[(((t - from) / QUARTER_S) as usize).min(QUARTERS - 1)] += 1.0;
+    }
+    let usual: Vec<f64> = (0..QUARTERS).map(|n| from + n as f64 * QUARTER_S).map(|t| rate.up_to(t + QUARTER_S) - rate.up_to(t)).collect();
+    let level = median((0..QUARTERS).filter(|n| usual[*n] > 0.5).map(|n| came[n] / usual[n])).max(0.1);
+    let above = |n: usize| came[n] - level * usual[n];
+    let most = (0..QUARTERS).max_by(|a, b| above(*a).total_cmp(&above(*b)))?;
+    let excess = (times.len() as f64 - level * usual.iter().sum::<f64>()).max(above(most));
+    (excess > FEWEST).then_some((from + most as f64 * QUARTER_S, excess))
+}
+
+/// The times of one day, each standing for `each` orders, with the usual rate at them.
+struct Day<'a> {
+    times: &'a [f64],
+    base: &'a [f64],
+    each: f64,
+    /// orders that are usual on it
+    usual: f64,
+    until: f64,
+}
+
+impl Day<'_> {
+    fn orders(&self) -> f64 {
+        self.times.len() as f64 * self.each
+    }
+
+    /// Log-likelihood of the usual rate at the day's own level.
+    fn of_level(&self) -> f64 {
+        let level = self.orders() / self.usual;
+        self.base.iter().map(|base| libm::log(level * base)).sum::<f64>() * self.each - self.orders()
+    }
+
+    /// A crowd from `at` on beside the usual rate at a level of its own, by expectation and maximization; and its log-likelihood.
+    fn explained(&self, at: f64, excess: f64) -> (Crowd, f64) {
+        let after = self.times.iter().filter(|t| **t > at).map(|t| t - at);
+        let mut crowd = Crowd { at_s: at, orders: excess, median_s: median(after).clamp(30.0, DAY_S / 8.0), sigma: 1.0 };
+        let mut level = (self.orders() - excess).max(1.0) / self.usual;
+        for _ in 0..STEPS {
+            let (mut all, mut logs, mut squares) = (0.0, 0.0, 0.0);
+            for (t, base) in self.times.iter().zip(self.base) {
+                let of_crowd = crowd.at(*t);
+                if of_crowd > 0.0 {
+                    let share = of_crowd / (of_crowd + level * base);
+                    let log = libm::log(t - at);
+                    all += share;
+                    logs += share * log;
+                    squares += share * log * log;
+                }
+            }
+            if all * self.each < 1.0 {
+                break;
+            }
+            let mean = logs / all;
+            let seen = crowd.up_to(self.until) / crowd.orders;
+            crowd.median_s = libm::exp(mean).clamp(1.0, 30.0 * DAY_S);
+            crowd.sigma = (squares / all - mean * mean).max(0.0).sqrt().clamp(0.05, 3.0);
+            crowd.orders = all * self.each / seen.max(0.1);
+            level = (self.orders() - all * self.each).max(1.0) / self.usual;
+        }
+        let each = self.times.iter().zip(self.base).map(|(t, base)| libm::log(crowd.at(*t) + level * base));
+        (crowd, each.sum::<f64>() * self.each - level * self.usual - crowd.up_to(self.until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Seed;
+    use jiff::civil::date;
+
+    /// Sixty days with a hundred orders each from eight to eighteen, as evenly as draws are, and so many more on those days.
+    fn axis(more: &[(usize, f64)]) -> Axis {
+        let draws = Seed(3);
+        let mut times = Vec::new();
+        for day in 1..61 {
+            let times_the_usual = more.iter().find(|(of, _)| *of == day).map_or(1.0, |(_, times)| *times);
+            let orders = (100.0 * times_the_usual) as u64;
+            times.extend((0..orders).map(|n| {
+                let part = draws.draw(crate::sim::Purpose(1), day as u64 * 1_000 + n, 0).unit();
+                day as f64 * DAY_S + 8.0 * HOUR_S + part * 10.0 * HOUR_S
+            }));
+        }
+        times.sort_by(f64::total_cmp);
+        Axis { times, days: 61, first: date(2026, 1, 1), unit: 1, from: 0 }
+    }
+
+    #[test]
+    fn a_day_with_three_times_the_orders_at_the_usual_hours_has_a_level_of_its_own_and_the_others_keep_theirs() {
+        let rate = Rate::fitted(&axis(&[(20, 3.0), (40, 0.1)]));
+        let found: Vec<_> = rate.events.iter().map(|event| (event.date.as_str(), event.orders, event.shape)).collect();
+        let [("2026-01-20", 300, Shape::Level(busy)), ("2026-02-09", 10, Shape::Level(quiet))] = found[..] else { panic!("{found:?}") };
+        assert!((busy - 3.0).abs() < 0.1 && (quiet - 0.1).abs() < 0.01, "{found:?}");
+        assert!((10..30).filter(|day| *day != 20).all(|day| (rate.of(day) - 100.0).abs() < 2.0), "the days around are as they were");
+        assert!((rate.of(20) - 300.0).abs() < 3.0 && (rate.of(40) - 10.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn where_many_days_are_odd_they_are_no_exceptions_and_days_alike_have_none() {
+        assert!(Rate::fitted(&axis(&[])).events.is_empty());
+        let many: Vec<(usize, f64)> = (0..8).map(|n| (3 + 7 * n + n % 3, 4.0)).collect();
+        assert!(Rate::fitted(&axis(&many)).events.is_empty());
+    }
+
+    #[test]
+    fn a_crowd_is_found_with_its_moment_its_size_and_its_delays() {
+        let mut axis = axis(&[]);
+        let law = |part: f64| libm::exp(1.2 * crate::sim::normal_quantile(part)) * 900.0;
+        axis.times.extend((0..400).map(|n| 30.0 * DAY_S + 13.0 * HOUR_S + law((f64::from(n) + 0.5) / 400.0)));
+        axis.times.sort_by(f64::total_cmp);
+        let rate = Rate::fitted(&axis);
+        let [Event { orders, shape: Shape::Crowd(crowd), .. }] = &rate.events[..] else { panic!("{:?}", rate.events) };
+        assert!((480..=500).contains(orders) && (crowd.at_s - 30.0 * DAY_S - 13.0 * HOUR_S).abs() < 301.0, "{orders}, {crowd:?}");
+        assert!((crowd.orders - 400.0).abs() < 30.0 && (crowd.median_s - 900.0).abs() < 120.0 && (crowd.sigma - 1.2).abs() < 0.15, "{crowd:?}");
+        // what is expected up to a moment is what the density adds up to
+        let sum: f64 = (0..100_000).map(|n| crowd.at(crowd.at_s + f64::from(n) + 0.5)).sum();
+        assert!((sum - crowd.up_to(crowd.at_s + 100_000.0)).abs() < 0.1, "{sum}");
+        assert!((rate.up_to(61.0 * DAY_S) - axis.times.len() as f64).abs() < 20.0);
+    }
+}
