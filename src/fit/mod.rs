@@ -191,6 +191,8 @@ pub struct ModelReport {
 pub struct Picture {
     /// orders in each hour of the week, from midnight of the weekday of day 0
     pub week: [Vec<f64>; 2],
+    /// share of the orders on each day; of the replicas one
+    pub days: [Vec<f64>; 2],
     /// share of the lines by rank
     pub ranks: [Vec<f64>; 2],
     /// length in mean gaps, and share of the rescaled gaps that are longer
@@ -324,6 +326,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     let sold: Vec<f64> = popularity.iter().map(|count| *count as f64).collect();
     let picture = Picture {
         week: [shares(&real.week), shares(&chosen.pool.week)],
+        days: [shares(&real.by_day), shares(&chosen.pool.by_day)],
         ranks: [shares(&sold), shares(of_ranks)],
         gaps: [real.survival(), stream::survival(&chosen.pool.gaps)],
         lines: [shares(&counted.lines.weights()), shares(of_lines)],

@@ -17,6 +17,8 @@ pub(super) struct Stream {
     pub idc: [f64; 4],
     /// orders of each hour of the week, the first being that of day 0
     pub week: Vec<f64>,
+    /// orders of each day from day 0 on
+    pub by_day: Vec<f64>,
     /// most orders in an hour
     pub peak: f64,
     /// gaps in expected orders, by parts of the exponential distribution
@@ -51,11 +53,15 @@ impl Stream {
                 peak = peak.max(came);
             }
         }
+        let mut by_day = vec![0.0; days];
+        for window in &windows {
+            by_day[window.start / 1_440] = minutes[window.clone()].iter().map(|count| f64::from(*count)).sum();
+        }
         let idc = WINDOWS.map(|width| {
             let of = windows.iter().flat_map(|window| minutes[window.clone()].chunks(width));
             dispersion(of.map(|counts| counts.iter().map(|count| f64::from(*count)).sum::<f64>()))
         });
-        Stream { idc, week, peak, gaps }
+        Stream { idc, week, by_day, peak, gaps }
     }
 
     /// Share of gaps longer than each tenth of a mean gap, up to five: of independent orders e^-x.

@@ -10,6 +10,9 @@ use crate::sim::Span;
 use crate::workload::{Account, Import};
 use std::fmt::Write;
 
+/// More of them than these are counted.
+const ODD_DAYS_SHOWN: usize = 12;
+
 pub(super) fn text(report: &Report) -> String {
     let mut out = format!("Fit of {}\n", report.source);
     // writing to a text cannot fail
@@ -20,8 +23,11 @@ pub(super) fn text(report: &Report) -> String {
     row("times", format!("to {}, spread evenly within it; {} closed days", report.resolution, report.closed_days));
     let (period, of_day) = report.slots;
     row("rate", format!("a level a day (mean of 29 days) x {} slots of a {}", period * of_day, if period == 7 { "week" } else { "day" }));
-    for (n, event) in report.events.iter().enumerate() {
+    for (n, event) in report.events.iter().take(ODD_DAYS_SHOWN).enumerate() {
         row(if n == 0 { "odd days" } else { "" }, odd_day(event, &report.first));
+    }
+    if let Some(more) = report.events.len().checked_sub(ODD_DAYS_SHOWN).filter(|more| *more > 0) {
+        row("", format!("and {more} more, which are in the JSON of the report and in the profile"));
     }
     row(
         "days",

@@ -100,6 +100,8 @@ fn even(days: usize) -> impl Fn(usize) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pool {
     pub week: Vec<f64>,
+    /// orders of each day of the first replica
+    pub by_day: Vec<f64>,
     pub gaps: Vec<f64>,
 }
 
@@ -118,7 +120,8 @@ pub(super) fn arrivals(axis: &Axis, rate: &Rate, profile: &LoadProfile, seed: Se
         Stream::of(&times, days, rate, &|_| true)
     };
     let replicas: Vec<Stream> = (0..REPLICAS).map(replica).inspect(|_| drawn()).collect();
-    let pool = Pool { week: sum(replicas.iter().map(|one| &one.week)), gaps: sum(replicas.iter().map(|one| &one.gaps)) };
+    let by_day = replicas.first().map_or(Vec::new(), |one| one.by_day.clone());
+    let pool = Pool { week: sum(replicas.iter().map(|one| &one.week)), by_day, gaps: sum(replicas.iter().map(|one| &one.gaps)) };
     let single = |distance: &dyn Fn(&Stream) -> f64| replicas.iter().map(distance).collect::<Vec<f64>>();
 
     let most = (1.36 / (orders as f64).sqrt()).max(GAPS);

@@ -9,6 +9,8 @@ use plotters::style::{Color, RGBColor};
 pub struct Compared {
     /// share of the orders in each hour of a week
     pub week: [Vec<f64>; 2],
+    /// share of the orders on each day; of the replicas one
+    pub days: [Vec<f64>; 2],
     /// share of the lines by rank
     pub ranks: [Vec<f64>; 2],
     /// length in mean gaps, and share of the gaps that are longer
@@ -23,7 +25,7 @@ const DECADES: f64 = 6.0;
 /// Orders with more lines are not drawn one by one.
 const MOST_LINES: usize = 60;
 
-/// The week, popularity, gaps and baskets, each a file of its own.
+/// The week, the days, popularity, gaps and baskets, each a file of its own.
 pub fn compared_plots(compared: &Compared) -> Vec<Plot> {
     let mut list = Vec::new();
     let mut add = |name, title, caption, svg: Option<String>| {
@@ -35,6 +37,10 @@ pub fn compared_plots(compared: &Compared) -> Vec<Plot> {
         [0, 1].map(|n| lists[n].iter().take(most).enumerate().map(|(at, value)| (at as f64, *value)).collect())
     };
     add("week", "Hours of the week", "Share of the orders in each hour of a week.", linear(&numbered(&compared.week, 168), "hour of the week", 24.0));
+    let days = compared.days[0].len();
+    // whole weeks between the ticks, and about a dozen of these
+    let step = 7.0 * (days as f64 / 84.0).ceil();
+    add("days", "Days", "Share of the orders on each day; of the replicas the first.", linear(&numbered(&compared.days, days), "day", step));
     let logs = |lists: &[Vec<f64>; 2]| -> [Vec<(f64, f64)>; 2] {
         let point = |(at, value): (usize, &f64)| ((at as f64 + 1.0).log10(), value.log10());
         [0, 1].map(|n| lists[n].iter().enumerate().filter(|(_, value)| **value > 0.0).map(point).collect())
@@ -122,9 +128,15 @@ mod tests {
         assert!(compared_plots(&Compared::default()).is_empty());
         let two = |list: &[f64]| [list.to_vec(), list.to_vec()];
         let gaps = vec![(0.0, 1.0), (1.0, 0.3), (2.0, 0.0)];
-        let all = Compared { week: two(&[0.1, 0.9]), ranks: two(&[0.7, 0.3]), gaps: [gaps.clone(), gaps], lines: two(&[0.5, 0.2, 0.3]) };
+        let all = Compared {
+            week: two(&[0.1, 0.9]),
+            days: two(&[0.0, 0.3, 0.7]),
+            ranks: two(&[0.7, 0.3]),
+            gaps: [gaps.clone(), gaps],
+            lines: two(&[0.5, 0.2, 0.3]),
+        };
         let drawn = compared_plots(&all);
-        assert_eq!(drawn.iter().map(|plot| plot.name).collect::<Vec<_>>(), ["week", "popularity", "gaps", "baskets"]);
+        assert_eq!(drawn.iter().map(|plot| plot.name).collect::<Vec<_>>(), ["week", "days", "popularity", "gaps", "baskets"]);
         assert!(drawn.iter().all(|plot| plot.svg.starts_with("<svg") && !plot.svg.contains("NaN")));
     }
 }

@@ -134,7 +134,13 @@ fn read_by_a_shipped_map(library: &mut Library, history: &Path) -> Result<Read, 
 
 fn drawn(dir: &Path, fitted: &Fitted, report: &str) -> io::Result<()> {
     let picture = &fitted.picture;
-    let compared = Compared { week: picture.week.clone(), ranks: picture.ranks.clone(), gaps: picture.gaps.clone(), lines: picture.lines.clone() };
+    let compared = Compared {
+        week: picture.week.clone(),
+        days: picture.days.clone(),
+        ranks: picture.ranks.clone(),
+        gaps: picture.gaps.clone(),
+        lines: picture.lines.clone(),
+    };
     write_plots(dir, "fit-", &compared_plots(&compared))?;
     fs::write(dir.join("fit.json"), report)?;
     fs::write(dir.join("fit.txt"), fitted.report.text())

@@ -112,7 +112,7 @@ fn a_generated_history_gives_its_profile_back_and_a_poisson_model_is_rejected() 
     let sums: (f64, f64) = (slots.iter().sum(), truth.arrival.slots.iter().sum());
     let apart: f64 = (0..24).map(|hour| (of_hour(hour) / sums.0 - truth.arrival.slots[hour] / sums.1).abs()).sum::<f64>() / 2.0;
     assert!(apart < 0.03, "hours of the day are {apart} apart");
-    for name in ["week", "popularity", "gaps", "baskets"] {
+    for name in ["week", "days", "popularity", "gaps", "baskets"] {
         let svg = std::fs::read_to_string(folder.at(&format!("drawn/fit-{name}.svg"))).expect("drawn");
         assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{name}");
     }
