@@ -65,7 +65,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub fn of(cases: &[CaseReport]) -> Counts {
+    pub fn of<'a>(cases: impl IntoIterator<Item = &'a CaseReport>) -> Counts {
         let mut counts = Counts::default();
         for case in cases {
             match case.verdict {
@@ -77,6 +77,11 @@ impl Counts {
             }
         }
         counts
+    }
+
+    /// Cases in all. Seeds of one cell that came out alike share a row, so there may be fewer rows.
+    pub fn cases(&self) -> usize {
+        self.each().iter().map(|(_, n)| n).sum()
     }
 
     /// In the order in which a reader wants them: the worst first.
@@ -91,11 +96,19 @@ impl Counts {
     }
 }
 
+/// How many rows stand for how many cases, where that is not the same.
+pub(super) fn shared(cases: &[CaseReport]) -> Option<String> {
+    let (rows, all) = (cases.len(), Counts::of(cases).cases());
+    let word = if rows == 1 { "row" } else { "rows" };
+    (rows < all)
+        .then(|| format!("{} cases in {} {word}: seeds of one cell that came out alike share a row", thousands(all as u64), thousands(rows as u64)))
+}
+
 /// Reasons for not being applicable, the most frequent first.
 pub(super) fn reasons(cases: &[CaseReport]) -> Vec<(String, usize)> {
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
     for case in cases.iter().filter(|case| case.verdict == Verdict::NotApplicable) {
-        *by_reason.entry(if case.reason.is_empty() { "no reason given" } else { &case.reason }).or_default() += 1;
+        *by_reason.entry(if case.reason.is_empty() { "no reason given" } else { &case.reason }).or_default() += case.seeds as usize;
     }
     let mut list: Vec<(String, usize)> = by_reason.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
     list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

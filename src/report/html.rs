@@ -1,7 +1,7 @@
 //! `report.html`: one file that needs nothing else, no network and no script.
 
 use super::exercise::outcomes_over;
-use super::grid::{Counts, Grid, kpi_rows, meaning, pace, reasons, seconds, stages_in_order, thousands, times};
+use super::grid::{Counts, Grid, kpi_rows, meaning, pace, reasons, seconds, shared, stages_in_order, thousands, times};
 use super::plots::{Ground, plots};
 use super::thresholds::{Row, rows};
 use super::{BookRow, CaseReport, LagReport, RunReport, TimelineRow};
@@ -81,6 +81,8 @@ struct TimelineView<'a> {
 struct CaseView<'a> {
     anchor: String,
     name: &'a str,
+    /// the other seeds that the row stands for
+    more_seeds: String,
     class: &'static str,
     letter: &'static str,
     verdict: &'static str,
@@ -180,7 +182,7 @@ fn letter(verdict: Verdict) -> &'static str {
 /// The page.
 pub fn to_html(report: &RunReport) -> io::Result<String> {
     let counts = Counts::of(&report.cases);
-    let total = report.cases.len();
+    let total = counts.cases();
     let tallies: Vec<Tally> = counts
         .each()
         .into_iter()
@@ -215,6 +217,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             verdict_meaning => meaning(report.verdict),
             partial => report.partial,
             case_count => thousands(total as u64),
+            shared => shared(&report.cases),
             order_count => thousands(orders),
             publish_lag => LagReport::over(report.cases.iter().map(|case| case.publish_lag)).map(|lag| lag.sentence()),
             entry_count => thousands(entries),
@@ -337,7 +340,10 @@ fn matrix(grid: &Grid, report: &RunReport, anchors: &BTreeMap<usize, String>) ->
         let cells = row.cells.iter().map(|cell| {
             let verdict = cell.verdict?;
             let worst = cell.cases.iter().copied().find(|&i| report.cases[i].verdict == verdict)?;
-            let names = cell.cases.iter().map(|&i| format!("{}: {}", report.cases[i].name, report.cases[i].verdict.name()));
+            let names = cell.cases.iter().map(|&i| {
+                let case = &report.cases[i];
+                format!("{}{}: {}", case.name, more_seeds(case), case.verdict.name())
+            });
             let href = anchors.get(&worst).map_or_else(|| format!("#case-{}", worst + 1), |anchor| format!("#{anchor}"));
             Some(CellView { class: class(verdict), letter: letter(verdict), title: names.collect::<Vec<_>>().join("\n"), href })
         });
@@ -358,13 +364,9 @@ fn groups<'a>(report: &'a RunReport, anchors: &BTreeMap<usize, String>) -> Vec<G
         groups[place].1.push(index);
     }
     let view = |(scenario, indices): (&'a str, Vec<usize>)| {
-        let mut tally: Vec<String> = Vec::new();
-        for (verdict, _) in Counts::default().each() {
-            let count = indices.iter().filter(|&&i| report.cases[i].verdict == verdict).count();
-            if count > 0 {
-                tally.push(format!("{count} {}", verdict.name()));
-            }
-        }
+        let counts = Counts::of(indices.iter().map(|&i| &report.cases[i]));
+        let tally: Vec<String> =
+            counts.each().into_iter().filter(|(_, count)| *count > 0).map(|(verdict, count)| format!("{count} {}", verdict.name())).collect();
         let cases: Vec<CaseView<'a>> = indices.iter().map(|&i| case_view(i, &report.cases[i], anchors.get(&i))).collect();
         GroupView {
             scenario,
@@ -374,6 +376,15 @@ fn groups<'a>(report: &'a RunReport, anchors: &BTreeMap<usize, String>) -> Vec<G
         }
     };
     groups.into_iter().map(view).collect()
+}
+
+/// The seeds that share the row of a case, but for its own.
+fn more_seeds(case: &CaseReport) -> String {
+    match case.seeds {
+        0 | 1 => String::new(),
+        2 => " and 1 more seed".into(),
+        seeds => format!(" and {} more seeds", seeds - 1),
+    }
 }
 
 fn case_view<'a>(index: usize, case: &'a CaseReport, anchor: Option<&String>) -> CaseView<'a> {
@@ -393,6 +404,7 @@ fn case_view<'a>(index: usize, case: &'a CaseReport, anchor: Option<&String>) ->
     CaseView {
         anchor: format!("case-{}", index + 1),
         name: &case.name,
+        more_seeds: more_seeds(case),
         class: class(case.verdict),
         letter: letter(case.verdict),
         verdict: case.verdict.name(),

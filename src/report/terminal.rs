@@ -1,7 +1,7 @@
 //! The report as text for a terminal: what is wrong first, everything else short.
 
 use super::exercise::outcomes_over;
-use super::grid::{Counts, Grid, kpi_rows, pace, reasons, seconds, stages_in_order, thousands};
+use super::grid::{Counts, Grid, kpi_rows, pace, reasons, seconds, shared, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
 use super::thresholds::rows;
 use super::{BookRow, CaseReport, FindingReport, LagReport, RunReport, TimelineRow};
@@ -370,9 +370,12 @@ impl Page {
             .collect();
         self.out.push('\n');
         let word = self.paint.verdict(report.verdict, &report.verdict.name().to_uppercase());
-        let cases: usize = counts.each().iter().map(|(_, n)| n).sum();
+        let cases = counts.cases();
         let noun = if cases == 1 { "case" } else { "cases" };
         self.line(&format!("{word}  {} {noun}: {}", thousands(cases as u64), parts.join(", ")));
+        if let Some(shared) = shared(&report.cases) {
+            self.line(&shared);
+        }
         if !report.manifest.cover.is_empty() {
             self.line(&clean(&report.manifest.cover));
         }

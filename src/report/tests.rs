@@ -43,6 +43,26 @@ fn a_stored_run_reads_back_and_draws_the_same() {
     }
 }
 
+/// Twenty seeds that pass share a row, and one that fails has its own: both forms count cases, and say how many rows there are.
+#[test]
+fn the_page_and_the_terminal_count_the_same_cases_where_seeds_share_a_row() {
+    let mut report = sample::run();
+    let row = |verdict| report.cases.iter().find(|case| case.verdict == verdict).expect("one of them").clone();
+    let (mut pass, fail, mut idle) = (row(Verdict::Pass), row(Verdict::Fail), row(Verdict::NotApplicable));
+    (pass.seeds, idle.seeds) = (20, 3);
+    report.cases = vec![pass, fail, idle];
+    let (terminal, html) = (summary(&report, View::default()), to_html(&report).expect("drawable"));
+    let shared = "24 cases in 3 rows: seeds of one cell that came out alike share a row";
+    assert!(terminal.contains("24 cases: 1 fail, 20 pass, 3 not applicable") && terminal.contains(shared), "{terminal}");
+    assert!(terminal.contains("    3  a pickup order has no carrier"), "{terminal}");
+    assert!(html.contains("<h1>24 cases on ") && html.contains(shared));
+    for part in ["<div class=\"count\">20</div>", "</span> and 19 more seeds", "<td class=\"num\">3</td><td>a pickup order has no carrier"] {
+        assert!(html.contains(part), "{part}");
+    }
+    report.cases.iter_mut().for_each(|case| case.seeds = 1);
+    assert!(!summary(&report, View::default()).contains("share a row") && !to_html(&report).expect("drawable").contains("share a row"));
+}
+
 #[test]
 fn the_page_escapes_everything_and_needs_nothing_else() {
     let html = to_html(&sample::run()).expect("drawable");

@@ -60,6 +60,8 @@ pub(super) struct Row<'a> {
 pub(super) fn rows(report: &RunReport) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for case in &report.cases {
+        // what holds in one seed of a row holds in all of them
+        let seeds = case.seeds as usize;
         for one in &case.thresholds {
             let new = || Row {
                 threshold: &one.threshold,
@@ -68,17 +70,17 @@ pub(super) fn rows(report: &RunReport) -> Vec<Row<'_>> {
                 limit: &one.limit_said,
                 reason: &one.reason,
                 case,
-                cases: 1,
-                alike: 1,
+                cases: seeds,
+                alike: seeds,
                 wrong_by: one.wrong_by(),
             };
             match rows.iter_mut().find(|row| row.threshold == one.threshold) {
                 None => rows.push(new()),
-                Some(row) if row.verdict.merge(one.verdict) != row.verdict => *row = Row { cases: row.cases + 1, ..new() },
+                Some(row) if row.verdict.merge(one.verdict) != row.verdict => *row = Row { cases: row.cases + seeds, ..new() },
                 Some(row) => {
-                    row.cases += 1;
+                    row.cases += seeds;
                     if row.verdict == one.verdict {
-                        row.alike += 1;
+                        row.alike += seeds;
                         // a case that has a value says more than one without
                         if one.wrong_by() > row.wrong_by {
                             *row = Row { cases: row.cases, alike: row.alike, ..new() };
