@@ -541,9 +541,16 @@ impl FaultSet {
     pub(super) fn resolve(file: &FaultSetFile, origin: &str, check: &mut Check<'_>) -> Option<FaultSet> {
         let before = check.problems.len();
         check.name("name", &file.name);
-        if file.name == OWN {
-            let help = "it is the name of the faults that a scenario brings itself";
-            check.value_itself("name", format!("a fault set cannot be named `{OWN}`"), Some(help.into()));
+        // names in `--faults` and in reports that mean something else; a calm set may be called what it is
+        let taken = match file.name.to_ascii_lowercase().as_str() {
+            OWN => Some("is the name of the faults that a scenario brings itself"),
+            "all" => Some("stands for every shipped fault set"),
+            "none" if !file.rule.is_empty() => Some("is the name of the calm, and this set has rules"),
+            _ => None,
+        };
+        if let Some(why) = taken {
+            let message = format!("a fault set cannot be named `{}`: that {why}", file.name);
+            check.value_itself("name", message, Some("give it another name; it is a part of the names of its cases".into()));
         }
         let rules = resolve_rules(&file.rule, "rule", &standard_fixture(), check);
         let set = FaultSet { name: file.name.clone(), title: file.title.clone(), about: file.about.clone(), rules, origin: origin.to_string() };

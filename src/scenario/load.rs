@@ -693,6 +693,22 @@ directed = false
     }
 
     #[test]
+    fn a_fault_set_may_not_take_a_name_that_means_something_else() {
+        let said = |name: &str, rules: &str| {
+            let text = format!("title = \"f\"\nname = \"{name}\"\n{rules}");
+            read_fault_set(&Source::new("f.toml", &text)).err().map(|problems| problems.to_string()).unwrap_or_default()
+        };
+        let rule = "[[rule]]\nname = \"a\"\nlink = \"commands\"\ndo = \"duplicate\"\n";
+        for (name, why) in [("none", "is the name of the calm"), ("None", "the calm"), ("all", "every shipped"), ("own", "a scenario brings itself")]
+        {
+            let found = said(name, rule);
+            assert!(found.contains(&format!("cannot be named `{name}`: that ")) && found.contains(why) && found.contains("f.toml:2:8"), "{found}");
+            assert!(found.contains("give it another name"), "{found}");
+        }
+        assert_eq!((said("none", ""), said("nonesuch", rule)), (String::new(), String::new()));
+    }
+
+    #[test]
     fn what_kinds_places_and_own_faults_cannot_mean_is_refused() {
         let text = r#"name = "T"
 title = "t"
