@@ -104,6 +104,14 @@ fn init_target(args: &InitArgs, name: &str) -> Result<Ended, Trouble> {
     Ok(Ended::Good)
 }
 
+/// Target profiles that run a program of ours, and the programs: they are of use only where both are files.
+const WITH_PROGRAMS: [(&str, &str); 4] = [
+    ("profiles/target/toy.toml", include_str!("../../profiles/target/toy.toml")),
+    ("profiles/target/reference-restarted.toml", include_str!("../../profiles/target/reference-restarted.toml")),
+    ("adapters/toy.py", include_str!("../../adapters/toy.py")),
+    ("scripts/served", include_str!("../../scripts/served")),
+];
+
 pub fn init(args: &InitArgs) -> Result<Ended, Trouble> {
     if let Some(name) = &args.target {
         return init_target(args, name);
@@ -112,6 +120,7 @@ pub fn init(args: &InitArgs) -> Result<Ended, Trouble> {
         .iter()
         .filter(|(path, _)| path.ends_with(".toml"))
         .chain(COLUMN_MAPS)
+        .chain(&WITH_PROGRAMS)
         .map(|(path, text)| (path.to_string(), text.to_string()))
         .chain(schemas().into_iter().map(|(name, text)| (format!("schemas/{name}"), text)))
         .collect();
@@ -129,7 +138,21 @@ pub fn init(args: &InitArgs) -> Result<Ended, Trouble> {
             std::fs::create_dir_all(parent).map_err(|error| cannot_write(parent, &error))?;
         }
         std::fs::write(&path, text).map_err(|error| cannot_write(&path, &error))?;
+        if text.starts_with("#!") {
+            executable(&path).map_err(|error| cannot_write(&path, &error))?;
+        }
     }
     say(&format!("{} files in {}\n", files.len(), args.dir.display()));
     Ok(Ended::Good)
+}
+
+/// Programs are started by their names.
+fn executable(path: &std::path::Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    let _ = path;
+    Ok(())
 }

@@ -335,6 +335,31 @@ fn adapter(folder: &Folder, name: &str, program: &str) -> String {
     )
 }
 
+/// What the README says of target profiles holds in a folder that `init` wrote, without the repository.
+#[test]
+fn profiles_that_init_writes_find_the_programs_that_they_start() {
+    let folder = Folder::new("live-init");
+    folder.orderstorm(&["init"]).exits(0);
+    let profiles = std::fs::read_dir(folder.at("profiles/target")).expect("written");
+    let profiles: Vec<std::path::PathBuf> = profiles.map(|file| file.expect("readable").path()).collect();
+    for name in ["toy", "reference-restarted", "reference", "vendure"] {
+        assert!(profiles.iter().any(|path| path.file_stem().is_some_and(|stem| stem == name)), "{name} is not in {profiles:?}");
+    }
+    for profile in &profiles {
+        let text = std::fs::read_to_string(profile).expect("readable");
+        for program in text.split("\"${dir}/").skip(1).filter_map(|after| after.split('"').next()) {
+            assert!(folder.at("profiles/target").join(program).is_file(), "{program} of {}", profile.display());
+        }
+    }
+    let served = folder.at("scripts/served");
+    assert_eq!(Command::new(served).arg("?").output().expect("it can be started").status.code(), Some(2));
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("NOT RUN: there is no python3");
+        return;
+    }
+    folder.run("out", &["S01.base", "--faults", "none,duplicate", "--target", "profiles/target/toy.toml"], 0);
+}
+
 #[test]
 fn the_toy_orchestrator_passes_what_it_can_do_and_fails_what_it_cannot() {
     if Command::new("python3").arg("--version").output().is_err() {
