@@ -1,6 +1,7 @@
 //! The command line: argv -> [`Command`]. No clap type goes beyond this file.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Puts an order orchestrator through a storm before its customers do.
@@ -174,7 +175,7 @@ pub struct MatrixArgs {
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub faults: Vec<String>,
     /// Seed of all that is drawn; the same seed and files give the same histories, byte for byte
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole)]
     pub seed: u64,
     /// Run the matrix under so many seeds, from --seed on
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -285,10 +286,10 @@ pub struct ProveArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub seeds: Option<u32>,
     /// Runs of the correct reference, of 40 orders each; 20000 where absent
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     pub clean: Option<u64>,
     /// First seed
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole)]
     pub seed: u64,
     /// Runs at the same time; as many as there are cores where absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -328,7 +329,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "DURATION")]
     pub duration: Option<String>,
     /// Seed of all that is drawn
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole)]
     pub seed: u64,
     #[arg(long, value_enum, default_value_t = GeneratedFormat::Ndjson)]
     pub format: GeneratedFormat,
@@ -361,7 +362,7 @@ pub struct FitArgs {
     #[arg(long, value_enum, value_name = "MODEL")]
     pub model: Option<FitModel>,
     /// Seed of all that is drawn
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole)]
     pub seed: u64,
     /// What to print on standard output
     #[arg(long, value_enum, default_value_t = Format::Human)]
@@ -405,7 +406,7 @@ pub struct LoadedArgs {
     #[arg(long, value_name = "KEY=VALUE,..", default_value = "")]
     pub client: String,
     /// Seed of all that is drawn
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole)]
     pub seed: u64,
     /// Folder for the results; a new one under results/ where absent
     #[arg(long, value_name = "DIR")]
@@ -623,6 +624,37 @@ pub enum Listed {
     Defects,
     /// what a threshold can be about
     Metrics,
+}
+
+/// Reads the command line of this process; ends it where that is wrong.
+pub fn read() -> Cli {
+    Cli::parse_from(joined(std::env::args_os()))
+}
+
+/// No option is named after a number, so one below zero that follows an option is its value: joined by `=`, it is refused for what it is,
+/// and not taken for an option that nobody knows.
+fn joined(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let below_zero = |word: &OsString| {
+        let digits = word.to_str().and_then(|text| text.strip_prefix('-'));
+        digits.is_some_and(|digits| digits.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+    };
+    let is_option = |word: &OsString| word.to_str().is_some_and(|text| text.len() > 2 && text.starts_with("--") && !text.contains('='));
+    let mut all: Vec<OsString> = Vec::new();
+    for word in words {
+        let free = all.iter().any(|word| word == "--");
+        match all.last_mut() {
+            Some(option) if !free && is_option(option) && below_zero(&word) => {
+                option.push("=");
+                option.push(word);
+            }
+            _ => all.push(word),
+        }
+    }
+    all
+}
+
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 /// The arguments of a stored `orderstorm run ..`, as its manifest writes them: words, quoted where they need it.

@@ -1,7 +1,6 @@
 //! argv in, exit code out.
 
-use clap::Parser;
-use orderstorm::cli::Cli;
+use orderstorm::cli;
 use orderstorm::run::{self, Stop};
 use std::process::ExitCode;
 
@@ -10,7 +9,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = cli::read();
     let stop = Stop::new();
     if let Some(said) = run::stopping(&cli.command) {
         stop.on_ctrl_c(said);

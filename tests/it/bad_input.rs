@@ -148,6 +148,28 @@ fn unknown_names_are_met_with_what_is_known() {
     assert!(!folder.at("results").exists(), "nothing was begun");
 }
 
+/// A number below zero is a value, and no option that nobody knows.
+#[test]
+fn numbers_below_zero_are_refused_for_what_they_are() {
+    let folder = Folder::new("bad-below-zero");
+    for (arguments, said) in [
+        (&["run", "--orders", "-5"][..], "invalid value '-5' for '--orders <N>': -5 is not in 1..=100000000"),
+        (&["run", "--seed", "-1"], "invalid value '-1' for '--seed <N>': expected a whole number from 0 to 18446744073709551615"),
+        (&["generate", "--profile", "steady", "--seed", "x"], "expected a whole number from 0 to"),
+        (&["run", "--seeds", "-3"], "-3 is not in 1..=100000"),
+        (&["run", "--profile", "steady", "--rate", "-5"], "--rate: `-5` is no rate"),
+        (&["run", "--profile", "steady", "--rate", "5", "--duration", "-5m"], "--duration: `-5m` is not a duration"),
+        (&["serve", "--scale", "-.5"], "--scale -0.5: expected a number from 0.001 to 1000"),
+        (&["run", "--check-determinism", "-1"], "unexpected value '-1' for '--check-determinism'"),
+    ] {
+        let ended = folder.orderstorm(arguments).exits(2).says(&[said]);
+        assert!(!ended.err.contains("as a value, use"), "{ended}");
+    }
+    // behind `--` all are names
+    folder.orderstorm(&["run", "--", "-5"]).exits(2).says(&["no scenario named `-5`"]);
+    assert!(!folder.at("results").exists(), "nothing was begun");
+}
+
 #[test]
 fn files_that_cannot_be_read_are_named() {
     let folder = Folder::new("bad-files");
