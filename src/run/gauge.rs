@@ -35,20 +35,25 @@ pub struct Gauge {
 }
 
 /// What is measured for these thresholds.
-pub fn focus(thresholds: &[Threshold], course: bool) -> Focus {
+fn focus(thresholds: &[Threshold], course: bool) -> Focus {
     Focus { opens: Timestamp::ZERO + OPENS, windows: thresholds.iter().filter_map(|threshold| threshold.window).collect(), course }
 }
 
 impl Gauge {
     pub fn new(case: &Case, stop: &Stop) -> Gauge {
-        let ends = case.thresholds.iter().filter_map(|threshold| {
+        Gauge::of(&case.thresholds, case.is_load, stop)
+    }
+
+    /// The same for what was recorded: over the same entries it comes to the same end.
+    pub fn of(thresholds: &[Threshold], course: bool, stop: &Stop) -> Gauge {
+        let ends = thresholds.iter().filter_map(|threshold| {
             let begins = OPENS + threshold.window.map_or(Span::ZERO, |window| window.from);
             threshold.abort.map(|delay| (threshold.clone(), Timestamp::ZERO + begins + delay))
         });
         let ends: Vec<(Threshold, Timestamp)> = ends.collect();
         let stop = if ends.is_empty() { stop.clone() } else { stop.of_case() };
         let next = if ends.is_empty() { Timestamp::NEVER } else { Timestamp::ZERO };
-        Gauge { meter: Meter::with(&focus(&case.thresholds, case.is_load)), ends, next, stop, broke: None }
+        Gauge { meter: Meter::with(&focus(thresholds, course)), ends, next, stop, broke: None }
     }
 
     /// What ends the case: whoever runs it listens to this.

@@ -1,11 +1,11 @@
 //! `check`, `report` and `explain`: from what was stored.
 
-use super::{Ended, Trouble, cannot_write, say, shown, width};
-use super::{execute, gauge};
+use super::execute;
+use super::gauge::{self, Gauge};
+use super::{Ended, Stop, Trouble, cannot_write, say, shown, width};
 use crate::check::{Coverage, Judgement, Suite, Verdict};
 use crate::cli::{CheckArgs, ExplainArgs, Format, ReportArgs};
 use crate::history::{End, Entry, Fingerprint, Header, Kind, Observer, Recorded, read_history};
-use crate::measure::Meter;
 use crate::model::{Op, OrderNo, Threshold};
 use crate::report::{self, CaseReport, FindingReport, Lens, RunReport, ThresholdReport, View};
 use std::path::{Path, PathBuf};
@@ -52,10 +52,13 @@ fn demanded(header: &Header, entries: &[Entry], complete: bool) -> Result<Vec<Th
     if thresholds.is_empty() {
         return Ok(Vec::new());
     }
-    let mut meter = Meter::with(&gauge::focus(&thresholds, false));
-    entries.iter().for_each(|entry| meter.observe(entry));
-    let cut = !complete || entries.iter().any(|entry| entry.msg.op == Op::MarkStopped);
-    Ok(gauge::judge(&thresholds, &meter.totals(), gauge::End { cut, ..gauge::End::default() }))
+    let mut gauge = Gauge::of(&thresholds, false, &Stop::new());
+    entries.iter().for_each(|entry| gauge.observe(entry));
+    let (totals, broke) = gauge.finish();
+    let stopped = entries.iter().any(|entry| entry.msg.op == Op::MarkStopped);
+    // of a case that went on to its end a threshold ended nothing
+    let end = gauge::End { cut: !complete || stopped, broke: broke.as_ref().filter(|_| stopped), doubt: None };
+    Ok(gauge::judge(&thresholds, &totals, end))
 }
 
 /// What `check` prints: the checks, the findings with their proofs, and what the record is worth.
