@@ -14,10 +14,13 @@ pub struct RunReport {
     /// format version
     pub orderstorm_summary: u32,
     pub manifest: Manifest,
-    /// the worst verdict of the applicable cases
+    /// the worst verdict of the applicable cases; where the run was stopped or is doubted, unknown at best
     pub verdict: Verdict,
     /// stopped before its end: what was recorded is judged and kept
     pub partial: bool,
+    /// why the run as a whole cannot pass, whatever its cases say
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
     pub cases: Vec<CaseReport>,
     /// every check over all cases: how often it judged, could not, passed only thanks to an excuse, failed
     #[serde(default)]
@@ -32,6 +35,13 @@ pub struct RunReport {
     /// the most memory that the program has held, in bytes; only where the system tells
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
+}
+
+impl RunReport {
+    /// What became of the rows that the orders were taken from, in a sentence.
+    pub fn rows(&self) -> Option<&str> {
+        self.manifest.source.as_ref()?.get("rows")?.as_str()
+    }
 }
 
 /// What is needed to do it again.

@@ -216,6 +216,8 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             verdict_class => class(report.verdict),
             verdict_meaning => meaning(report.verdict),
             partial => report.partial,
+            doubts => &report.doubts,
+            taken => report.rows(),
             case_count => thousands(total as u64),
             shared => shared(&report.cases),
             order_count => thousands(orders),

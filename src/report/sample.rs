@@ -229,6 +229,7 @@ pub(super) fn run() -> RunReport {
         },
         verdict: cases.iter().map(|case| case.verdict).reduce(Verdict::merge).unwrap_or(Verdict::Unknown),
         partial: false,
+        doubts: Vec::new(),
         totals: totals(orders),
         checks: super::checks_over(&cases),
         never_exercised: super::never_exercised(&cases),

@@ -379,6 +379,13 @@ impl Page {
         if !report.manifest.cover.is_empty() {
             self.line(&clean(&report.manifest.cover));
         }
+        for doubt in &report.doubts {
+            let note = self.paint.verdict(Verdict::Unknown, &format!("It cannot pass: {}", clean(doubt)));
+            self.line(&note);
+        }
+        if let Some(rows) = report.rows() {
+            self.line(&clean(rows));
+        }
         if report.partial {
             let note = self.paint.verdict(Verdict::Unknown, "The run was stopped before its end; what was recorded is judged.");
             self.line(&note);

@@ -154,6 +154,7 @@ fn an_empty_run_draws() {
         manifest: Manifest::default(),
         verdict: Verdict::Unknown,
         partial: true,
+        doubts: Vec::new(),
         cases: Vec::new(),
         checks: Vec::new(),
         never_exercised: Vec::new(),

@@ -298,13 +298,15 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let reports = rows.cases;
     let partial = stop.is_set();
     // cases that were never begun have no row, and what was not tried was not shown
-    let least = if partial { Verdict::Unknown } else { Verdict::NotApplicable };
+    let doubts: Vec<String> = chosen.recorded.iter().filter_map(|recorded| recorded.doubt.clone()).collect();
+    let least = if partial || !doubts.is_empty() { Verdict::Unknown } else { Verdict::NotApplicable };
     let verdict = reports.iter().fold(least, |worst, case| worst.merge(case.verdict));
     let report = RunReport {
         orderstorm_summary: report::SUMMARY_VERSION,
         manifest: manifest(&setup, &chosen, live.as_ref().and_then(Session::policies), args.matrix.case.as_deref()),
         verdict,
         partial,
+        doubts,
         checks: report::checks_over(&reports),
         never_exercised: report::never_exercised(&reports),
         cases: reports,

@@ -7,13 +7,16 @@ use crate::scenario::{
     standard_fixture,
 };
 use crate::sim::{Span, Timestamp};
-use crate::workload::{self, DEFAULT_RECEIPT_LAG, Partition, import, opening_stock, parse_columns, replenishment};
+use crate::workload::{self, Account, DEFAULT_RECEIPT_LAG, Partition, import, opening_stock, parse_columns, replenishment};
 use crate::world::{Opening, StockStep};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Share of each SKU's demand that is on the shelf when the run begins; the rest comes in after it ran out.
 const OPENING_SHARE: f64 = 0.98;
+
+/// Where more of the rows that may have been sales were left out, what ran may be another history than the one that was meant.
+const MOST_LOST: f64 = 0.05;
 
 /// Recorded orders, cut into the regions that they belong to.
 pub struct Recorded {
@@ -22,6 +25,8 @@ pub struct Recorded {
     /// what became of every row, as text and as JSON
     pub account: String,
     pub as_json: serde_json::Value,
+    /// why what was run may not be what was meant
+    pub doubt: Option<String>,
 }
 
 pub struct Part {
@@ -62,8 +67,9 @@ pub fn load(file: &Path, columns: &str, most: Option<u32>, library: &mut Library
     let first = receipts.first().map(|receipt| (node(receipt.region), SkuId(receipt.sku + 1), clamp(receipt.units), receipt.at));
     let scenario = Arc::new(scenario(fixture, history.orders.len() as u32, most_orders(&history.orders), first)?);
     let account = format!("{}", history.account);
-    let as_json =
-        serde_json::json!({"file": shown, "columns": name, "account": history.account, "orders": history.orders.len(), "skus": history.skus.len()});
+    let rows = format!("{} of {shown}", account.lines().next().unwrap_or_default());
+    let doubt = doubt(&shown, &history.account);
+    let as_json = serde_json::json!({"file": shown, "columns": name, "rows": rows, "account": history.account, "orders": history.orders.len(), "skus": history.skus.len()});
     let number = |at: usize| OrderNo(at as u32 + 1);
     let parts = [Region::East, Region::West]
         .into_iter()
@@ -88,8 +94,18 @@ pub fn load(file: &Path, columns: &str, most: Option<u32>, library: &mut Library
         })
         .filter(|part| !part.orders.is_empty())
         .collect();
-    let recorded = Recorded { scenario: scenario.clone(), parts, account, as_json };
+    let recorded = Recorded { scenario: scenario.clone(), parts, account, as_json, doubt };
     Ok(((*scenario).clone(), recorded))
+}
+
+/// Too many rows were left out that may have been sales: how many, and what to do about it.
+fn doubt(file: &str, account: &Account) -> Option<String> {
+    let (lost, share) = account.lost();
+    let helps = account.helps().join("; ");
+    let (most, share_said) = (MOST_LOST * 100.0, share * 100.0);
+    (share > MOST_LOST).then(|| {
+        format!("{lost} rows of {file} were left out that may have been sales, {share_said:.2} % of all that may have been, and {most:.0} % are the most: {helps}")
+    })
 }
 
 fn clamp(units: u64) -> u32 {

@@ -58,6 +58,32 @@ fn a_recorded_run_is_the_same_again_and_can_be_cut_to_its_first_orders() {
     assert_eq!(few.cases()[0]["orders"], 3);
 }
 
+/// Replays what it could read, and does not pass for it: the rows may have been most of the history.
+#[test]
+fn a_history_of_which_too_much_was_left_out_does_not_pass() {
+    let folder = Folder::new("recorded-lost");
+    let head = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+    let row = |n: usize, of: usize| {
+        let time = if n < of { "1.12.2010 8:26" } else { "2010-12-01 08:26:00" };
+        format!("{n},85123A,THING,6,{time},2.55,17850.0,United Kingdom\n")
+    };
+    let file = |name: &str, of: usize| folder.write(name, format!("{head}{}", (0..100).map(|n| row(n, of)).collect::<String>()));
+    let run = |file: &str, out: &str| folder.orderstorm(&["run", "--source", file, "--columns", "online-retail", "--faults", "none", "--out", out]);
+    let said = "6 rows of many.csv were left out that may have been sales, 6.00 % of all that may have been, and 5 % are the most: malformed_timestamp: \
+                `placed_at.format` of the column map";
+    let rows = "100 rows: 94 accepted, 0 merged, 6 rejected (6.00 %) of many.csv";
+    run(&file("many.csv", 6), "out").exits(4).says(&["UNKNOWN  1 case: 1 pass", said, rows]);
+    assert_eq!(folder.summary("out").0["verdict"], "unknown");
+    let page = std::fs::read_to_string(folder.at("out/report.html")).expect("written");
+    assert!(page.contains(said) && page.contains(rows), "{}", &page[page.find("<header>").unwrap_or(0)..][..2_000]);
+    folder.orderstorm(&["report", "out"]).exits(0).says(&[said]);
+    // a few are told, and no more; what is no sale is not missed
+    run(&file("few.csv", 5), "few").exits(0).says(&["PASS", "5 rejected (5.00 %) of few.csv"]);
+    let no_sales = (0..90).map(|n| format!("C{}", row(n, 0))).collect::<String>();
+    let mixed = folder.write("mixed.csv", format!("{head}{no_sales}{}", row(95, 0)));
+    run(&mixed, "mixed").exits(0).says(&["90 rejected"]);
+}
+
 #[test]
 fn the_sample_finds_a_defect_too() {
     let folder = Folder::new("recorded-defect");
