@@ -190,6 +190,22 @@ fn the_profile_of_the_page_is_accepted() {
     assert!(root().join("docs/load.md").exists());
 }
 
+/// Up to the end and not beyond it: a ramp that the duration cuts, a jump where the last ramp ends.
+#[test]
+fn what_a_duration_cuts_is_no_mistake() {
+    let folder = Folder::new("load-cut");
+    for body in [
+        "duration = \"1h\"\nstages = [{ for = \"50m\", to = 2 }, { for = \"1h\", to = 0 }]\n",
+        "stages = [{ for = \"1h\", to = 2 }, { for = \"0s\", to = 0 }]\n",
+        "duration = \"1h\"\nflash = { at = \"59m\", rise = \"5m\", peak = 2, exponent = 1 }\n",
+    ] {
+        let file = folder.write("cut.toml", format!("name = \"l\"\ntitle = \"t\"\n[arrival]\n{body}"));
+        folder.orderstorm(&["plan", "S01.base", "--faults", "none", "--profile", &file]).exits(0);
+    }
+    // whoever asks for less than the profile has gets less
+    folder.orderstorm(&["plan", "--profile", "flash-sale", "--duration", "5m", "--faults", "none"]).exits(0);
+}
+
 #[test]
 fn what_a_profile_cannot_mean_is_refused_in_place() {
     let folder = Folder::new("load-bad");
@@ -210,6 +226,20 @@ fn what_a_profile_cannot_mean_is_refused_in_place() {
         ("[arrival]\nduration = \"1d\"\nstates = [{ level = 1, stay = \"1ms\" }, { level = 2, stay = \"1ms\" }]\n", &["too many switches"]),
         ("[arrival]\nprocess = \"batch\"\nevery = \"1m\"\njitter = \"1m\"\nsize = 5\n", &["run into the next"]),
         ("[arrival]\n[basket]\n", &["`basket` has no meaning without `goods`"]),
+        (
+            "[arrival]\nduration = \"1h\"\nflash = { at = \"2h\", rise = \"1s\", peak = 2, exponent = 1 }\n",
+            &[
+                "5:16",
+                "the sale opens 2h after the first moment, and by then the load is over: it lasts 1h",
+                "a time before 1h, or a longer `duration`",
+            ],
+        ),
+        ("[arrival]\nduration = \"1h\"\nwave = [{ at = \"1h\", orders = 9, scale = \"1h\", shape = 1 }]\n", &["5:16", "this wave begins 1h after"]),
+        ("[arrival]\nduration = \"1m\"\nstages = [{ for = \"2m\", to = 2 }, { for = \"1m\", to = 0 }]\n", &["5:43", "this stage begins 2m after"]),
+        (
+            "[arrival]\nduration = \"1h\"\n[goods]\nskus = 9\npopularity = [{ share = 0.5, from = \"3h\" }, {}]\n",
+            &["7:37", "this law counts 3h after", "it lasts 1h"],
+        ),
         ("assumed = [\"arrival.rat\"]\n[arrival]\nrate = 1\n", &["3:12", "`arrival.rat` is no key of this profile"]),
     ] {
         let file = folder.write("bad.toml", format!("{head}{body}"));

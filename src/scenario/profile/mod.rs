@@ -129,6 +129,7 @@ impl LoadProfile {
         }
         let goods = file.goods.as_ref().map(|goods| Arc::new(Goods::resolve(file, goods, check)));
         let phases = phases::phases(file, &arrival, check);
+        never(&arrival, goods.as_deref(), check);
         let thresholds = thresholds(&file.thresholds, &phases, &format!("load profile {}", file.name), check);
         let profile = LoadProfile {
             name: file.name.clone(),
@@ -180,6 +181,34 @@ impl LoadProfile {
         }
         self.arrival = Arc::new(Arrival { process: Process::Replay { times: times.into(), speed }, ..(*self.arrival).clone() });
         Ok(self)
+    }
+}
+
+/// What begins when the duration is over, or later, never comes: nobody would see that it is missing. A phase may: requests are answered then.
+fn never(arrival: &Arrival, goods: Option<&Goods>, check: &mut Check<'_>) {
+    let Some(duration) = arrival.duration else { return };
+    let mut begins: Vec<(String, &str, Span)> = Vec::new();
+    match &arrival.base {
+        Base::Flat => {}
+        Base::Flash(flash) => begins.push(("arrival.flash.at".into(), "the sale opens", flash.at)),
+        Base::Stages(stages) => {
+            let mut at = Span::ZERO;
+            for (n, stage) in stages.iter().enumerate() {
+                // a jump at the very end only says where the last ramp leads
+                if stage.lasts > Span::ZERO || at > duration {
+                    begins.push((format!("arrival.stages[{n}].for"), "this stage begins", at));
+                }
+                at += stage.lasts;
+            }
+        }
+    }
+    begins.extend(arrival.waves.iter().enumerate().map(|(n, wave)| (format!("arrival.wave[{n}].at"), "this wave begins", wave.at)));
+    let laws = goods.map_or(&[][..], |goods| &goods.popularity).iter().enumerate();
+    begins.extend(laws.filter(|(_, law)| law.from > Span::ZERO).map(|(n, law)| (format!("goods.popularity[{n}].from"), "this law counts", law.from)));
+    for (path, what, at) in begins.into_iter().filter(|(_, _, at)| *at >= duration) {
+        let (lasts, at) = (duration.exact(), at.exact());
+        let message = format!("{what} {at} after the first moment, and by then the load is over: it lasts {lasts}");
+        check.value(&path, message, Some(format!("a time before {lasts}, or a longer `duration`")));
     }
 }
 
