@@ -221,6 +221,20 @@ impl Columns {
             let both = region.east.iter().filter(|value| region.west.contains(value));
             problems.extend(both.map(|value| format!("`region`: `{value}` is listed as east and as west")));
         }
+        // a column that is named and not read would make all orders alike, and nothing would say so
+        if let Some(region) = file.region.as_ref().filter(|region| region.otherwise == west() && region.east.is_empty() && region.west.is_empty()) {
+            problems.push(format!(
+                "`region`: no value of column `{}` is listed, so every order would go `west`; say which go where, such as east = [\"Kent\"], or leave `[region]` out",
+                region.column
+            ));
+        }
+        if let Some(channel) = file.channel.as_ref().filter(|channel| channel.otherwise == Channel::default() && channel.values.is_empty()) {
+            problems.push(format!(
+                "`channel`: no value of column `{}` is listed, so every order would come through `{}`; say which is which, such as values = {{ Online = \"web\", Shop = \"store\" }}, or leave `[channel]` out",
+                channel.column,
+                channel.otherwise.name()
+            ));
+        }
         if file.order.cancellation_prefixes.iter().any(String::is_empty) {
             problems.push("`order.cancellation_prefixes`: an empty prefix would make every order a cancellation".to_string());
         }

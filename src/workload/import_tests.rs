@@ -345,6 +345,17 @@ fn a_columns_map_that_cannot_work_is_refused() {
     assert!(problems("gift_*", "gift_[").contains("`sku.non_product_patterns`"));
     assert!(problems("[\"C\"]", "[\"\"]").contains("`order.cancellation_prefixes`"));
     assert!(problems("east = [", "west = [\"EIRE\"]\neast = [").contains("listed as east and as west"));
+    let east = "east = [\"United Kingdom\", \"Channel Islands\", \"EIRE\"]";
+    let said = problems(east, "");
+    assert!(said.contains("map.toml: `region`: no value of column `Country` is listed") && said.contains("leave `[region]` out"), "{said}");
+    let channel = |rest: &str| format!("{east}\n[channel]\ncolumn = \"Country\"\n{rest}");
+    let said = problems(east, &channel(""));
+    assert!(said.contains("`channel`: no value of column `Country` is listed, so every order would come through `web`"), "{said}");
+    assert!(said.contains("values = {") && said.contains("leave `[channel]` out"), "{said}");
+    // all through one channel may be meant
+    for rest in ["otherwise = \"store\"", "values = { EIRE = \"app\" }"] {
+        assert!(parse_columns(&SHIPPED.replace(east, &channel(rest)), "map.toml").is_ok(), "{rest}");
+    }
     assert!(problems("fold_case", "fold_cases").contains("unknown field `fold_cases`"));
     let both = problems("minor_digits = 2", "minor_digits = 9\n[extra]\n");
     assert!(both.starts_with("map.toml: "), "{both}");
