@@ -20,8 +20,17 @@ pub fn to_junit(report: &RunReport) -> io::Result<Vec<u8>> {
             let findings: Vec<&FindingReport> = case.findings.iter().filter(|finding| finding.check == check.name).collect();
             let reason = match check.verdict {
                 Verdict::Fail => format!("{} failed {}, {} judged", check.name, times(check.failures), thousands(check.activations)),
-                Verdict::Unknown => format!("{} of {} could not be decided. {}", check.unknowns, check.activations.max(check.unknowns), case.reason),
-                Verdict::NotExercised => format!("not exercised: nothing to judge. {}", case.reason),
+                Verdict::Unknown => {
+                    // what the case says of itself is about what made it what it is
+                    let why = if case.verdict == Verdict::Unknown { format!(". {}", case.reason) } else { String::new() };
+                    format!(
+                        "{} of {} could not be decided{}",
+                        check.unknowns,
+                        check.activations.max(check.unknowns),
+                        why.trim_end_matches(['.', ' '])
+                    )
+                }
+                Verdict::NotExercised => format!("not exercised: nothing in this case gave {} anything to judge", check.name),
                 _ => case.reason.clone(),
             };
             suite.add_test_case(test(case, &check.name, check.verdict, reason.trim(), &findings));

@@ -111,6 +111,29 @@ fn junit_has_a_suite_a_case_and_no_invalid_characters() {
     }
 }
 
+/// What the case says of itself is about the case: a check that had nothing to judge in it says so, and nothing else.
+#[test]
+fn a_skipped_test_of_junit_carries_its_own_reason() {
+    let mut report = sample::run();
+    report.cases.truncate(1);
+    let case = &mut report.cases[0];
+    (case.verdict, case.reason) = (Verdict::Fail, "latency.ack.p99 is 2 s, and the threshold is < 1s".into());
+    case.checks.truncate(3);
+    for (check, verdict) in case.checks.iter_mut().zip([Verdict::Pass, Verdict::NotExercised, Verdict::Unknown]) {
+        (check.verdict, check.activations, check.unknowns) = (verdict, 5, 2);
+    }
+    let idle = case.checks[1].name.clone();
+    let xml = |report: &RunReport| String::from_utf8(to_junit(report).expect("drawable")).expect("text");
+    let text = xml(&report);
+    assert!(text.contains(&format!("message=\"not exercised: nothing in this case gave {idle} anything to judge\"")), "{text}");
+    assert!(text.contains("message=\"2 of 5 could not be decided\""), "{text}");
+    // of an undecided case it is why they could not be
+    (report.cases[0].verdict, report.cases[0].reason) = (Verdict::Unknown, "the record was cut short".into());
+    let text = xml(&report);
+    assert!(text.contains("message=\"2 of 5 could not be decided. the record was cut short\""), "{text}");
+    assert_eq!(text.matches("cut short").count(), 1, "{text}");
+}
+
 #[test]
 fn the_terminal_keeps_to_its_width_and_to_its_colours() {
     let report = sample::run();
