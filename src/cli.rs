@@ -17,7 +17,7 @@ use std::path::PathBuf;
   orderstorm explain results/latest O1            what happened to order 1
 
 Exit codes: 0 all applicable cases passed and were exercised; 1 something failed; 2 usage or file error; 3 target or environment
-error; 4 nothing failed, but something is unknown or was not exercised; 130 stopped by Ctrl-C.")]
+error; 4 nothing failed, but something is unknown or was not exercised, or no case was applicable; 130 stopped by Ctrl-C.")]
 pub struct Cli {
     /// Say on standard error what happens on the wire, as it happens
     #[arg(long, global = true, value_enum, value_name = "LEVEL", env = "ORDERSTORM_LOG", hide_env_values = true)]
@@ -90,7 +90,8 @@ Writes proof.json and proof.md into --out. Exit code 0: no survivor, no unproven
   orderstorm check-target reference                with `orderstorm serve` in another terminal
   orderstorm check-target my/target.toml
 
-Exit codes: 0 one order went through and was judged right; 1 it was judged wrong; 2 the profile; 3 the target is not there, or is none; 130 Ctrl-C.")]
+Exit codes: 0 one order went through and was judged right; 1 it was judged wrong; 2 the profile; 3 the target is not there, or is none; 4 it
+could not be judged; 130 Ctrl-C.")]
     CheckTarget(CheckTargetArgs),
     /// Find the largest rate that the target holds under an objective, and see what it does beyond it
     #[command(after_help = "Examples:

@@ -128,6 +128,22 @@ fn every_flag_of_the_readme_exists() {
     assert!(unknown.is_empty(), "the README names flags that no command has: {unknown:?}");
 }
 
+/// The README and `--help` have the same exit codes, and both tell of the run in which nothing was tried.
+#[test]
+fn the_exit_codes_of_the_readme_are_those_of_the_help() {
+    let page = read("README.md");
+    let table = page.split("## Exit codes").nth(1).and_then(|text| text.split("\n## ").next()).expect("a section");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let of_page: Vec<(String, String)> = rows.filter(|(code, _)| code.parse::<u8>().is_ok()).map(|(a, b)| (a.into(), b.into())).collect();
+    let help = help(&["--help"]).1.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = help.split("Exit codes: ").nth(1).expect("they are told");
+    let of_help: Vec<(&str, &str)> = said.trim_end_matches('.').split("; ").filter_map(|code| code.split_once(' ')).collect();
+    assert_eq!(of_page.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>(), of_help.iter().map(|(code, _)| *code).collect::<Vec<_>>());
+    for (code, text) in of_page.iter().map(|(a, b)| (a.as_str(), b.as_str())).chain(of_help) {
+        assert_eq!(text.contains("no case was applicable"), code == "4", "{code}: {text}");
+    }
+}
+
 /// Fenced blocks of TOML, each with its `name`.
 fn examples(page: &str) -> Vec<(String, String)> {
     let blocks = page.split("```toml\n").skip(1).filter_map(|after| after.split_once("```").map(|(block, _)| block.to_string()));
