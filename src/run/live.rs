@@ -440,6 +440,8 @@ pub fn watched(
     let mut gauge = Gauge::new(case, stop);
     let stop = &gauge.stop();
     let mut writer = HistoryWriter::create(file, &header).map_err(Broken::Disk)?.naming(opened.names());
+    // a live case takes its time, and who is killed meanwhile finds out which cases were under way
+    writer.flush();
     let (world, opening) = World::new(&part.plan);
     let engine = Engine {
         link: LINK,

@@ -249,6 +249,33 @@ fn a_second_stop_ends_at_once() {
     ends_with_130(child);
 }
 
+/// A target that says nothing more after its first line: the case is under way, and nearly nothing of it is recorded.
+const MUTE: &str = r#"name = "mute"
+title = "Takes everything in and answers nothing"
+protocol = "adapter"
+capabilities = []
+
+[adapter]
+command = ["sh", "-c", '''read line; echo '{"re":1,"class":"ok","result":{"protocol":"adapter/1","name":"mute","clock":"skip"}}'; while read line; do :; done''']
+
+[clock]
+mode = "skip"
+"#;
+
+#[test]
+fn a_live_run_that_is_killed_has_the_case_under_way_on_the_disk() {
+    let folder = Folder::new("stop-kill-live");
+    let mute = folder.write("mute.toml", MUTE);
+    let mut child = start(&folder, &["run", "S01.base", "--faults", "none", "--orders", "1", "--target", &mute, "--out", "out"]);
+    wait_until("a history", || !files(&folder.at("out/histories")).is_empty());
+    (0..4).for_each(|_| pause());
+    signal("-KILL", &child);
+    child.wait().expect("a child");
+    let names = files(&folder.at("out/histories"));
+    let name = names.iter().find(|name| name.ends_with(".jsonl.gz")).expect("begun");
+    folder.orderstorm(&["check", &format!("out/histories/{name}")]).exits(4).says(&["S01.base.none.", "not whole"]);
+}
+
 #[test]
 fn a_run_that_is_killed_leaves_no_half_summary_and_its_last_histories_are_incomplete() {
     let folder = Folder::new("stop-kill");

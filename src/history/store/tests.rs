@@ -27,6 +27,24 @@ fn file(entries: &[Entry], gz: bool) -> Vec<u8> {
     bytes
 }
 
+/// A writer that is flushed and never finished leaves what it had, and one that goes on writes the same history.
+#[test]
+fn what_was_flushed_can_be_read_though_nothing_more_comes() {
+    for gz in [false, true] {
+        let path = std::env::temp_dir().join(format!("orderstorm-flush-{}{}", std::process::id(), if gz { ".jsonl.gz" } else { ".jsonl" }));
+        let mut writer = HistoryWriter::create(&path, &header()).expect("writable");
+        let size = || std::fs::metadata(&path).expect("there").len();
+        assert_eq!(size(), 0, "what is flushed here was not on the disk before");
+        writer.flush();
+        let (entries, end) = read(&std::fs::read(&path).expect("readable")).expect("a header");
+        assert!(entries.is_empty() && !end.complete, "{end:?}");
+        writer.finish().expect("writable");
+        let (_, end) = read(&std::fs::read(&path).expect("readable")).expect("a history");
+        assert!(end.complete && end.digest == read(&file(&[], gz)).expect("a history").1.digest, "{end:?}");
+        std::fs::remove_file(&path).expect("removable");
+    }
+}
+
 fn read(bytes: &[u8]) -> Result<(Vec<Entry>, End), Box<ReadError>> {
     let mut entries = Vec::new();
     for item in HistoryReader::from_reader("test.jsonl", Cursor::new(bytes.to_vec()))? {

@@ -29,6 +29,12 @@ impl<W: Write> Sink<W> {
             Sink::Gzip(w) => w.write_all(bytes),
         }
     }
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Sink::Plain(w) => w.flush(),
+            Sink::Gzip(w) => w.flush(),
+        }
+    }
     fn finish(self) -> io::Result<()> {
         match self {
             Sink::Plain(mut w) => w.flush(),
@@ -85,6 +91,16 @@ impl<W: Write> HistoryWriter<W> {
     /// Ids that stand for texts of the target are written as it wrote them.
     pub fn naming(self, names: SharedNames) -> HistoryWriter<W> {
         HistoryWriter { names: Some(names), ..self }
+    }
+
+    /// Puts on the disk what there is so far, so that whoever is killed leaves at least that. Compressed, it costs some bytes each time.
+    pub fn flush(&mut self) {
+        self.flush_block();
+        if self.error.is_none()
+            && let Err(error) = self.sink.flush()
+        {
+            self.error = Some(error);
+        }
     }
 
     fn flush_block(&mut self) {
