@@ -132,6 +132,19 @@ pub(super) fn ranks(lines: &[u64]) -> Vec<Tried<Ranks>> {
     tried
 }
 
+/// A catalogue of which a part never sold: how many SKUs are on offer, and the spread of their lognormal popularity.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Catalogue {
+    pub skus: usize,
+    pub sigma: f64,
+}
+
+/// How many SKUs are on offer at the least: those that sold once and twice tell how many did not sell (Chao, Scandinavian Journal of Statistics 11, 1984).
+pub(super) fn on_offer(lines: &[u64]) -> usize {
+    let sold = |times: u64| lines.iter().filter(|count| **count == times).count() as f64;
+    lines.len() + (sold(1) * sold(1) / (2.0 * sold(2).max(1.0))).round() as usize
+}
+
 /// The largest difference of two cumulative distributions, each given by its weights.
 pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
     let (of_a, of_b): (f64, f64) = (a.iter().sum(), b.iter().sum());
@@ -170,6 +183,13 @@ mod tests {
         assert_eq!(chosen(&numbers(&dozens)), Number::Empirical);
         assert_eq!(chosen(&numbers(&Numbers::of([1, 1, 1].into_iter()))), Number::Empirical);
         assert_eq!(Numbers::of([5_000, 0, 2].into_iter()).cut, 1);
+    }
+
+    #[test]
+    fn goods_that_sold_once_tell_of_those_that_did_not_sell() {
+        assert_eq!(on_offer(&[9, 7, 5, 3]), 4, "all have sold");
+        assert_eq!(on_offer(&[5, 2, 2, 1, 1, 1, 1]), 7 + 4);
+        assert_eq!(on_offer(&[1, 1, 1, 1]), 4 + 8, "none sold twice");
     }
 
     #[test]

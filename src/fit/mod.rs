@@ -21,7 +21,7 @@ mod verify;
 pub use axis::{FEWEST_DAYS, FEWEST_ORDERS};
 pub use drift::{Drift, Overlap};
 pub use events::{Crowd, Event, Shape};
-pub use laws::{Number, Ranks, Tried};
+pub use laws::{Catalogue, Number, Ranks, Tried};
 pub use modulation::{Clusters, DayFactor};
 pub use shoppers::{Afterwards, Shoppers, Told};
 pub use verify::Check;
@@ -152,6 +152,8 @@ pub struct Report {
     pub popularity: Vec<Tried<Ranks>>,
     pub basket_lines: Vec<Tried<Number>>,
     pub basket_units: Vec<Tried<Number>>,
+    /// where goods that never sold are on offer too; else the counts are taken
+    pub catalogue: Option<Catalogue>,
     pub chosen_lines: Number,
     pub chosen_units: Number,
     /// how much of a week's top is in later ones, where the history can tell
@@ -247,7 +249,12 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     let after = wanted.told.cancellations.then(|| Afterwards::of(history));
     let last = axis.date(axis.days - 1);
 
-    let write = |rate: &Rate, factor: Option<DayFactor>, clusters: Option<Clusters>, numbers: (Number, Number), drift: Option<Drift>| {
+    let written = |rate: &Rate,
+                   factor: Option<DayFactor>,
+                   clusters: Option<Clusters>,
+                   numbers: (Number, Number),
+                   catalogue: Option<Catalogue>,
+                   drift: Option<Drift>| {
         let parts = Parts {
             name: wanted.name,
             title: format!("As {}: {} orders from {} to {last}", wanted.source, axis.times.len(), axis.first),
@@ -257,6 +264,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
             factor,
             clusters,
             popularity: &popularity,
+            catalogue,
             drift,
             lines: (numbers.0, &counted.lines),
             units: (numbers.1, &counted.units),
@@ -265,6 +273,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         };
         parts.text()
     };
+    let write = |rate: &Rate, factor, clusters, numbers, drift| written(rate, factor, clusters, numbers, None, drift);
     let mut numbers = (laws::chosen(&lines), laws::chosen(&units));
     let read = |text: &str| -> Result<LoadProfile, FitError> { Ok(parse_load_profile("the fitted profile", text)?) };
     let (done, in_all) = (Cell::new(0), Cell::new(0));
@@ -290,10 +299,10 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         None if clusters.count() => vec![Model::Poisson, Model::Nhpp, Model::Cox, Model::Hawkes],
         None => vec![Model::Poisson, Model::Nhpp, Model::Cox],
     };
-    // a law of baskets that does not hold has the orders drawn once more
+    // a law of baskets that does not hold has the orders drawn once more, and counts of ranks that do not hold twice
     let weekly = Tops::of_history(history, &axis);
     let tops = weekly.overlap(&|_| true);
-    in_all.set((models.len() + 2) * verify::REPLICAS + tops.map_or(0, |_| drift::TRIES));
+    in_all.set((models.len() + 4) * verify::REPLICAS + tops.map_or(0, |_| drift::TRIES));
     let mut trials = models.into_iter().map(trial).collect::<Result<Vec<Trial>, FitError>>()?;
     let at = match wanted.model {
         Some(_) => 0,
@@ -311,11 +320,32 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     });
     let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift);
     let (mut goods, mut pools) = verify::goods(history, &axis, &weekly, &read(&profile)?, wanted.told, seed, &drawn("goods"));
-    if goods.iter().any(|check| !check.accepted) && numbers != (Number::Empirical, Number::Empirical) {
+    let fails = |goods: &[Check], names: &[&str]| goods.iter().any(|check| !check.accepted && names.contains(&check.statistic));
+    if fails(&goods, &[verify::LINES, verify::UNITS]) && numbers != (Number::Empirical, Number::Empirical) {
         // a law that does not hold makes room for the numbers themselves
         numbers = (Number::Empirical, Number::Empirical);
         profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift);
         (goods, pools) = verify::goods(history, &axis, &weekly, &read(&profile)?, wanted.told, seed, &drawn("goods"));
+    }
+    // of a few sales of many goods, counts say that all others are none
+    let mut catalogue = None;
+    if fails(&goods, &[verify::POPULARITY]) && drift.is_none() {
+        let told = drawn("catalogue");
+        let skus = laws::on_offer(&popularity).min(MOST_SKUS);
+        let with = |sigma: f64| written(&chosen.rate, chosen.factor, chosen.clusters, numbers, Some(Catalogue { skus, sigma }), None);
+        let off = |sigma: f64| -> Result<f64, FitError> {
+            told();
+            Ok(verify::tried_ranks(&counted, &axis, &read(&with(sigma))?, seed).unwrap_or(f64::INFINITY))
+        };
+        let sigmas = (1..=verify::REPLICAS).map(|tenth| tenth as f64 / 10.0);
+        let tried = sigmas.map(|sigma| Ok((off(sigma)?, sigma))).collect::<Result<Vec<_>, FitError>>()?;
+        if let Some((_, sigma)) = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)) {
+            let other = with(sigma);
+            let (of_other, drawn_of) = verify::goods(history, &axis, &weekly, &read(&other)?, wanted.told, seed, &drawn("goods"));
+            if !fails(&of_other, &[verify::POPULARITY]) {
+                (catalogue, profile, goods, pools) = (Some(Catalogue { skus, sigma }), other, of_other, drawn_of);
+            }
+        }
     }
     let real = Stream::of(&axis.times, axis.days, &chosen.rate, &|_| true);
     let shares = |weights: &[f64]| {
@@ -337,11 +367,18 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         true if lost > MOST_LOST => Verdict::Unknown,
         true => Verdict::Accepted,
     };
+    let short: Vec<&str> = chosen.report.checks.iter().chain(&goods).filter(|check| check.is_too_short()).map(|check| check.statistic).collect();
     let model = chosen.report.model;
     trials.insert(at, chosen);
     let mut notes = text::notes(history, &axis, &counted, wanted, (factor, sure), clusters);
     if tops.is_none() {
         notes.push(format!("fewer than {} weeks with enough lines, or too few SKUs: drift of ranks was not fitted", drift::FEWEST_WEEKS));
+    }
+    if !short.is_empty() {
+        notes.push(format!(
+            "the history is too short to tell by {}: single replicas are as far off, and further than can be accepted; more orders would tell",
+            short.join(", ")
+        ));
     }
     let report = Report {
         source: wanted.source.into(),
@@ -363,6 +400,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         popularity: ranks,
         basket_lines: lines,
         basket_units: units,
+        catalogue,
         chosen_lines: numbers.0,
         chosen_units: numbers.1,
         tops,

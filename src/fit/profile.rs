@@ -3,7 +3,7 @@
 use super::axis::{Axis, BEGINS_S, DAY_S};
 use super::drift::Drift;
 use super::events::{Crowd, Event, Shape};
-use super::laws::{Number, Numbers};
+use super::laws::{Catalogue, Number, Numbers};
 use super::modulation::{Clusters, DayFactor};
 use super::rate::Rate;
 use super::{Afterwards, Shoppers};
@@ -21,6 +21,8 @@ pub(super) struct Parts<'a> {
     pub clusters: Option<Clusters>,
     /// lines of each SKU, the most popular first
     pub popularity: &'a [u64],
+    /// takes the place of the counts
+    pub catalogue: Option<Catalogue>,
     pub drift: Option<Drift>,
     pub lines: (Number, &'a Numbers),
     pub units: (Number, &'a Numbers),
@@ -39,21 +41,26 @@ impl Parts<'_> {
         line(format!("name = {}\ntitle = {}", quoted(self.name), quoted(&self.title)));
         line(format!("about = {}\norders = {}", quoted(&self.about), self.axis.times.len()));
         self.arrival(&mut line);
-        line(format!("\n[goods]\nskus = {}", self.popularity.len()));
+        line(format!("\n[goods]\nskus = {}", self.catalogue.map_or(self.popularity.len(), |all| all.skus)));
         if let Some((price, sigma)) = self.shoppers.price {
             line(format!("price = {price}\nprice_sigma = {:?}", digits(sigma)));
         }
-        let (told, popularity) = match self.drift {
-            None => ("lines of each SKU, the most popular first".into(), list(self.popularity, 20)),
-            Some(Drift { nightly, steeper }) => {
+        let counts = |list: String| format!("law = \"empirical\"\nweights = {list}");
+        let (told, law) = match (self.catalogue, self.drift) {
+            (Some(Catalogue { sigma, .. }), _) => {
+                let told = format!("{} SKUs sold, most of them a few times: more than these are on offer", self.popularity.len());
+                (told, format!("law = \"lognormal\"\nsigma = {:?}", digits(sigma)))
+            }
+            (None, None) => ("lines of each SKU, the most popular first".into(), counts(list(self.popularity, 20))),
+            (None, Some(Drift { nightly, steeper })) => {
                 line(format!("drift = {:?}", digits(nightly)));
                 let steep = |count: &u64| libm::pow(*count as f64, steeper).round().max(1.0) as u64;
                 let told = format!("lines of each SKU to the power of {steeper}, the most popular first: drift flattens them to what they were");
-                (told, list(&self.popularity.iter().map(steep).collect::<Vec<_>>(), 20))
+                (told, counts(list(&self.popularity.iter().map(steep).collect::<Vec<_>>(), 20)))
             }
         };
         line(format!("# {told}"));
-        line(format!("[[goods.popularity]]\nlaw = \"empirical\"\nweights = {popularity}"));
+        line(format!("[[goods.popularity]]\n{law}"));
         for (name, (law, numbers)) in [("lines", self.lines), ("qty", self.units)] {
             line(format!("\n[basket.{name}]"));
             let most = numbers.counts.len().max(1);

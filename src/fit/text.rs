@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::events::{Crowd, Event, Shape};
-use super::laws::{Number, Ranks};
+use super::laws::{Catalogue, Number, Ranks};
 use super::modulation::{Clusters, DayFactor};
 use super::verify::{Check, Counted};
 use super::{MOST_LOST, Model, Report, Verdict, Wanted};
@@ -39,7 +39,17 @@ pub(super) fn text(report: &Report) -> String {
     let kept = if report.clusters.count() { "" } else { ": not kept" };
     row("clusters", format!("one order sets off {branching:.3}, half-life {half_life:.2} mean gaps, log-likelihood +{gain:.0}{kept}"));
     let tried: Vec<String> = report.popularity.iter().map(|tried| format!("{} {:.3}", ranks(tried.law), tried.ks)).collect();
-    row("popularity", format!("empirical taken; KS of others: {}", tried[..tried.len().saturating_sub(1)].join(", ")));
+    let taken = report.catalogue.map_or("empirical taken".into(), |Catalogue { skus, sigma }| {
+        format!("lognormal({sigma:.1}) over {skus} SKUs taken, for most that sold did so a few times, and others were on offer")
+    });
+    row(
+        "popularity",
+        format!(
+            "{taken}; KS of {}: {}",
+            if report.catalogue.is_some() { "laws" } else { "others" },
+            tried[..tried.len().saturating_sub(1)].join(", ")
+        ),
+    );
     for (name, list, chosen) in [("lines", &report.basket_lines, report.chosen_lines), ("units", &report.basket_units, report.chosen_units)] {
         let tried: Vec<String> = list.iter().map(|tried| format!("{} {:.3}", number(tried.law), tried.ks)).collect();
         row(name, format!("{} taken; KS: {}", number(chosen), tried.join(", ")));

@@ -29,6 +29,9 @@ const DISPERSION: (f64, f64) = (0.8, 1.25);
 const PEAK: (f64, f64) = (0.9, 1.1);
 /// Further off no peak hour is accepted, however different replicas are.
 const PEAK_AT_MOST: (f64, f64) = (0.7, 1.4);
+pub(super) const POPULARITY: &str = "popularity by rank";
+pub(super) const LINES: &str = "lines of an order";
+pub(super) const UNITS: &str = "units of a line";
 const NAMES: [&str; 4] = ["dispersion in 1 min", "dispersion in 10 min", "dispersion in 1 h", "dispersion in 1 d"];
 
 /// One statistic of a model, and whether it is accepted.
@@ -64,6 +67,12 @@ impl Check {
         let as_replicas = (spread.0..=spread.1).contains(&1.0) && within(limit.0 * limit.0, limit.1 * limit.1);
         let accepted = within(limit.0, limit.1) || as_replicas;
         Check { statistic, value, floor, limit, spread, accepted }
+    }
+
+    /// No further off than single replicas are, and rejected all the same: they are too different from each other to prove anything.
+    pub(super) fn is_too_short(&self) -> bool {
+        let among = if self.limit.0 == 0.0 { self.value <= self.spread.1 } else { (self.spread.0..=self.spread.1).contains(&1.0) };
+        !self.accepted && among
     }
 
     /// One maximum of the history: a limit alone would reject a right model of a short history more often than not, and so would the spread of a
@@ -220,9 +229,9 @@ pub(super) fn goods(
     };
     let (replicas, tops): (Vec<Counted>, Vec<Tops>) = (0..REPLICAS).map(replica).unzip();
     let mut views: Vec<View<'_>> = vec![
-        ("popularity by rank", RANKS, distance, &|counted| counted.popularity.iter().map(|count| *count as f64).collect()),
-        ("lines of an order", BASKETS, distance, &|counted| counted.lines.weights()),
-        ("units of a line", BASKETS, distance, &|counted| counted.units.weights()),
+        (POPULARITY, RANKS, distance, &|counted| counted.popularity.iter().map(|count| *count as f64).collect()),
+        (LINES, BASKETS, distance, &|counted| counted.lines.weights()),
+        (UNITS, BASKETS, distance, &|counted| counted.units.weights()),
     ];
     if told.channels {
         views.push(("channels", CHANNELS, variation, &|counted| counted.channels.clone()));
@@ -244,9 +253,18 @@ pub(super) fn goods(
 
 /// One replica of a profile under test: how far its popularity is from the history's, in units of the limit, and its tops.
 pub(super) fn tried(history: &Counted, axis: &Axis, profile: &LoadProfile, seed: Seed) -> Option<(f64, Overlap)> {
-    let shares = |counted: &Counted| counted.popularity.iter().map(|count| *count as f64).collect::<Vec<_>>();
     let (counted, tops) = Counted::drawn(profile.goods.as_ref()?, axis, seed.derive("drift"));
-    Some((distance(&shares(history), &shares(&counted)) / RANKS, tops.overlap(&|_| true)?))
+    Some((of_ranks(history, &counted), tops.overlap(&|_| true)?))
+}
+
+/// The same for the popularity alone.
+pub(super) fn tried_ranks(history: &Counted, axis: &Axis, profile: &LoadProfile, seed: Seed) -> Option<f64> {
+    Some(of_ranks(history, &Counted::drawn(profile.goods.as_ref()?, axis, seed.derive("catalogue")).0))
+}
+
+fn of_ranks(history: &Counted, drawn: &Counted) -> f64 {
+    let shares = |counted: &Counted| counted.popularity.iter().map(|count| *count as f64).collect::<Vec<_>>();
+    distance(&shares(history), &shares(drawn)) / RANKS
 }
 
 /// How much of a week's top is in the next, and in a later one, where the history can tell.
@@ -291,6 +309,14 @@ mod tests {
         assert_eq!((among.accepted, among.spread), (true, (0.98, 1.25)));
         assert!(!peak(100.0, &[115.0, 125.0], &[105.0, 122.0]).accepted, "all of theirs are busier");
         assert!(!peak(100.0, &[145.0, 150.0], &[50.0]).accepted, "too far off, whatever more replicas would say");
+    }
+
+    #[test]
+    fn what_is_no_further_off_than_replicas_and_rejected_tells_of_a_short_history() {
+        let far = |value: f64| Check::distance("week", value, 0.1, 0.04, vec![0.13, 0.15]);
+        assert_eq!((far(0.03).is_too_short(), far(0.14).is_too_short(), far(0.16).is_too_short()), (false, true, false));
+        let days = |real: f64| Check::ratio("days", real, 1.0, (0.8, 1.25), &[0.7, 3.0]);
+        assert_eq!((days(1.0).accepted, days(1.0).is_too_short(), days(4.0).is_too_short()), (false, true, false));
     }
 
     #[test]

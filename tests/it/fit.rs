@@ -189,6 +189,27 @@ fn a_sale_and_an_outage_are_told_from_what_is_usual_and_come_again_in_the_profil
     folder.run("out", &["--profile", "mine.toml", "--orders", "500", "--faults", "none", "--record", "none"], 0);
 }
 
+/// A week of a shop with ten thousand goods: what was sold once is not all that sells, and a few hundred orders do not fill the hours of a week.
+#[test]
+fn a_short_history_of_a_large_shop_gets_a_larger_catalogue_or_is_said_to_be_too_short() {
+    let folder = Folder::new("fit-short");
+    let fitted = |orders: &str, code: i32| {
+        let file = format!("{orders}.csv");
+        folder.orderstorm(&["generate", "--profile", "diurnal", "--orders", orders, "--format", "csv", "--out", &file]).exits(0);
+        let out = format!("{orders}.toml");
+        folder.orderstorm(&["fit", &file, "--out", &out, "--report", orders]).exits(code)
+    };
+    fitted("3000", 0).says(&["over", "SKUs taken", "Accepted: "]);
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(folder.at("3000/fit.json")).expect("written")).expect("JSON");
+    let (sold, on_offer) = (number(&report["skus"]), number(&report["catalogue"]["skus"]));
+    assert!(on_offer > 1.5 * sold && on_offer < 10_000.0, "{sold} sold of {on_offer}");
+    let ranks = report["goods"].as_array().expect("a list").iter().find(|check| check["statistic"] == "popularity by rank").expect("there");
+    assert!(ranks["accepted"] == true && number(&ranks["value"]) < 0.05, "{ranks}");
+    let profile = std::fs::read_to_string(folder.at("3000.toml")).expect("written");
+    assert!(profile.contains("law = \"lognormal\"\nsigma = ") && parse_load_profile("3000", &profile).is_ok(), "{profile}");
+    fitted("1000", 1).says(&["NOT ACCEPTED: hours of the week.", "the history is too short to tell by hours of the week"]);
+}
+
 /// Rows of a history: order number and time of each.
 fn rows(times: impl Iterator<Item = (u32, String)>) -> String {
     let mut rows = "order,placed_at,sku,quantity,unit_price,customer,region,channel\n".to_string();
