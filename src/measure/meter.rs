@@ -490,6 +490,9 @@ impl Observer for Meter {
             (Kind::Reply, _) => self.answered(entry),
             (Kind::Event, _) => self.claimed(entry),
             (Kind::Fact, _) => self.done(entry),
+            // what came of a fault stands in an entry of its own: that a harmed message was heard, that the target is back
+            (Kind::Fault, Op::TargetRestarted | Op::TargetResumed) => {}
+            (Kind::Fault, _) if entry.outcome != Outcome::None => {}
             (Kind::Fault, _) => self.totals.series.at(entry.at).faults += 1,
             (Kind::State, _) => self.stated(entry),
             (Kind::Mark, Op::MarkRest) => self.at_rest = true,

@@ -54,6 +54,19 @@ fn a_late_send_counts_from_the_time_it_was_due() {
     assert_eq!(measures.kpis.order_failure_rate, None, "no rest, no judgement");
 }
 
+/// As often as the report of its case says that rules acted.
+#[test]
+fn a_fault_is_counted_once_though_more_than_one_entry_tells_of_it() {
+    let mut story = Story::default();
+    story.place(1000, 1000, 1, 10);
+    story.of(1000, Kind::Fault, Op::PlaceOrder, 1);
+    story.add(1200, Kind::Fault, Message::of_order(Op::PlaceOrder, Id::NONE, OrderNo(1))).outcome = Outcome::Refused;
+    for (at, op) in [(2000, Op::TargetCrashed), (2500, Op::TargetRestarted), (3000, Op::TargetPaused), (3500, Op::TargetResumed)] {
+        story.of(at, Kind::Fault, op, 0);
+    }
+    assert_eq!(story.measures().series.iter().map(|point| point.faults).sum::<u64>(), 3);
+}
+
 #[test]
 fn quantiles_need_ten_samples_beyond_them_and_come_from_the_sum() {
     let case = |n: u32| {

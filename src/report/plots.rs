@@ -70,7 +70,7 @@ pub fn plots(measures: &Measures, ground: Ground) -> Vec<Plot> {
     add(
         "orders",
         "Orders over virtual time",
-        "Orders in each interval of virtual time, all cases laid over each other from their starts. Ticks under the axis: intervals in which faults acted.",
+        "Orders in each interval of virtual time, all cases laid over each other from their starts. Ticks under the axis: intervals in which faults acted, but for what is sent once more at the end.",
         orders(series),
     );
     add(
