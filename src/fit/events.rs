@@ -64,6 +64,11 @@ impl Crowd {
         self.orders * 0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2)
     }
 
+    /// From then on all of it has come, but for one order in a thousand million.
+    pub fn ends(&self) -> f64 {
+        self.at_s + self.median_s * libm::exp(6.0 * self.sigma)
+    }
+
     /// Orders a second at `t`.
     fn at(&self, t: f64) -> f64 {
         let delay = t - self.at_s;
@@ -144,8 +149,9 @@ pub(super) fn event(axis: &Axis, rate: &Rate, day: usize) -> Option<Event> {
     let times = &axis.times[axis.times.partition_point(|t| *t < from)..axis.times.partition_point(|t| *t < from + DAY_S)];
     let (orders, usual) = (times.len(), rate.of(day));
     let level = orders as f64 / usual;
-    let shape = match crowd(rate, times, from) {
-        Some((crowd, gain)) if level > 1.0 && gain > 2.0 * libm::log(orders as f64) => Shape::Crowd(crowd),
+    let besides = if level > 1.0 { crowd(rate, times, from) } else { None };
+    let shape = match besides {
+        Some((crowd, gain)) if gain > 2.0 * libm::log(orders as f64) => Shape::Crowd(crowd),
         _ if level > ODD_DAY.1 || level < 1.0 / ODD_DAY.1 => Shape::Level(level),
         _ => return None,
     };

@@ -16,6 +16,7 @@ mod rate;
 mod shoppers;
 mod stream;
 mod text;
+mod trials;
 mod verify;
 
 pub use axis::{FEWEST_DAYS, FEWEST_ORDERS};
@@ -26,19 +27,16 @@ pub use modulation::{Clusters, DayFactor};
 pub use shoppers::{Afterwards, Shoppers, Told};
 pub use verify::Check;
 
-use crate::scenario::{LoadProfile, Problems, parse_load_profile};
-use crate::sim::{Seed, Span};
+use crate::scenario::Problems;
+use crate::sim::Span;
 use crate::workload::{Account, Import};
 use axis::Axis;
-use drift::Tops;
-use profile::Parts;
 use rate::Rate;
 use serde::Serialize;
-use std::cell::Cell;
 use std::fmt;
 use stream::Stream;
+use trials::{Times, Trial, Whole, Work};
 pub use verify::REPLICAS;
-use verify::{Counted, Pool};
 
 /// Days differ for certain where the variance is so many standard errors above that of chance.
 const SURE: f64 = 3.0;
@@ -210,176 +208,46 @@ impl Report {
     }
 }
 
-/// A model of the times under test.
-struct Trial {
-    report: ModelReport,
-    pool: Pool,
-    rate: Rate,
-    factor: Option<DayFactor>,
-    clusters: Option<Clusters>,
-}
-
-impl Trial {
-    fn failed(&self) -> usize {
-        self.report.checks.iter().filter(|check| !check.accepted).count()
-    }
-    fn gaps(&self) -> f64 {
-        self.report.checks.first().map_or(1.0, |check| check.value)
-    }
-}
-
 /// What is being drawn, how many replicas of all were, and how many there will be at most.
 pub type Drawing<'a> = &'a dyn Fn(&str, usize, usize);
 
 /// Fits a history. The same history and seed give the same profile and report, byte for byte. `drawing` is told of each replica.
 pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Result<Fitted, FitError> {
-    let seed = Seed(wanted.seed).derive("fit");
-    let axis = Axis::of(history, seed)?;
-    let (flat, rate) = (Rate::flat(&axis), Rate::fitted(&axis));
-    let factor = modulation::day_factor(&axis, &rate).filter(|factor| factor.cv > 0.0);
-    let clusters = modulation::clusters(&axis, &rate, factor);
-    let counted = Counted::of(history, &|_| true);
-    let popularity: Vec<u64> = counted.popularity.iter().copied().filter(|count| *count > 0).collect();
-    if popularity.len() > MOST_SKUS || axis.times.len() > MOST_ORDERS {
-        let message = format!("{} orders and {} SKUs are more than a profile can hold", axis.times.len(), popularity.len());
-        return Err(FitError::new(message, format!("the most are {MOST_ORDERS} and {MOST_SKUS}: give a part of the history")));
-    }
-    let (ranks, lines, units) = (laws::ranks(&popularity), laws::numbers(&counted.lines), laws::numbers(&counted.units));
-    let shoppers = Shoppers::of(history, wanted.told);
-    let after = wanted.told.cancellations.then(|| Afterwards::of(history));
-    let last = axis.date(axis.days - 1);
-
-    let written = |rate: &Rate,
-                   factor: Option<DayFactor>,
-                   clusters: Option<Clusters>,
-                   numbers: (Number, Number),
-                   catalogue: Option<Catalogue>,
-                   drift: Option<Drift>| {
-        let parts = Parts {
-            name: wanted.name,
-            title: format!("As {}: {} orders from {} to {last}", wanted.source, axis.times.len(), axis.first),
-            about: text::about(&history.account),
-            axis: &axis,
-            rate,
-            factor,
-            clusters,
-            popularity: &popularity,
-            catalogue,
-            drift,
-            lines: (numbers.0, &counted.lines),
-            units: (numbers.1, &counted.units),
-            shoppers: &shoppers,
-            after: after.as_ref(),
-        };
-        parts.text()
-    };
-    let write = |rate: &Rate, factor, clusters, numbers, drift| written(rate, factor, clusters, numbers, None, drift);
-    let mut numbers = (laws::chosen(&lines), laws::chosen(&units));
-    let read = |text: &str| -> Result<LoadProfile, FitError> { Ok(parse_load_profile("the fitted profile", text)?) };
-    let (done, in_all) = (Cell::new(0), Cell::new(0));
-    let drawn = |what: &'static str| {
-        let (done, in_all) = (&done, &in_all);
-        move || {
-            done.set(done.get() + 1);
-            drawing(what, done.get(), in_all.get());
-        }
-    };
-    let trial = |model: Model| -> Result<Trial, FitError> {
-        let rate = if model == Model::Poisson { &flat } else { &rate };
-        let factor = factor.filter(|_| matches!(model, Model::Cox | Model::Hawkes));
-        let clusters = (model == Model::Hawkes).then_some(clusters);
-        let profile = read(&write(rate, factor, clusters, numbers, None))?;
-        let (checks, pool) = verify::arrivals(&axis, rate, &profile, seed, &drawn(model.name()));
-        let report = ModelReport { model, accepted: checks.iter().all(|check| check.accepted), checks };
-        Ok(Trial { report, pool, rate: rate.clone(), factor, clusters })
-    };
+    let work = Work::of(history, wanted, drawing)?;
+    let axis = &work.axis;
+    let rate = Rate::fitted(axis);
+    let factor = modulation::day_factor(axis, &rate).filter(|factor| factor.cv > 0.0);
+    let clusters = modulation::clusters(axis, &rate, factor);
     let sure = factor.is_some_and(|factor| factor.z > SURE);
     let models = match wanted.model {
         Some(model) => vec![model],
         None if clusters.count() => vec![Model::Poisson, Model::Nhpp, Model::Cox, Model::Hawkes],
         None => vec![Model::Poisson, Model::Nhpp, Model::Cox],
     };
-    // a law of baskets that does not hold has the orders drawn once more, and counts of ranks that do not hold twice
-    let weekly = Tops::of_history(history, &axis);
-    let tops = weekly.overlap(&|_| true);
-    in_all.set((models.len() + 4) * verify::REPLICAS + tops.map_or(0, |_| drift::TRIES));
+    work.expect(models.len());
+    let trial = |model: Model| {
+        let rate = if model == Model::Poisson { Rate::flat(axis) } else { rate.clone() };
+        let factor = factor.filter(|_| matches!(model, Model::Cox | Model::Hawkes));
+        work.trial(model, Times { rate, factor, clusters: (model == Model::Hawkes).then_some(clusters) })
+    };
     let mut trials = models.into_iter().map(trial).collect::<Result<Vec<Trial>, FitError>>()?;
-    let at = match wanted.model {
-        Some(_) => 0,
-        None => best(&trials, sure),
-    };
+    let at = if wanted.model.is_some() { 0 } else { best(&trials, sure) };
     let chosen = trials.remove(at);
+    let whole = work.whole(&chosen.times)?;
 
-    let told = drawn("drift");
-    let drift = tops.and_then(|real| {
-        drift::search(real, |drift| {
-            told();
-            let profile = read(&write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift)).ok()?;
-            verify::tried(&counted, &axis, &profile, seed)
-        })
-    });
-    let mut profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift);
-    let (mut goods, mut pools) = verify::goods(history, &axis, &weekly, &read(&profile)?, wanted.told, seed, &drawn("goods"));
-    let fails = |goods: &[Check], names: &[&str]| goods.iter().any(|check| !check.accepted && names.contains(&check.statistic));
-    if fails(&goods, &[verify::LINES, verify::UNITS]) && numbers != (Number::Empirical, Number::Empirical) {
-        // a law that does not hold makes room for the numbers themselves
-        numbers = (Number::Empirical, Number::Empirical);
-        profile = write(&chosen.rate, chosen.factor, chosen.clusters, numbers, drift);
-        (goods, pools) = verify::goods(history, &axis, &weekly, &read(&profile)?, wanted.told, seed, &drawn("goods"));
-    }
-    // of a few sales of many goods, counts say that all others are none
-    let mut catalogue = None;
-    if fails(&goods, &[verify::POPULARITY]) && drift.is_none() {
-        let told = drawn("catalogue");
-        let skus = laws::on_offer(&popularity).min(MOST_SKUS);
-        let with = |sigma: f64| written(&chosen.rate, chosen.factor, chosen.clusters, numbers, Some(Catalogue { skus, sigma }), None);
-        let off = |sigma: f64| -> Result<f64, FitError> {
-            told();
-            Ok(verify::tried_ranks(&counted, &axis, &read(&with(sigma))?, seed).unwrap_or(f64::INFINITY))
-        };
-        let sigmas = (1..=verify::REPLICAS).map(|tenth| tenth as f64 / 10.0);
-        let tried = sigmas.map(|sigma| Ok((off(sigma)?, sigma))).collect::<Result<Vec<_>, FitError>>()?;
-        if let Some((_, sigma)) = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)) {
-            let other = with(sigma);
-            let (of_other, drawn_of) = verify::goods(history, &axis, &weekly, &read(&other)?, wanted.told, seed, &drawn("goods"));
-            if !fails(&of_other, &[verify::POPULARITY]) {
-                (catalogue, profile, goods, pools) = (Some(Catalogue { skus, sigma }), other, of_other, drawn_of);
-            }
-        }
-    }
-    let real = Stream::of(&axis.times, axis.days, &chosen.rate, &|_| true);
-    let shares = |weights: &[f64]| {
-        let total = weights.iter().sum::<f64>().max(1.0);
-        weights.iter().map(|weight| weight / total).collect::<Vec<_>>()
-    };
-    let [of_ranks, of_lines] = &pools;
-    let sold: Vec<f64> = popularity.iter().map(|count| *count as f64).collect();
-    let picture = Picture {
-        week: [shares(&real.week), shares(&chosen.pool.week)],
-        days: [shares(&real.by_day), shares(&chosen.pool.by_day)],
-        ranks: [shares(&sold), shares(of_ranks)],
-        gaps: [real.survival(), stream::survival(&chosen.pool.gaps)],
-        lines: [shares(&counted.lines.weights()), shares(of_lines)],
-    };
+    let picture = picture(&work, &chosen, &whole);
     let (_, lost) = history.account.lost();
-    let verdict = match chosen.report.accepted && goods.iter().all(|check| check.accepted) {
+    let verdict = match chosen.report.accepted && whole.checks.iter().all(|check| check.accepted) {
         false => Verdict::Rejected,
         true if lost > MOST_LOST => Verdict::Unknown,
         true => Verdict::Accepted,
     };
-    let short: Vec<&str> = chosen.report.checks.iter().chain(&goods).filter(|check| check.is_too_short()).map(|check| check.statistic).collect();
+    let checks = chosen.report.checks.iter().chain(&whole.checks);
+    let short: Vec<&str> = checks.filter(|check| check.is_too_short()).map(|check| check.statistic).collect();
+    let notes = text::notes(history, &work, wanted, (factor, sure), clusters, &short);
     let model = chosen.report.model;
     trials.insert(at, chosen);
-    let mut notes = text::notes(history, &axis, &counted, wanted, (factor, sure), clusters);
-    if tops.is_none() {
-        notes.push(format!("fewer than {} weeks with enough lines, or too few SKUs: drift of ranks was not fitted", drift::FEWEST_WEEKS));
-    }
-    if !short.is_empty() {
-        notes.push(format!(
-            "the history is too short to tell by {}: single replicas are as far off, and further than can be accepted; more orders would tell",
-            short.join(", ")
-        ));
-    }
+    let (first, last) = work.ends();
     let report = Report {
         source: wanted.source.into(),
         columns: wanted.columns.into(),
@@ -387,34 +255,51 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         lost,
         seed: wanted.seed,
         orders: axis.times.len(),
-        lines: popularity.iter().sum(),
-        skus: popularity.len(),
-        first: format!("{} to {last}", axis.first),
+        lines: work.popularity.iter().sum(),
+        skus: work.popularity.len(),
+        first: format!("{first} to {last}"),
         days: axis.days - 1,
         closed_days: rate.levels[1..].iter().filter(|level| **level == 0.0).count(),
         resolution: Span(axis.unit).to_string(),
         slots: (rate.period, rate.of_day()),
-        events: rate.events.clone(),
+        events: rate.events,
         day_factor: factor,
         clusters,
-        popularity: ranks,
-        basket_lines: lines,
-        basket_units: units,
-        catalogue,
-        chosen_lines: numbers.0,
-        chosen_units: numbers.1,
-        tops,
-        drift,
-        shoppers: shoppers.clone(),
-        after: after.clone(),
+        popularity: laws::ranks(&work.popularity),
+        basket_lines: work.lines,
+        basket_units: work.units,
+        catalogue: whole.wares.catalogue,
+        chosen_lines: whole.wares.lines,
+        chosen_units: whole.wares.units,
+        tops: work.tops,
+        drift: whole.wares.drift,
+        shoppers: work.shoppers,
+        after: work.after,
         replicas: verify::REPLICAS,
         models: trials.into_iter().map(|trial| trial.report).collect(),
         chosen: model,
-        goods,
+        goods: whole.checks,
         verdict,
         notes,
     };
-    Ok(Fitted { profile, report, picture })
+    Ok(Fitted { profile: whole.profile, report, picture })
+}
+
+fn picture(work: &Work<'_>, chosen: &Trial, whole: &Whole) -> Picture {
+    let real = Stream::of(&work.axis.times, work.axis.days, &chosen.times.rate, &|_| true);
+    let shares = |weights: &[f64]| {
+        let total = weights.iter().sum::<f64>().max(1.0);
+        weights.iter().map(|weight| weight / total).collect::<Vec<_>>()
+    };
+    let [of_ranks, of_lines] = &whole.pools;
+    let sold: Vec<f64> = work.popularity.iter().map(|count| *count as f64).collect();
+    Picture {
+        week: [shares(&real.week), shares(&chosen.pool.week)],
+        days: [shares(&real.by_day), shares(&chosen.pool.by_day)],
+        ranks: [shares(&sold), shares(of_ranks)],
+        gaps: [real.survival(), stream::survival(&chosen.pool.gaps)],
+        lines: [shares(&work.counted.lines.weights()), shares(of_lines)],
+    }
 }
 
 /// Cox where days differ for certain, else without the drawn factor; self-excitation only where it comes closer.

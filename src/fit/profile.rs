@@ -3,9 +3,9 @@
 use super::axis::{Axis, BEGINS_S, DAY_S};
 use super::drift::Drift;
 use super::events::{Crowd, Event, Shape};
-use super::laws::{Catalogue, Number, Numbers};
-use super::modulation::{Clusters, DayFactor};
-use super::rate::Rate;
+use super::laws::{Catalogue, Number};
+use super::trials::{Times, Wares};
+use super::verify::Counted;
 use super::{Afterwards, Shoppers};
 use crate::sim::Span;
 use std::fmt::{Display, Write};
@@ -16,16 +16,11 @@ pub(super) struct Parts<'a> {
     pub title: String,
     pub about: String,
     pub axis: &'a Axis,
-    pub rate: &'a Rate,
-    pub factor: Option<DayFactor>,
-    pub clusters: Option<Clusters>,
+    pub times: &'a Times,
+    pub wares: Wares,
+    pub counted: &'a Counted,
     /// lines of each SKU, the most popular first
     pub popularity: &'a [u64],
-    /// takes the place of the counts
-    pub catalogue: Option<Catalogue>,
-    pub drift: Option<Drift>,
-    pub lines: (Number, &'a Numbers),
-    pub units: (Number, &'a Numbers),
     pub shoppers: &'a Shoppers,
     pub after: Option<&'a Afterwards>,
 }
@@ -41,12 +36,12 @@ impl Parts<'_> {
         line(format!("name = {}\ntitle = {}", quoted(self.name), quoted(&self.title)));
         line(format!("about = {}\norders = {}", quoted(&self.about), self.axis.times.len()));
         self.arrival(&mut line);
-        line(format!("\n[goods]\nskus = {}", self.catalogue.map_or(self.popularity.len(), |all| all.skus)));
+        line(format!("\n[goods]\nskus = {}", self.wares.catalogue.map_or(self.popularity.len(), |all| all.skus)));
         if let Some((price, sigma)) = self.shoppers.price {
             line(format!("price = {price}\nprice_sigma = {:?}", digits(sigma)));
         }
         let counts = |list: String| format!("law = \"empirical\"\nweights = {list}");
-        let (told, law) = match (self.catalogue, self.drift) {
+        let (told, law) = match (self.wares.catalogue, self.wares.drift) {
             (Some(Catalogue { sigma, .. }), _) => {
                 let told = format!("{} SKUs sold, most of them a few times: more than these are on offer", self.popularity.len());
                 (told, format!("law = \"lognormal\"\nsigma = {:?}", digits(sigma)))
@@ -61,7 +56,7 @@ impl Parts<'_> {
         };
         line(format!("# {told}"));
         line(format!("[[goods.popularity]]\n{law}"));
-        for (name, (law, numbers)) in [("lines", self.lines), ("qty", self.units)] {
+        for (name, (law, numbers)) in [("lines", (self.wares.lines, &self.counted.lines)), ("qty", (self.wares.units, &self.counted.units))] {
             line(format!("\n[basket.{name}]"));
             let most = numbers.counts.len().max(1);
             match law {
@@ -99,10 +94,10 @@ impl Parts<'_> {
     }
 
     fn arrival(&self, line: &mut dyn FnMut(String)) {
-        let Parts { axis, rate, .. } = self;
+        let (axis, rate) = (self.axis, &self.times.rate);
         let duration = axis.days as f64 * DAY_S - BEGINS_S;
         line("\n[arrival]".into());
-        match &self.clusters {
+        match &self.times.clusters {
             Some(clusters) => {
                 // the file counts in time at the mean rate
                 let half_life = clusters.half_life * duration / axis.times.len() as f64;
@@ -124,7 +119,7 @@ impl Parts<'_> {
         let days: Vec<String> = rate.levels.iter().map(|level| format!("{:?}", digits(*level))).collect();
         line(format!("# the first is the day before {}, on which the run begins and nothing comes", axis.first));
         line(format!("days = {}", list(&days, 14)));
-        if let Some(factor) = self.factor {
+        if let Some(factor) = self.times.factor {
             line(format!("cox = {{ day_cv = {:?}, day_ar1 = {:?} }}", digits(factor.cv), digits(factor.ar1)));
         }
         for Event { date, orders, usual, shape } in &rate.events {

@@ -30,7 +30,8 @@ pub(super) struct Rate {
     /// days that are not as usual
     pub odd: Vec<bool>,
     pub events: Vec<Event>,
-    pub crowds: Vec<Crowd>,
+    /// what comes besides, and until when
+    crowds: Vec<(Crowd, f64)>,
     /// expected orders up to the begin of each slot of each day
     before: Vec<f64>,
 }
@@ -69,7 +70,7 @@ impl Rate {
             rate.odd[day] = true;
             match event.shape {
                 Shape::Level(times) => rate.levels[day] *= times,
-                Shape::Crowd(crowd) => rate.crowds.push(crowd),
+                Shape::Crowd(crowd) => rate.crowds.push((crowd, crowd.ends())),
             }
             rate.events.push(event);
         }
@@ -121,16 +122,19 @@ impl Rate {
     /// Expected orders up to `t`, in seconds from the begin of day 0.
     pub fn up_to(&self, t: f64) -> f64 {
         let n = ((t / self.width()) as usize).min(self.before.len() - 1);
-        let of_crowds: f64 = self.crowds.iter().map(|crowd| crowd.up_to(t)).sum();
-        self.before[n] + (t - n as f64 * self.width()).max(0.0) * self.at(n) + of_crowds
+        self.before[n] + (t - n as f64 * self.width()).max(0.0) * self.at(n) + self.of_crowds(t)
     }
 
     /// Expected orders of a day.
     pub fn of(&self, day: usize) -> f64 {
         let k = self.of_day();
         let (from, until) = (day as f64 * DAY_S, (day + 1) as f64 * DAY_S);
-        let of_crowds: f64 = self.crowds.iter().map(|crowd| crowd.up_to(until) - crowd.up_to(from)).sum();
-        self.before[(day + 1) * k] - self.before[day * k] + of_crowds
+        self.before[(day + 1) * k] - self.before[day * k] + self.of_crowds(until) - self.of_crowds(from)
+    }
+
+    /// Orders of crowds up to `t`. It is asked for every order of every replica, and most crowds are long over or far off.
+    fn of_crowds(&self, t: f64) -> f64 {
+        self.crowds.iter().map(|(crowd, ends)| if t >= *ends { crowd.orders } else { crowd.up_to(t) }).sum()
     }
 }
 

@@ -1,10 +1,11 @@
 //! The acceptance report as text, and its notes.
 
-use super::axis::Axis;
+use super::drift::FEWEST_WEEKS;
 use super::events::{Crowd, Event, Shape};
 use super::laws::{Catalogue, Number, Ranks};
 use super::modulation::{Clusters, DayFactor};
-use super::verify::{Check, Counted};
+use super::trials::Work;
+use super::verify::Check;
 use super::{MOST_LOST, Model, Report, Verdict, Wanted};
 use crate::sim::Span;
 use crate::workload::{Account, Import};
@@ -172,12 +173,13 @@ fn number(law: Number) -> String {
 /// What was not fitted, and what a reader must know.
 pub(super) fn notes(
     history: &Import,
-    axis: &Axis,
-    counted: &Counted,
+    work: &Work<'_>,
     wanted: &Wanted<'_>,
     (factor, sure): (Option<DayFactor>, bool),
     clusters: Clusters,
+    short: &[&str],
 ) -> Vec<String> {
+    let Work { axis, counted, tops, .. } = work;
     let mut notes = Vec::new();
     let mut when = |holds: bool, text: String| {
         if holds {
@@ -204,6 +206,9 @@ pub(super) fn notes(
     when(!wanted.told.channels, "the columns map names no `channel`: all orders come through the web".into());
     when(!wanted.told.regions, "the columns map names no `region`: orders go to both regions alike".into());
     when(history.customers.is_empty(), "there are no customers in it: how many people order was not fitted".into());
+    when(tops.is_none(), format!("fewer than {FEWEST_WEEKS} weeks with enough lines, or too few SKUs: drift of ranks was not fitted"));
+    let far = "single replicas are as far off, and further than can be accepted; more orders would tell";
+    when(!short.is_empty(), format!("the history is too short to tell by {}: {far}", short.join(", ")));
     notes.push("pickup, what sells on odd days, and how goods are bought together were not fitted".into());
     notes
 }
