@@ -212,8 +212,8 @@ fn a_target_that_says_yes_to_forged_news_fails() {
 #[test]
 fn a_service_that_is_killed_again_and_again_loses_nothing_that_it_acknowledged() {
     let folder = Folder::new("live-kill");
-    let mut service = Service::start(&folder, &["--data", "journal"]);
-    let address = service.address().to_string();
+    let address = lasting_address().to_string();
+    let mut service = Service::at(&folder, &address, &["--data", "journal"]);
     let arguments = ["run", "M01", "--orders", "120", "--faults", "none", "--target", "reference", "--out", "out"];
     let mut run = folder.command(&arguments);
     let mut run = run.env("ORDERSTORM_TARGET_URL", &service.url).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be started");
@@ -247,6 +247,15 @@ fn a_child_process_is_really_killed_and_what_it_lost_is_seen() {
     assert!(first.iter().all(|check| ["EVENT_GAPLESS", "NO_LOST", "PARTNER_AGREEMENT", "PROGRESS"].contains(&check.as_str())), "{first:?}");
 }
 
+/// An address of a service that is killed and comes back. A port that the system gives may meanwhile become the one that some connection of another
+/// test leaves from, so this is one below those (32,768 and more on Linux).
+fn lasting_address() -> std::net::SocketAddr {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let ports = || 20_000 + (std::process::id() + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) % 10_000;
+    let bound = |port: u32| std::net::TcpListener::bind(("127.0.0.1", port as u16)).ok()?.local_addr().ok();
+    std::iter::repeat_with(ports).take(1_000).find_map(bound).expect("a free port")
+}
+
 /// `scripts/served`: a service that is started, killed, stopped and resumed by commands, ended with the test.
 struct Served {
     environment: Vec<(&'static str, String)>,
@@ -254,7 +263,7 @@ struct Served {
 
 impl Served {
     fn start(folder: &Folder, name: &str, more: &str) -> Served {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address");
+        let free = lasting_address();
         let environment = vec![
             ("ORDERSTORM_SERVED", folder.at(name).display().to_string()),
             ("ORDERSTORM_TARGET_URL", format!("http://{free}")),
