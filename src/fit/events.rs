@@ -5,17 +5,24 @@ use super::axis::{Axis, DAY_S};
 use super::rate::Rate;
 use serde::Serialize;
 
-/// A day is odd where the logarithm of its orders over the usual is so many robust standard deviations off (by the median of absolute deviations,
-/// with the noise that a Poisson process has at that rate), and as many times too many or too few.
-const ODD_DAY: (f64, f64) = (4.0, 1.5);
+/// Orders are odd where their number is so many standard deviations off the usual, and as many times too many or too few. Deviations are those of
+/// the root, which has the same variance at every rate (Anscombe, Biometrika 35, 1948); beside the noise of a Poisson process they have what days or
+/// hours differ by themselves, from the median of absolute deviations, which odd ones do not move.
+struct Limit {
+    deviations: f64,
+    times: f64,
+    /// fewer expected orders say too little
+    fewest: f64,
+}
+const DAY: Limit = Limit { deviations: 4.0, times: 1.5, fewest: 20.0 };
 /// There are more hours than days, and orders within an hour set off others.
-const ODD_HOUR: (f64, f64) = (6.0, 2.0);
-/// Fewer expected orders say too little of a day or an hour.
-const FEWEST: f64 = 5.0;
+const HOUR: Limit = Limit { deviations: 6.0, times: 2.0, fewest: 5.0 };
 /// Where more of the days are odd, they are no exceptions: that is how days differ.
 const MOST: f64 = 0.1;
 /// From the median of absolute deviations to the standard deviation of a normal law.
 const OF_MAD: f64 = 1.482_602_218_505_602;
+/// A profile holds so many waves.
+pub(super) const MOST_CROWDS: usize = 100;
 /// As many times of a day are looked at for its shape; of more, one in so many.
 const LOOKED_AT: usize = 4_000;
 const STEPS: usize = 40;
@@ -38,8 +45,12 @@ pub struct Event {
 pub enum Shape {
     /// the whole day so many times the usual rate
     Level(f64),
-    /// a crowd besides the usual rate
-    Crowd(Crowd),
+    /// a crowd besides, and the rest of the day so many times the usual rate
+    Crowd {
+        #[serde(flatten)]
+        crowd: Crowd,
+        level: f64,
+    },
 }
 
 /// Orders that come besides, with lognormal delays after a moment.
@@ -80,7 +91,7 @@ impl Crowd {
     }
 }
 
-/// The days whose orders, or those of one of whose hours, are too many or too few to be the usual ones.
+/// The days whose orders are too many or too few to be the usual ones, or those of one of whose hours too many. None, where that is how days differ.
 pub(super) fn odd_days(axis: &Axis, rate: &Rate) -> Vec<bool> {
     let mut hours = vec![0.0; axis.days * 24];
     for t in &axis.times {
@@ -88,25 +99,31 @@ pub(super) fn odd_days(axis: &Axis, rate: &Rate) -> Vec<bool> {
     }
     let of_day = |day: usize| hours[day * 24..(day + 1) * 24].iter().sum::<f64>();
     let usual: Vec<f64> = (0..axis.days).map(|day| rate.of(day)).collect();
-    let known: Vec<usize> = (0..axis.days).filter(|day| usual[*day] >= FEWEST && rate.levels[*day] > 0.0).collect();
-    let days: Vec<Seen> = known.iter().map(|day| Seen::of(*day, of_day(*day), usual[*day])).collect();
+    let days: Vec<Seen> = (1..axis.days).map(|day| Seen::of(day, of_day(day), usual[day])).collect();
     let mut odd = vec![false; axis.days];
-    for (day, factor) in beyond(&days, ODD_DAY) {
-        odd[day] |= factor != 1.0;
+    for (day, _) in beyond(&days, &DAY) {
+        odd[day] = true;
     }
     // an hour is compared with the rest of its day, which may be a busy one
     let of_hour = |day: usize, hour: usize| {
         let from = day as f64 * DAY_S + hour as f64 * HOUR_S;
         let (came, expected) = (hours[day * 24 + hour], rate.up_to(from + HOUR_S) - rate.up_to(from));
         let rest = (of_day(day) - came + 1.0) / (usual[day] - expected + 1.0);
-        Seen::of(day, came, (expected * rest).max(FEWEST))
+        Seen::of(day, came, expected * rest)
     };
-    let all: Vec<Seen> = known.iter().flat_map(|day| (0..24).map(|hour| of_hour(*day, hour))).filter(|seen| seen.came > 0.0).collect();
-    for (day, factor) in beyond(&all, ODD_HOUR) {
+    let open = (1..axis.days).filter(|day| usual[*day] >= HOUR.fewest);
+    let all: Vec<Seen> = open.flat_map(|day| (0..24).map(move |hour| of_hour(day, hour))).collect();
+    for (day, factor) in beyond(&all, &HOUR) {
         odd[day] |= factor > 1.0;
     }
-    let share = odd.iter().filter(|odd| **odd).count() as f64 / known.len().max(1) as f64;
-    if share > MOST { vec![false; axis.days] } else { odd }
+    odd
+}
+
+/// So many odd days that they are no exceptions? The first and the last day of a history are as a rule only a part of one.
+pub(super) fn are_usual(odd: &[bool], rate: &Rate) -> bool {
+    let within = 2..odd.len().saturating_sub(1);
+    let known = within.clone().filter(|day| rate.of(*day) >= HOUR.fewest).count();
+    within.filter(|day| odd[*day]).count() as f64 > MOST * known as f64
 }
 
 /// Orders of a day or an hour beside the usual.
@@ -123,17 +140,23 @@ impl Seen {
     }
 }
 
-/// Those that are too far off, with how many times the usual they are.
-fn beyond(all: &[Seen], (deviations, times): (f64, f64)) -> Vec<(usize, f64)> {
-    let middle = median(all.iter().map(|seen| seen.log));
-    let wide = OF_MAD * median(all.iter().map(|seen| (seen.log - middle).abs()));
-    let by_chance = median(all.iter().map(|seen| 1.0 / seen.usual));
+/// Those that are too far off, with how many times the usual they are. Where too little is usual to tell, nothing can be too few, and for too many
+/// they count as if the fewest that tell were usual.
+fn beyond(all: &[Seen], limit: &Limit) -> Vec<(usize, f64)> {
+    let telling = || all.iter().filter(|seen| seen.usual >= limit.fewest);
+    let middle = median(telling().map(|seen| seen.log));
+    let wide = OF_MAD * median(telling().map(|seen| (seen.log - middle).abs()));
+    let by_chance = median(telling().map(|seen| 1.0 / seen.usual));
     let variance = (wide * wide - by_chance).max(0.0);
-    let off = |seen: &&Seen| {
-        let log = (seen.log - middle).abs();
-        log > deviations * (variance + 1.0 / seen.usual).sqrt() && log > libm::log(times)
+    let root = |number: f64| 2.0 * (number + 0.375).sqrt();
+    let off = |seen: &Seen| {
+        let usual = (seen.usual * libm::exp(middle)).max(limit.fewest);
+        let deviations = (root(seen.came) - root(usual)) / (1.0 + usual * variance).sqrt();
+        let (far, times) = (deviations.abs() > limit.deviations, (seen.came + 0.5) / (usual + 0.5));
+        let many = times > limit.times || seen.usual >= limit.fewest && times < 1.0 / limit.times;
+        (far && many).then_some((seen.day, times))
     };
-    all.iter().filter(off).map(|seen| (seen.day, libm::exp(seen.log - middle))).collect()
+    all.iter().filter_map(off).collect()
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -144,22 +167,28 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// What made an odd day so: a crowd, where that explains its times so much better than another level that its parameters are worth it (by the
 /// Bayesian information criterion). Nothing, where only an hour was odd and no crowd explains it.
-pub(super) fn event(axis: &Axis, rate: &Rate, day: usize) -> Option<Event> {
+pub(super) fn event(axis: &Axis, rate: &Rate, day: usize, crowds: bool) -> Option<Event> {
     let from = day as f64 * DAY_S;
     let times = &axis.times[axis.times.partition_point(|t| *t < from)..axis.times.partition_point(|t| *t < from + DAY_S)];
     let (orders, usual) = (times.len(), rate.of(day));
+    if usual < HOUR.fewest {
+        return None;
+    }
+    let is_odd = |level: f64| level > DAY.times || level < 1.0 / DAY.times;
     let level = orders as f64 / usual;
-    let besides = if level > 1.0 { crowd(rate, times, from) } else { None };
+    let besides = if level > 1.0 && crowds { crowd(rate, times, from) } else { None };
     let shape = match besides {
-        Some((crowd, gain)) if gain > 2.0 * libm::log(orders as f64) => Shape::Crowd(crowd),
-        _ if level > ODD_DAY.1 || level < 1.0 / ODD_DAY.1 => Shape::Level(level),
+        // how days differ by themselves is the day factor's
+        Some((crowd, rest, gain)) if gain > 2.0 * libm::log(orders as f64) => Shape::Crowd { crowd, level: if is_odd(rest) { rest } else { 1.0 } },
+        _ if is_odd(level) => Shape::Level(level),
         _ => return None,
     };
     Some(Event { date: axis.date(day), orders, usual, shape })
 }
 
-/// The crowd that explains the times of a day best beside the usual rate, and how much more (in log-likelihood) than another level does.
-fn crowd(rate: &Rate, times: &[f64], from: f64) -> Option<(Crowd, f64)> {
+/// The crowd that explains the times of a day best beside the usual rate at some level, that level, and how much more (in log-likelihood) both
+/// explain than another level alone does.
+fn crowd(rate: &Rate, times: &[f64], from: f64) -> Option<(Crowd, f64, f64)> {
     let (densest, excess) = densest(rate, times, from)?;
     let every = times.len().div_ceil(LOOKED_AT);
     let looked_at: Vec<f64> = times.iter().step_by(every).copied().collect();
@@ -168,8 +197,8 @@ fn crowd(rate: &Rate, times: &[f64], from: f64) -> Option<(Crowd, f64)> {
     let base: Vec<f64> = looked_at.iter().map(|t| (rate.up_to(t + 60.0) - rate.up_to(t - 60.0)) / 120.0 + 0.01 * usual / DAY_S).collect();
     let day = Day { times: &looked_at, base: &base, each: times.len() as f64 / looked_at.len() as f64, usual: usual * 1.01, until: from + DAY_S };
     let tried = BEFORE.into_iter().map(|minutes| day.explained((densest - minutes * 60.0).max(from), excess));
-    let (crowd, likelihood) = tried.max_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some((crowd, likelihood - day.of_level()))
+    let (crowd, level, likelihood) = tried.max_by(|a, b| a.2.total_cmp(&b.2))?;
+    Some((crowd, level, likelihood - day.of_level()))
 }
 
 /// When a crowd seems to be the densest, and how many it may have: from the quarter of an hour with the most orders above the usual.
@@ -185,7 +214,7 @@ fn densest(rate: &Rate, times: &[f64], from: f64) -> Option<(f64, f64)> {
     let above = |n: usize| came[n] - level * usual[n];
     let most = (0..QUARTERS).max_by(|a, b| above(*a).total_cmp(&above(*b)))?;
     let excess = (times.len() as f64 - level * usual.iter().sum::<f64>()).max(above(most));
-    (excess > FEWEST).then_some((from + most as f64 * QUARTER_S, excess))
+    (excess > HOUR.fewest).then_some((from + most as f64 * QUARTER_S, excess))
 }
 
 /// The times of one day, each standing for `each` orders, with the usual rate at them.
@@ -209,8 +238,8 @@ impl Day<'_> {
         self.base.iter().map(|base| libm::log(level * base)).sum::<f64>() * self.each - self.orders()
     }
 
-    /// A crowd from `at` on beside the usual rate at a level of its own, by expectation and maximization; and its log-likelihood.
-    fn explained(&self, at: f64, excess: f64) -> (Crowd, f64) {
+    /// A crowd from `at` on beside the usual rate at a level of its own, by expectation and maximization; that level, and the log-likelihood of both.
+    fn explained(&self, at: f64, excess: f64) -> (Crowd, f64, f64) {
         let after = self.times.iter().filter(|t| **t > at).map(|t| t - at);
         let mut crowd = Crowd { at_s: at, orders: excess, median_s: median(after).clamp(30.0, DAY_S / 8.0), sigma: 1.0 };
         let mut level = (self.orders() - excess).max(1.0) / self.usual;
@@ -231,42 +260,49 @@ impl Day<'_> {
             }
             let mean = logs / all;
             let seen = crowd.up_to(self.until) / crowd.orders;
-            crowd.median_s = libm::exp(mean).clamp(1.0, 30.0 * DAY_S);
+            crowd.median_s = libm::exp(mean).max(1.0);
             crowd.sigma = (squares / all - mean * mean).max(0.0).sqrt().clamp(0.05, 3.0);
-            crowd.orders = all * self.each / seen.max(0.1);
+            crowd.orders = all * self.each / seen;
             level = (self.orders() - all * self.each).max(1.0) / self.usual;
         }
         let each = self.times.iter().zip(self.base).map(|(t, base)| libm::log(crowd.at(*t) + level * base));
-        (crowd, each.sum::<f64>() * self.each - level * self.usual - crowd.up_to(self.until))
+        (crowd, level, each.sum::<f64>() * self.each - level * self.usual - crowd.up_to(self.until))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::Seed;
+    use crate::sim::{Purpose, Seed};
     use jiff::civil::date;
 
-    /// Sixty days with a hundred orders each from eight to eighteen, as evenly as draws are, and so many more on those days.
-    fn axis(more: &[(usize, f64)]) -> Axis {
-        let draws = Seed(3);
+    /// So many orders on each day from 1 on, within hours of it, as evenly as draws are.
+    fn axis(days: usize, of: impl Fn(usize) -> Vec<(u64, f64, f64)>) -> Axis {
         let mut times = Vec::new();
-        for day in 1..61 {
-            let times_the_usual = more.iter().find(|(of, _)| *of == day).map_or(1.0, |(_, times)| *times);
-            let orders = (100.0 * times_the_usual) as u64;
-            times.extend((0..orders).map(|n| {
-                let part = draws.draw(crate::sim::Purpose(1), day as u64 * 1_000 + n, 0).unit();
-                day as f64 * DAY_S + 8.0 * HOUR_S + part * 10.0 * HOUR_S
-            }));
+        for day in 1..=days {
+            for (n, (orders, from, until)) in of(day).into_iter().enumerate() {
+                let draw = |order: u64| Seed(3).draw(Purpose(1), (day * 10 + n) as u64 * 10_000 + order, 0).unit();
+                times.extend((0..orders).map(|order| day as f64 * DAY_S + (from + (until - from) * draw(order)) * HOUR_S));
+            }
         }
         times.sort_by(f64::total_cmp);
-        Axis { times, days: 61, first: date(2026, 1, 1), unit: 1, from: 0 }
+        Axis { times, days: days + 1, first: date(2026, 1, 1), unit: 1, from: 0 }
+    }
+
+    /// A hundred orders from eight to eighteen, but for the days with another number.
+    fn shop(others: &[(usize, u64)]) -> Axis {
+        let orders = |day| others.iter().find(|(of, _)| *of == day).map_or(100, |(_, orders)| *orders);
+        axis(60, |day| vec![(orders(day), 8.0, 18.0)])
+    }
+
+    fn odd(rate: &Rate) -> Vec<(&str, usize, Shape)> {
+        rate.events.iter().map(|event| (event.date.as_str(), event.orders, event.shape)).collect()
     }
 
     #[test]
     fn a_day_with_three_times_the_orders_at_the_usual_hours_has_a_level_of_its_own_and_the_others_keep_theirs() {
-        let rate = Rate::fitted(&axis(&[(20, 3.0), (40, 0.1)]));
-        let found: Vec<_> = rate.events.iter().map(|event| (event.date.as_str(), event.orders, event.shape)).collect();
+        let rate = Rate::fitted(&shop(&[(20, 300), (40, 10)]));
+        let found = odd(&rate);
         let [("2026-01-20", 300, Shape::Level(busy)), ("2026-02-09", 10, Shape::Level(quiet))] = found[..] else { panic!("{found:?}") };
         assert!((busy - 3.0).abs() < 0.1 && (quiet - 0.1).abs() < 0.01, "{found:?}");
         assert!((10..30).filter(|day| *day != 20).all(|day| (rate.of(day) - 100.0).abs() < 2.0), "the days around are as they were");
@@ -275,24 +311,80 @@ mod tests {
 
     #[test]
     fn where_many_days_are_odd_they_are_no_exceptions_and_days_alike_have_none() {
-        assert!(Rate::fitted(&axis(&[])).events.is_empty());
-        let many: Vec<(usize, f64)> = (0..8).map(|n| (3 + 7 * n + n % 3, 4.0)).collect();
-        assert!(Rate::fitted(&axis(&many)).events.is_empty());
+        let few: Vec<(usize, u64)> = (0..5).map(|n| (5 + 11 * n, 400)).collect();
+        let many: Vec<(usize, u64)> = (0..7).map(|n| (5 + 8 * n, 400)).collect();
+        let [none, few, many] = [&[][..], &few, &many].map(|others| Rate::fitted(&shop(others)));
+        assert_eq!((none.events.len(), few.events.len(), many.events.len()), (0, 5, 0));
+        assert_eq!((none.many_odd, few.many_odd, many.many_odd), (false, false, true));
     }
 
     #[test]
     fn a_crowd_is_found_with_its_moment_its_size_and_its_delays() {
-        let mut axis = axis(&[]);
+        let mut axis = shop(&[]);
         let law = |part: f64| libm::exp(1.2 * crate::sim::normal_quantile(part)) * 900.0;
         axis.times.extend((0..400).map(|n| 30.0 * DAY_S + 13.0 * HOUR_S + law((f64::from(n) + 0.5) / 400.0)));
         axis.times.sort_by(f64::total_cmp);
         let rate = Rate::fitted(&axis);
-        let [Event { orders, shape: Shape::Crowd(crowd), .. }] = &rate.events[..] else { panic!("{:?}", rate.events) };
+        let [Event { orders, shape: Shape::Crowd { crowd, level: 1.0 }, .. }] = &rate.events[..] else { panic!("{:?}", rate.events) };
         assert!((480..=500).contains(orders) && (crowd.at_s - 30.0 * DAY_S - 13.0 * HOUR_S).abs() < 301.0, "{orders}, {crowd:?}");
         assert!((crowd.orders - 400.0).abs() < 30.0 && (crowd.median_s - 900.0).abs() < 120.0 && (crowd.sigma - 1.2).abs() < 0.15, "{crowd:?}");
         // what is expected up to a moment is what the density adds up to
         let sum: f64 = (0..100_000).map(|n| crowd.at(crowd.at_s + f64::from(n) + 0.5)).sum();
         assert!((sum - crowd.up_to(crowd.at_s + 100_000.0)).abs() < 0.1, "{sum}");
         assert!((rate.up_to(61.0 * DAY_S) - axis.times.len() as f64).abs() < 20.0);
+    }
+
+    #[test]
+    fn a_day_that_is_busy_as_a_whole_and_has_a_crowd_keeps_both() {
+        let rate = Rate::fitted(&axis(60, |day| if day == 30 { vec![(350, 8.0, 18.0), (500, 13.0, 13.4)] } else { vec![(100, 8.0, 18.0)] }));
+        let [Event { shape: Shape::Crowd { crowd, level }, .. }] = &rate.events[..] else { panic!("{:?}", rate.events) };
+        assert!((level - 3.5).abs() < 0.3 && (crowd.orders - 500.0).abs() < 40.0, "{level}, {crowd:?}");
+        assert!((rate.of(30) - 850.0).abs() < 40.0, "{}", rate.of(30));
+    }
+
+    #[test]
+    fn an_hour_is_enough_where_a_crowd_explains_it() {
+        let sale = |more: u64| Rate::fitted(&axis(60, |day| vec![(100, 8.0, 18.0), (if day == 30 { more } else { 0 }, 13.0, 13.2)]));
+        let (some, few) = (sale(45), sale(6));
+        let found = odd(&some);
+        let [("2026-01-30", 145, Shape::Crowd { crowd, .. })] = found[..] else { panic!("{found:?}") };
+        assert!((crowd.orders - 45.0).abs() < 15.0, "{crowd:?}");
+        assert!(few.events.is_empty(), "{:?}", few.events);
+        // all orders of two hours of the day, and hardly any in the others
+        let short = axis(60, |day| vec![(if day == 30 { 800 } else { 160 }, 12.0, 14.0), (8, 0.0, 24.0)]);
+        let short = Rate::fitted(&short);
+        assert_eq!(odd(&short).iter().map(|(date, ..)| *date).collect::<Vec<_>>(), ["2026-01-30"]);
+    }
+
+    #[test]
+    fn days_that_say_too_little_are_not_odd_and_nothing_is_divided_by_nothing() {
+        // six a day, and none on one: by chance that happens twice a year
+        let quiet = Rate::fitted(&axis(60, |day| vec![(if day == 30 { 0 } else { 6 }, 8.0, 18.0)]));
+        assert!(quiet.events.is_empty(), "{:?}", quiet.events);
+        // closed on one day of the week, but for one sale
+        let closed = Rate::fitted(&axis(62, |day| match day {
+            44 => vec![(2_000, 8.0, 18.0)],
+            _ if day % 7 == 2 => Vec::new(),
+            _ => vec![(100, 8.0, 18.0)],
+        }));
+        assert!((1..63).all(|day| closed.of(day).is_finite() && closed.levels[day].is_finite()), "{:?}", closed.levels);
+        assert!((35..50).filter(|day| day % 7 != 2).all(|day| (closed.of(day) - 100.0).abs() < 5.0), "the other days are as they were");
+    }
+
+    #[test]
+    fn of_a_short_history_that_is_cut_at_both_ends_a_sale_is_found() {
+        for days in [22, 29] {
+            let orders = |day: usize| {
+                if day == 1 || day == days {
+                    10
+                } else if day == 12 {
+                    400
+                } else {
+                    100
+                }
+            };
+            let rate = Rate::fitted(&axis(days, |day| vec![(orders(day), 8.0, 18.0)]));
+            assert!(odd(&rate).iter().any(|(date, orders, _)| (*date, *orders) == ("2026-01-12", 400)), "{days}: {:?}", rate.events);
+        }
     }
 }

@@ -244,7 +244,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     };
     let checks = chosen.report.checks.iter().chain(&whole.checks);
     let short: Vec<&str> = checks.filter(|check| check.is_too_short()).map(|check| check.statistic).collect();
-    let notes = text::notes(history, &work, wanted, (factor, sure), clusters, &short);
+    let notes = text::notes(history, &work, wanted, (factor, sure), clusters, (&short, rate.many_odd));
     let model = chosen.report.model;
     trials.insert(at, chosen);
     let (first, last) = work.ends();
@@ -262,7 +262,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         closed_days: rate.levels[1..].iter().filter(|level| **level == 0.0).count(),
         resolution: Span(axis.unit).to_string(),
         slots: (rate.period, rate.of_day()),
-        events: rate.events,
+        events: if model == Model::Poisson { Vec::new() } else { rate.events },
         day_factor: factor,
         clusters,
         popularity: laws::ranks(&work.popularity),

@@ -127,9 +127,13 @@ impl Parts<'_> {
                 Shape::Level(times) => {
                     line(format!("# {date} has a level of its own, {times:.2} times the usual: {orders} orders, usual {usual:.0}"))
                 }
-                Shape::Crowd(Crowd { at_s, orders: of_crowd, median_s, sigma }) => {
+                Shape::Crowd { crowd: Crowd { at_s, orders: of_crowd, median_s, sigma }, level } => {
                     let span = |seconds: f64| Span(((seconds * 1e9).round().max(1.0)) as u64).exact();
-                    line(format!("# {date}: {orders} orders, usual {usual:.0}\n[[arrival.wave]]\nat = \"{}\"", span((at_s - BEGINS_S).round())));
+                    let rest = if *level == 1.0 { String::new() } else { format!("; the rest of the day has a level of {level:.2} times the usual") };
+                    line(format!(
+                        "# {date}: {orders} orders, usual {usual:.0}{rest}\n[[arrival.wave]]\nat = \"{}\"",
+                        span((at_s - BEGINS_S).round())
+                    ));
                     line(format!("orders = {:?}\nlaw = \"lognormal\"", digits(*of_crowd)));
                     line(format!("scale = \"{}\"\nshape = {:?}", span(median_s.round().max(1.0)), digits(*sigma)));
                 }

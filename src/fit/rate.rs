@@ -1,7 +1,7 @@
 //! The rate that a history had: a level for each day, times a table of slots.
 
 use super::axis::{Axis, DAY_S};
-use super::events::{self, Crowd, Event, Shape};
+use super::events::{self, Crowd, Event, MOST_CROWDS, Shape};
 
 /// The finest grid that is looked at: quarters of an hour.
 const FINEST: usize = 96;
@@ -27,8 +27,10 @@ pub(super) struct Rate {
     pub slots: Vec<f64>,
     /// days after which the slots begin anew
     pub period: usize,
-    /// days that are not as usual
+    /// days that are not as usual, of which `events` tells
     pub odd: Vec<bool>,
+    /// so many are not that they are no exceptions
+    pub many_odd: bool,
     pub events: Vec<Event>,
     /// what comes besides, and until when
     crowds: Vec<(Crowd, f64)>,
@@ -48,33 +50,42 @@ impl Rate {
     /// Levels, the table of slots that foretells the other half of the history best, and what happened on days that these do not explain.
     pub fn fitted(axis: &Axis) -> Rate {
         let mut grid = Grid::of(axis);
-        let mut rate = Rate::usual(axis, &grid);
-        if axis.days > WEEK_DAYS {
-            for _ in 0..ROUNDS {
-                let odd = events::odd_days(axis, &rate);
-                if odd == grid.odd {
-                    break;
-                }
-                grid.odd = odd;
-                rate = Rate::usual(axis, &grid);
+        let all = Rate::usual(axis, &grid);
+        if axis.days <= WEEK_DAYS {
+            return all;
+        }
+        let mut rate = all.clone();
+        for _ in 0..ROUNDS {
+            // what was odd once stays so: else two days that hide each other would come and go
+            let odd: Vec<bool> = events::odd_days(axis, &rate).iter().zip(&grid.odd).map(|(now, before)| *now || *before).collect();
+            if odd == grid.odd {
+                break;
             }
+            if events::are_usual(&odd, &all) {
+                return Rate { many_odd: true, ..all };
+            }
+            grid.odd = odd;
+            rate = Rate::usual(axis, &grid);
         }
         rate.with_events(axis, &grid.odd)
     }
 
     /// The same with odd days as what they were, and not as the usual rate has them.
-    fn with_events(self, axis: &Axis, odd: &[bool]) -> Rate {
-        let found = (0..axis.days).filter(|day| odd[*day]).filter_map(|day| Some((day, events::event(axis, &self, day)?)));
-        let mut rate = self.clone();
-        for (day, event) in found {
-            rate.odd[day] = true;
+    fn with_events(mut self, axis: &Axis, odd: &[bool]) -> Rate {
+        for day in (0..axis.days).filter(|day| odd[*day]) {
+            // the tail of a crowd of the day before is there already
+            let Some(event) = events::event(axis, &self, day, self.crowds.len() < MOST_CROWDS) else { continue };
+            self.odd[day] = true;
             match event.shape {
-                Shape::Level(times) => rate.levels[day] *= times,
-                Shape::Crowd(crowd) => rate.crowds.push((crowd, crowd.ends())),
+                Shape::Level(times) => self.levels[day] *= times,
+                Shape::Crowd { crowd, level } => {
+                    self.levels[day] *= level;
+                    self.crowds.push((crowd, crowd.ends()));
+                }
             }
-            rate.events.push(event);
+            self.events.push(event);
         }
-        rate.counted()
+        self.counted()
     }
 
     fn usual(axis: &Axis, grid: &Grid) -> Rate {
@@ -87,7 +98,7 @@ impl Rate {
 
     fn new(levels: Vec<f64>, slots: Vec<f64>, period: usize) -> Rate {
         let odd = vec![false; levels.len()];
-        Rate { levels, slots, period, odd, events: Vec::new(), crowds: Vec::new(), before: Vec::new() }.counted()
+        Rate { levels, slots, period, odd, many_odd: false, events: Vec::new(), crowds: Vec::new(), before: Vec::new() }.counted()
     }
 
     /// Adds up what is expected.
@@ -142,7 +153,7 @@ impl Rate {
 struct Grid {
     days: usize,
     counts: Vec<u32>,
-    /// days that say nothing of what is usual
+    /// days that are left out: they say nothing of what is usual
     odd: Vec<bool>,
 }
 
@@ -180,7 +191,8 @@ impl Grid {
             } else if self.days <= WEEK_DAYS {
                 levels.clone_from(&days);
             }
-            for day in 1..self.days {
+            // a day of the week of which all open days are odd has no usual one
+            for day in (1..self.days).filter(|day| !self.odd[*day]) {
                 let expected = if self.days > WEEK_DAYS { week[day % 7] * levels[day] } else { mean };
                 open[day] = days[day] > 0.0 || expected <= CLOSED_AT;
             }

@@ -107,12 +107,15 @@ fn odd_day(event: &Event, whole: &str) -> String {
     let Event { date, orders, usual, shape } = event;
     let what = match shape {
         Shape::Level(times) => format!("{times:.2} times the usual rate"),
-        Shape::Crowd(Crowd { at_s, orders, median_s, .. }) => {
+        Shape::Crowd { crowd: Crowd { at_s, orders, median_s, .. }, level } => {
+            let rest = if *level == 1.0 { String::new() } else { format!("; else {level:.2} times the usual rate") };
             let minutes = (at_s / 60.0).round() as u64 % 1_440;
-            format!("a crowd of {orders:.0} from {:02}:{:02} on, half of it within {:.0} min", minutes / 60, minutes % 60, (median_s / 60.0).max(1.0))
+            let (from, half) = (format!("{:02}:{:02}", minutes / 60, minutes % 60), (median_s / 60.0).max(1.0));
+            format!("a crowd of {orders:.0} from {from} on, half of it within {half:.0} min{rest}")
         }
     };
-    let cut = if whole.starts_with(date) || whole.ends_with(date) { " (the history is cut there)" } else { "" };
+    let is_end = whole.starts_with(date) || whole.ends_with(date);
+    let cut = if is_end && (*orders as f64) < *usual { " (the history is cut there)" } else { "" };
     format!("{date}: {orders} orders, usual {usual:.0}; {what}{cut}")
 }
 
@@ -177,7 +180,7 @@ pub(super) fn notes(
     wanted: &Wanted<'_>,
     (factor, sure): (Option<DayFactor>, bool),
     clusters: Clusters,
-    short: &[&str],
+    (short, many_odd): (&[&str], bool),
 ) -> Vec<String> {
     let Work { axis, counted, tops, .. } = work;
     let mut notes = Vec::new();
@@ -206,6 +209,7 @@ pub(super) fn notes(
     when(!wanted.told.channels, "the columns map names no `channel`: all orders come through the web".into());
     when(!wanted.told.regions, "the columns map names no `region`: orders go to both regions alike".into());
     when(history.customers.is_empty(), "there are no customers in it: how many people order was not fitted".into());
+    when(many_odd, "more than a tenth of the days are far from the usual: that is how days differ here, so none of them is called odd".into());
     when(tops.is_none(), format!("fewer than {FEWEST_WEEKS} weeks with enough lines, or too few SKUs: drift of ranks was not fitted"));
     let far = "single replicas are as far off, and further than can be accepted; more orders would tell";
     when(!short.is_empty(), format!("the history is too short to tell by {}: {far}", short.join(", ")));

@@ -47,6 +47,17 @@ pub fn to_junit(report: &RunReport) -> io::Result<Vec<u8>> {
         }
         out.add_test_suite(suite);
     }
+    if !report.doubts.is_empty() {
+        // whatever the cases came to, the run cannot pass
+        let mut suite = TestSuite::new("run");
+        for doubt in &report.doubts {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(doubt.as_str());
+            status.set_type(Verdict::Unknown.name());
+            suite.add_test_case(TestCase::new("the whole run", status));
+        }
+        out.add_test_suite(suite);
+    }
     let mut text = Vec::new();
     out.serialize(&mut text).map_err(io::Error::other)?;
     Ok(text)

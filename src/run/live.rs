@@ -388,10 +388,12 @@ pub fn watched(
         webhook_secret: profile.secret.clone(),
         signed: profile.signed,
     };
+    // trials of a search are the same case again and again, and what one of them left on its way is none of the next one's
+    let number = session.begun.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{}-{}-{number}", session.run, case.name);
     let scratch = file.with_extension("scratch");
     let mut opened = match &session.reach {
         Reach::Http(http) => {
-            let name = format!("{}-{}-{}", session.run, case.name, part.number);
             let opening = Opening {
                 name,
                 sandbox,
@@ -403,8 +405,6 @@ pub fn watched(
             Live::open(&http.harness, http.client.clone(), opening).map(|live| Opened::Http(Box::new(live)))
         }
         Reach::Mapped(http, shared) => {
-            let name = format!("{}-{}-{}", session.run, case.name, part.number);
-            let number = session.begun.fetch_add(1, Ordering::Relaxed);
             // of all cases that wait for the same target, one says so
             let tell = |what: &str| {
                 if number == 0 {

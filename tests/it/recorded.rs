@@ -74,6 +74,8 @@ fn a_history_of_which_too_much_was_left_out_does_not_pass() {
     let rows = "100 rows: 94 accepted, 0 merged, 6 rejected (6.00 %) of many.csv";
     run(&file("many.csv", 6), "out").exits(4).says(&["UNKNOWN  1 case: 1 pass", said, rows]);
     assert_eq!(folder.summary("out").0["verdict"], "unknown");
+    let junit = std::fs::read_to_string(folder.at("out/junit.xml")).expect("written");
+    assert!(junit.contains("errors=\"1\"") && junit.contains("6.00 % of all that may have been"), "{junit}");
     let page = std::fs::read_to_string(folder.at("out/report.html")).expect("written");
     assert!(page.contains(said) && page.contains(rows), "{}", &page[page.find("<header>").unwrap_or(0)..][..2_000]);
     folder.orderstorm(&["report", "out"]).exits(0).says(&[said]);

@@ -208,7 +208,7 @@ fn never(arrival: &Arrival, goods: Option<&Goods>, check: &mut Check<'_>) {
     for (path, what, at) in begins.into_iter().filter(|(_, _, at)| *at >= duration) {
         let (lasts, at) = (duration.exact(), at.exact());
         let message = format!("{what} {at} after the first moment, and by then the load is over: it lasts {lasts}");
-        check.value(&path, message, Some(format!("a time before {lasts}, or a longer `duration`")));
+        check.value(&path, message, Some(format!("let it begin before {lasts} are over, or give a longer `duration`")));
     }
 }
 
