@@ -174,7 +174,7 @@ pub(super) fn event(axis: &Axis, rate: &Rate, day: usize, crowds: bool) -> Optio
     if usual < HOUR.fewest {
         return None;
     }
-    let is_odd = |level: f64| level > DAY.times || level < 1.0 / DAY.times;
+    let is_odd = |level: f64| !(1.0 / DAY.times..=DAY.times).contains(&level);
     let level = orders as f64 / usual;
     let besides = if level > 1.0 && crowds { crowd(rate, times, from) } else { None };
     let shape = match besides {
