@@ -231,7 +231,7 @@ fn what_a_profile_cannot_mean_is_refused_in_place() {
             &[
                 "5:16",
                 "the sale opens 2h after the first moment, and by then the load is over: it lasts 1h",
-                "a time before 1h, or a longer `duration`",
+                "let it begin before 1h are over, or give a longer `duration`",
             ],
         ),
         ("[arrival]\nduration = \"1h\"\nwave = [{ at = \"1h\", orders = 9, scale = \"1h\", shape = 1 }]\n", &["5:16", "this wave begins 1h after"]),
