@@ -30,8 +30,8 @@ pub(super) trait Ear: Send + Sync {
     fn receive(self: Arc<Self>, arrived: Arrived) -> Pin<Box<dyn Future<Output = Deed> + Send>>;
 }
 
-/// Cases by name.
-type Cases = Arc<RwLock<FxHashMap<String, Arc<dyn Ear>>>>;
+/// Cases by name. One that is over is none any more, and its name stays known.
+type Cases = Arc<RwLock<FxHashMap<String, Option<Arc<dyn Ear>>>>>;
 
 /// What nobody can read, in any format and character set that there is.
 const GARBAGE: &[u8] = b"\xff\xfe\x00{]<garbage";
@@ -105,8 +105,12 @@ impl Harness {
             let case = {
                 let known = known.read().unwrap_or_else(PoisonError::into_inner);
                 // a target that sends everything to one address has one case at a time
-                let only = || known.values().next().filter(|_| known.len() == 1);
-                known.get(name).or_else(only).cloned()
+                let only = || {
+                    let mut running = known.values().flatten();
+                    running.next().filter(|_| running.next().is_none())
+                };
+                // what is still on its way to a case that is over is not for the next one
+                known.get(name).map_or_else(only, Option::as_ref).cloned()
             };
             async move {
                 match case {
@@ -133,10 +137,10 @@ impl Harness {
         &self.url
     }
     pub(super) fn register(&self, name: &str, case: Arc<dyn Ear>) {
-        self.cases.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), case);
+        self.cases.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Some(case));
     }
     pub(super) fn leave(&self, name: &str) {
-        self.cases.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.cases.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), None);
     }
 
     /// Reads something of a target, outside of any case.
@@ -630,5 +634,35 @@ impl Target for Live {
     fn unanswered(&mut self, call: Id) {
         // dropped: the connection is closed
         self.ears.caller(call);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Deaf(u16);
+    impl Ear for Deaf {
+        fn receive(self: Arc<Self>, _: Arrived) -> Pin<Box<dyn Future<Output = Deed> + Send>> {
+            let answer = Deed::Answer { status: self.0, headers: Vec::new(), body: Vec::new(), how: How::AtOnce };
+            Box::pin(std::future::ready(answer))
+        }
+    }
+
+    #[test]
+    fn what_comes_for_a_case_that_is_over_is_not_for_the_next_one_and_what_names_none_is() {
+        let runtime = tokio::runtime::Runtime::new().expect("threads");
+        let harness = Harness::listen(runtime.handle().clone(), "127.0.0.1:0").expect("a free port");
+        let client = Client::new(&harness.url, 4, Duration::from_secs(30)).expect("an address");
+        let asked = |path: &str| {
+            let request = Request { method: Method::POST, path: path.into(), headers: Vec::new(), body: Vec::new() };
+            runtime.block_on(client.send(request)).expect("an answer").status
+        };
+        harness.register("one", Arc::new(Deaf(201)));
+        assert_eq!((asked("/one/webhook"), asked("/all")), (201, 201));
+        harness.leave("one");
+        assert_eq!((asked("/one/webhook"), asked("/all")), (404, 404));
+        harness.register("two", Arc::new(Deaf(202)));
+        assert_eq!((asked("/one/webhook"), asked("/all"), asked("/two/webhook")), (404, 202, 202));
     }
 }
