@@ -91,7 +91,7 @@ impl Crowd {
     }
 }
 
-/// The days whose orders are too many or too few to be the usual ones, or those of one of whose hours too many. None, where that is how days differ.
+/// The days whose orders are too many or too few to be the usual ones, or those of one of whose hours too many.
 pub(super) fn odd_days(axis: &Axis, rate: &Rate) -> Vec<bool> {
     let mut hours = vec![0.0; axis.days * 24];
     for t in &axis.times {
@@ -340,6 +340,27 @@ mod tests {
         let [Event { shape: Shape::Crowd { crowd, level }, .. }] = &rate.events[..] else { panic!("{:?}", rate.events) };
         assert!((level - 3.5).abs() < 0.3 && (crowd.orders - 500.0).abs() < 40.0, "{level}, {crowd:?}");
         assert!((rate.of(30) - 850.0).abs() < 40.0, "{}", rate.of(30));
+    }
+
+    #[test]
+    fn a_crowd_on_the_day_after_another_odd_day_is_found_as_well() {
+        let sale = |day: usize| {
+            Rate::fitted(&axis(60, |of| {
+                if of == 30 {
+                    vec![(400, 0.0, 24.0)]
+                } else if of == day {
+                    vec![(100, 0.0, 24.0), (500, 0.0, 0.4)]
+                } else {
+                    vec![(100, 0.0, 24.0)]
+                }
+            }))
+        };
+        for rate in [sale(31), sale(35)] {
+            let [Event { shape: Shape::Level(_), .. }, Event { shape: Shape::Crowd { crowd, .. }, .. }] = &rate.events[..] else {
+                panic!("{:?}", rate.events)
+            };
+            assert!((crowd.orders - 500.0).abs() < 50.0, "{crowd:?}");
+        }
     }
 
     #[test]

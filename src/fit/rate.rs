@@ -84,8 +84,10 @@ impl Rate {
                 }
             }
             self.events.push(event);
+            // the next day may be odd as well, and its first minutes are looked at together with the last of this one
+            self = self.counted();
         }
-        self.counted()
+        self
     }
 
     fn usual(axis: &Axis, grid: &Grid) -> Rate {
