@@ -1,7 +1,7 @@
 //! What the load path costs: orders offered to a stub that answers at once, beside `wrk` (Debian: `apt install wrk`) with equal requests.
 //!
 //! `cargo bench --bench live` offers 10,000 orders a second for 20 s; `cargo bench --bench live -- 10000 120` for two minutes, and with a third
-//! number in bodies of about that many bytes. With `OHA=PROGRAM` in the environment that client runs too (`benches/peers/run`). Ours plans, offers, hears,
+//! number in bodies of about that many bytes. Ours sends each order at its moment, and then once more what is due in a millisecond together. With `OHA=PROGRAM` in the environment that client runs too (`benches/peers/run`). Ours plans, offers, hears,
 //! records, judges and measures. The others send as fast as they can, and so find several answers at each awakening; wrk runs once more at the rate that
 //! ours had, which is nearer to the same work: whoever keeps to a schedule awakes for it. CPU is that of the client alone, microseconds a request.
 //! Loopback, one machine: the stub has its share of the same cores, so achieved rates say more about the machine than about the clients.
@@ -160,7 +160,7 @@ fn watch(mut command: Command, expected_s: f64) -> Ran {
 fn row(name: &str, ran: &Ran, [orders, bytes, reads]: [u64; 3]) {
     let (requests, size) = (orders + reads, bytes / orders.max(1));
     let each = ran.cpu * 1e6 / requests.max(1) as f64;
-    println!("{name:<12} {requests:>9} requests of {size:>3} bytes in {:>6.1} s, {each:>6.1} CPU-us each", ran.seconds);
+    println!("{name:<16} {requests:>9} requests of {size:>3} bytes in {:>6.1} s, {each:>6.1} CPU-us each", ran.seconds);
     if reads > 0 {
         println!(
             "             {:.0} a second, {reads} of them look at an order at rest, and have no body; {:.1} CPU-us an order",
@@ -198,13 +198,13 @@ fn main() {
         std::fs::write(&path, text).expect("a file");
         path
     };
-    let target = write(
-        "stub.toml",
-        format!(
-            "name = \"stub\"\ntitle = \"a stub\"\n[http]\nbase_url = \"http://{address}\"\nmax_in_flight = 1024\n[clock]\nmode = \"skip\"\n[limits]\nsend_lag = \"2s\"\n"
-        ),
-    );
-    let offer = |lines: usize, orders: u64, seconds: u64| {
+    let offer = |lines: usize, orders: u64, seconds: u64, coalesce: &str| {
+        let target = write(
+            "stub.toml",
+            format!(
+                "name = \"stub\"\ntitle = \"a stub\"\n[http]\nbase_url = \"http://{address}\"\nmax_in_flight = 1024\n[clock]\nmode = \"skip\"\n[limits]\nsend_lag = \"2s\"\ncoalesce = \"{coalesce}\"\n"
+            ),
+        );
         let lines: Vec<String> = SKUS.iter().take(lines).map(|sku| format!("{{ sku = \"{sku}\", qty = 1 }}")).collect();
         let scenario = write(
             "load.toml",
@@ -233,7 +233,7 @@ fn main() {
     let lines = match size {
         Some(size) => {
             let [one, two] = [1, 2].map(|lines| {
-                let (_, [orders, bytes, _]) = offer(lines, 200, 1);
+                let (_, [orders, bytes, _]) = offer(lines, 200, 1, "0s");
                 bytes / orders.max(1)
             });
             let each = two.saturating_sub(one).max(1);
@@ -242,13 +242,18 @@ fn main() {
         None => 1,
     };
     println!("{rate} orders a second offered for {seconds} s to a stub that answers at once");
-    let (ran, count) = offer(lines as usize, rate * seconds, seconds);
-    row("orderstorm", &ran, count);
-    println!("             resident memory by tenths of the run, MiB: {:?}", ran.resident);
-    for line in ran.said.lines().filter(|line| ["ack", "send_lag", "PASS", "FAIL", "UNKNOWN"].iter().any(|word| line.trim_start().starts_with(word)))
-    {
-        println!("             {}", line.trim());
-    }
+    let ours = |name: &str, coalesce: &str| {
+        let (ran, count) = offer(lines as usize, rate * seconds, seconds, coalesce);
+        row(name, &ran, count);
+        println!("             resident memory by tenths of the run, MiB: {:?}", ran.resident);
+        let words = ["ack", "send_lag", "PASS", "FAIL", "UNKNOWN"];
+        for line in ran.said.lines().filter(|line| words.iter().any(|word| line.trim_start().starts_with(word))) {
+            println!("             {}", line.trim());
+        }
+        (ran, count)
+    };
+    ours("orderstorm", "0s");
+    let (ran, count) = ours("orderstorm, 1 ms", "1ms");
     let size = (count[1] / count[0].max(1)) as usize;
     let url = format!("http://{address}/v1/load/orders");
     // as ours: an order, and later a look at it
@@ -302,7 +307,7 @@ fn main() {
 fn other(name: &str, asked: &str, get: &str, mut command: Command, address: &str, seconds: u64) {
     // only whether it starts: wrk answers the question for its version with an exit code of 1
     if Command::new(asked).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        println!("{name:<12} is not installed: {get}");
+        println!("{name:<16} is not installed: {get}");
         return;
     }
     command.stderr(Stdio::null());

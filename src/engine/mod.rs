@@ -54,6 +54,8 @@ pub struct Engine<'a> {
     pub stop: &'a AtomicBool,
     /// one way through the network, where it is not a real one
     pub link: Law,
+    /// under load, what is due within so long leaves together; zero: each at its time
+    pub coalesce: Span,
 }
 
 /// How a run went.
@@ -213,12 +215,14 @@ struct Loop<'a, O: Observer> {
     actions: Actions,
     /// what was noted down last
     noted: Option<Arc<Message>>,
+    /// under load, what is due within so long leaves together
+    coalesce: Span,
 }
 
 impl<'a> Engine<'a> {
     /// Runs to rest, to the horizon, or until stopped; every entry goes to `observer` as it happens.
     pub fn run<O: Observer>(self, observer: O) -> Ran {
-        let Engine { world, opening, storm, target, clock, arrivals, seed, calm, mut horizon, stop, link } = self;
+        let Engine { world, opening, storm, target, clock, arrivals, seed, calm, mut horizon, stop, link, coalesce } = self;
         let mut arrivals: Peekable<Arrivals<'_>> = arrivals.peekable();
         let mut l = Loop {
             world,
@@ -246,6 +250,7 @@ impl<'a> Engine<'a> {
             out: Vec::new(),
             actions: opening,
             noted: None,
+            coalesce,
         };
         l.act(false);
         let mut orders: Vec<OrderNo> = Vec::new();

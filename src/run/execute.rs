@@ -12,7 +12,7 @@ use crate::model::{Class, OrderNo, Threshold};
 use crate::reference::{Defect, Settings};
 use crate::report::{FindingReport, Lens};
 use crate::scenario::{Case, Expect};
-use crate::sim::{Clock, Law, VirtualClock};
+use crate::sim::{Clock, Law, Span, VirtualClock};
 use crate::target::{Embedded, ServiceModel};
 use crate::workload::{self, Partition};
 use crate::world::{Client, World};
@@ -127,6 +127,7 @@ pub fn simulate_under<O: Observer>(
     let engine = Engine {
         world: world.with_client(client),
         link,
+        coalesce: Span::ZERO,
         opening,
         storm,
         target: &mut target,

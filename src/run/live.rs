@@ -445,6 +445,7 @@ pub fn watched(
     let (world, opening) = World::new(&part.plan);
     let engine = Engine {
         link: LINK,
+        coalesce: Span((profile.coalesce.0 as f64 * profile.scale) as u64),
         world: world.with_client(setup.conditions.client.clone()),
         opening,
         storm: execute::storm(case, part),

@@ -308,6 +308,9 @@ pub struct ProcessFile {
     pub timeout: String,
 }
 
+/// A share of what anybody waits for an answer.
+const MOST_COALESCED: Span = Span::from_millis(10);
+
 fn timeout() -> String {
     "15s".into()
 }
@@ -372,6 +375,8 @@ pub struct LimitsFile {
     pub cases: u32,
     /// the harness may send so much later than it meant to; beyond it is the bottleneck, and a case is unknown
     pub send_lag: String,
+    /// under load, what is due within so long is sent together, at the end of it: fewer awakenings, and up to so much send lag. 0s: each at its own moment
+    pub coalesce: String,
     /// orders in one case, probe orders aside; a larger case is not applicable. 0: no limit
     pub max_orders: u32,
     /// requests a second, all cases together; what is due earlier waits, and that counts as its latency. 0: no limit
@@ -382,7 +387,7 @@ pub struct LimitsFile {
 
 impl Default for LimitsFile {
     fn default() -> LimitsFile {
-        LimitsFile { cases: 8, send_lag: "2s".into(), max_orders: 0, max_rate: 0, case_time: "30m".into() }
+        LimitsFile { cases: 8, send_lag: "2s".into(), coalesce: "0s".into(), max_orders: 0, max_rate: 0, case_time: "30m".into() }
     }
 }
 
@@ -412,6 +417,7 @@ pub struct TargetProfile {
     pub settle: Span,
     pub cases: usize,
     pub send_lag: Span,
+    pub coalesce: Span,
     pub max_orders: u32,
     pub max_rate: u32,
     pub case_time: Span,
@@ -479,6 +485,11 @@ impl TargetProfile {
         };
         let patience = check.span("clock.patience", &file.clock.patience);
         let send_lag = check.span("limits.send_lag", &file.limits.send_lag);
+        let coalesce = check.span("limits.coalesce", &file.limits.coalesce);
+        if coalesce > MOST_COALESCED {
+            let help = "longer would make bursts of a steady stream; \"1ms\" is what most load generators have";
+            check.value("limits.coalesce", format!("expected at most {MOST_COALESCED}"), Some(help.into()));
+        }
         let settle = check.span("clock.settle", &file.clock.settle);
         let case_time = check.span("limits.case_time", &file.limits.case_time);
         let mapping = Self::mapping(file, check);
@@ -503,6 +514,7 @@ impl TargetProfile {
             settle,
             cases: file.limits.cases as usize,
             send_lag,
+            coalesce,
             max_orders: file.limits.max_orders,
             max_rate: file.limits.max_rate,
             case_time,
