@@ -54,7 +54,7 @@ pub struct Engine<'a> {
     pub stop: &'a AtomicBool,
     /// one way through the network, where it is not a real one
     pub link: Law,
-    /// under load, what is due within so long leaves together; zero: each at its time
+    /// what is due within so long leaves together, at the end of it; zero: each at its time
     pub coalesce: Span,
 }
 
@@ -215,7 +215,7 @@ struct Loop<'a, O: Observer> {
     actions: Actions,
     /// what was noted down last
     noted: Option<Arc<Message>>,
-    /// under load, what is due within so long leaves together
+    /// what is due within so long leaves together
     coalesce: Span,
 }
 
@@ -267,7 +267,7 @@ impl<'a> Engine<'a> {
             }
             // no shop opens before its stock is known, and on a real network that takes as long as it takes
             let opening = live && orders.is_empty() && l.pending.values().any(Waiting::is_stock_on_the_wire);
-            let at_order = if opening { Timestamp::NEVER } else { arrivals.peek().map_or(Timestamp::NEVER, |(at, _, _)| *at) };
+            let at_order = if opening { Timestamp::NEVER } else { arrivals.peek().map_or(Timestamp::NEVER, |(at, _, _)| l.leaves_at(*at)) };
             let at_item = l.calendar.next_at().unwrap_or(Timestamp::NEVER);
             let at_target = if l.down || l.stalls() { Timestamp::NEVER } else { l.target.next_due() };
             let due = at_order.min(at_item).min(at_target);
@@ -370,7 +370,14 @@ impl<O: Observer> Loop<'_, O> {
                 (self.slots.len() - 1) as u32
             }
         };
-        self.calendar.push(self.now + after, Item { class, entity, id, slot });
+        let (at, item) = (self.now + after, Item { class, entity, id, slot });
+        let at = if after == Span::ZERO || item.came_in() { at } else { self.leaves_at(at) };
+        self.calendar.push(at, item);
+    }
+
+    /// When what is due then leaves: with all that is due in its quantum, at the end of that.
+    fn leaves_at(&self, due: Timestamp) -> Timestamp {
+        if self.coalesce == Span::ZERO { due } else { Timestamp(due.0.checked_next_multiple_of(self.coalesce.0).unwrap_or(due.0)) }
     }
 
     fn later_msg(&mut self, after: Span, class: u8, entity: OrderNo, id: Id, flight: Flight) {

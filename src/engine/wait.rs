@@ -68,14 +68,11 @@ impl<O: Observer> Loop<'_, O> {
                 }
             }
         };
-        // not longer, so that a stop is noticed
-        let until = until.min(now + MOMENT);
-        let together = under_load && !nothing && self.coalesce > Span::ZERO;
-        let until = if together { Timestamp(until.0.next_multiple_of(self.coalesce.0)) } else { until };
         // whatever is heard has its stamp: who is about to wake up anyway need not be woken for it
         let soon = under_load && until.since(now) <= TICK;
         let inbox: &dyn Inbox = if soon { &NoInbox } else { self.target.inbox() };
-        match clock.wait_until(until, inbox) {
+        // not longer, so that a stop is noticed
+        match clock.wait_until(until.min(now + MOMENT), inbox) {
             // what came in meanwhile came before
             Wake::Reached { .. } if soon => (Wait::Again, Span::ZERO),
             Wake::Reached { lag } if due <= clock.now() && due <= horizon => (Wait::Due, lag),

@@ -375,7 +375,7 @@ pub struct LimitsFile {
     pub cases: u32,
     /// the harness may send so much later than it meant to; beyond it is the bottleneck, and a case is unknown
     pub send_lag: String,
-    /// under load, what is due within so long is sent together, at the end of it: fewer awakenings, and up to so much send lag. 0s: each at its own moment
+    /// what is due within so long is sent together, at the end of it: fewer awakenings, and up to so much send lag. 0s: each at its own moment
     pub coalesce: String,
     /// orders in one case, probe orders aside; a larger case is not applicable. 0: no limit
     pub max_orders: u32,

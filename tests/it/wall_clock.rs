@@ -120,7 +120,7 @@ fn departures(coalesce: Span) -> Vec<(Timestamp, Timestamp)> {
 }
 
 #[test]
-fn under_load_what_is_due_within_a_quantum_leaves_at_its_end_and_no_later() {
+fn what_is_due_within_a_quantum_leaves_at_its_end_and_no_later() {
     let exact = departures(Span::ZERO);
     assert!(exact.iter().all(|(due, at)| due == at));
     for quantum in [Span(50_000), Span::from_millis(1), Span::from_millis(10)] {
