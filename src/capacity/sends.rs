@@ -30,6 +30,10 @@ impl Sends {
         self.worst = self.worst.max(lag);
     }
 
+    pub fn orders(&self) -> u64 {
+        self.orders
+    }
+
     /// Why nothing that is bad can be laid at the target's door, if it cannot: more orders were sent late than may be answered late.
     pub fn spoilt(&self, objective: &Objective) -> Option<String> {
         let share = self.late as f64 / self.orders.max(1) as f64;

@@ -14,13 +14,15 @@ use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use std::io::Write;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, trace};
 
 pub struct Request {
@@ -139,6 +141,28 @@ struct Host {
     gap: Mutex<Duration>,
     ticks: tokio::sync::Mutex<Option<Interval>>,
     timeout: Duration,
+    /// requests that waited for a place among those under way longer than [`LONG`], and for their turn
+    for_place: AtomicU64,
+    for_turn: AtomicU64,
+}
+
+/// Who waits longer than this before it is sent is late for it.
+const LONG: Duration = Duration::from_millis(25);
+
+/// Requests that could not be sent for a while, and not because of the target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Waited {
+    /// as many as may be were under way
+    pub for_place: u64,
+    /// as many in a second as may be were sent
+    pub for_turn: u64,
+}
+
+impl Waited {
+    /// Those since an earlier look.
+    pub fn since(self, earlier: Waited) -> Waited {
+        Waited { for_place: self.for_place - earlier.for_place, for_turn: self.for_turn - earlier.for_turn }
+    }
 }
 
 /// A client for one base address. Cloning shares its connections.
@@ -170,6 +194,8 @@ impl Client {
             gap: Mutex::default(),
             ticks: tokio::sync::Mutex::new(None),
             timeout,
+            for_place: AtomicU64::new(0),
+            for_turn: AtomicU64::new(0),
         })))
     }
 
@@ -182,19 +208,26 @@ impl Client {
         *self.0.gap.lock().unwrap_or_else(PoisonError::into_inner) = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
     }
 
+    pub fn waited(&self) -> Waited {
+        Waited { for_place: self.0.for_place.load(Ordering::Relaxed), for_turn: self.0.for_turn.load(Ordering::Relaxed) }
+    }
+
     async fn turn(&self) {
         let gap = self.0.gap();
         if gap.is_zero() {
             return;
         }
-        let mut ticks = self.0.ticks.lock().await;
-        let ticks = ticks.get_or_insert_with(|| {
-            let mut ticks = interval(gap);
-            // a turn that nobody took is not made up for
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks
-        });
-        ticks.tick().await;
+        counted(&self.0.for_turn, async {
+            let mut ticks = self.0.ticks.lock().await;
+            let ticks = ticks.get_or_insert_with(|| {
+                let mut ticks = interval(gap);
+                // a turn that nobody took is not made up for
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                ticks
+            });
+            ticks.tick().await;
+        })
+        .await;
     }
 
     /// Sends one request, once.
@@ -204,7 +237,11 @@ impl Client {
 
     /// The same, with a body that may trickle or break off.
     pub async fn send_as(&self, how: How, request: Request) -> Result<Response, Failed> {
-        let Some(place) = self.0.lanes.place().await else { return Err(Failed::Malformed("the client is closed".into())) };
+        let place = match self.0.lanes.try_place() {
+            None => counted(&self.0.for_place, self.0.lanes.place()).await,
+            place => place,
+        };
+        let Some(place) = place else { return Err(Failed::Malformed("the client is closed".into())) };
         let answer = match how {
             How::AtOnce if self.0.is_plain(&request) => self.send_plain(place, request).await,
             _ => self.send_by_hyper(how, request).await,
@@ -266,6 +303,18 @@ impl Client {
             }
         };
         tokio::time::timeout(patience, sending).await.unwrap_or(Err(Failed::TimedOut))
+    }
+}
+
+/// Waits, and counts it where that takes long.
+async fn counted<T>(count: &AtomicU64, until: impl Future<Output = T>) -> T {
+    let mut until = pin!(until);
+    match timeout(LONG, until.as_mut()).await {
+        Ok(it) => it,
+        Err(_) => {
+            count.fetch_add(1, Ordering::Relaxed);
+            until.await
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod spans;
 mod tls;
 mod wire;
 
-pub use client::{Client, Failed, Headers, How, Request, Response};
+pub use client::{Client, Failed, Headers, How, Request, Response, Waited};
 pub use server::{Arrived, Deed, Limits, Server};
 pub use spans::{Span, SpanKind, Spans, Told};
 pub use tls::Trust;

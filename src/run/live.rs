@@ -10,7 +10,7 @@ use crate::history::{Fingerprint, Header, HistoryWriter, Observer, Tells, read_h
 use crate::mapping::{StatesSeen, value_of};
 use crate::measure::Stage;
 use crate::model::{Policies, SharedNames};
-use crate::net::{Client, Spans, Trust};
+use crate::net::{Client, Spans, Trust, Waited};
 use crate::report::Lens;
 use crate::scenario::{Capability, Case, ClockMode, FaultAction, Library, Protocol, TargetProfile, from_environment};
 use crate::sim::{Span, WallClock};
@@ -151,6 +151,14 @@ impl Session {
         let TargetProfile { cases: at_once, max_in_flight, max_rate, .. } = &self.profile;
         let rate = if *max_rate == 0 { "at any rate".into() } else { format!("at most {max_rate} requests a second") };
         Some(format!("{host} is sent {cases} cases with {orders} orders: {at_once} cases at a time, {max_in_flight} requests under way, {rate}"))
+    }
+
+    /// Requests that had to wait before they were sent, so far.
+    pub fn waited(&self) -> Waited {
+        match &self.reach {
+            Reach::Http(http) | Reach::Mapped(http, _) => http.client.waited(),
+            Reach::Adapter(_) => Waited::default(),
+        }
     }
 
     /// Why a case cannot be run against this target, if it cannot.

@@ -5,7 +5,7 @@
 //! shows nothing of it.
 
 use super::super::{Ended, Stop, Trouble, say};
-use super::rig::{Flaw, Rig, at_rate, flaw};
+use super::rig::{Flaw, MOST_ORDERS, Rig, at_rate, flaw};
 use super::spec;
 use super::told::command;
 use super::watch::Seconds;
@@ -82,17 +82,21 @@ impl Course<'_> {
         self.parts(1.0).iter().map(|part| part.1).sum()
     }
 
-    fn itself(self, seen: &[Second]) -> Option<usize> {
-        recovered(seen.get(..self.until())?, self.begins(), self.ends())
+    fn orders(self, spike: f64) -> f64 {
+        self.parts(spike).iter().map(|(share, seconds)| share * *seconds as f64).sum::<f64>() * self.rate
+    }
+
+    fn itself(self, seen: &[Second], quantile: f64) -> Option<usize> {
+        recovered(seen.get(..self.until())?, self.begins(), self.ends(), quantile)
     }
 
     /// The first share of the load by which it came back, and after how many seconds of it, as far as it was seen.
-    fn cured(self, seen: &[Second]) -> Option<(f64, usize)> {
+    fn cured(self, seen: &[Second], quantile: f64) -> Option<(f64, usize)> {
         let mut from = self.until();
         for share in self.cures {
             let over = from + self.cure_s as usize;
             let (looks, to) = if *share == 0.0 { (over, over + BACK_S as usize) } else { (from, over) };
-            if let Some(after) = recovered(&seen[..seen.len().min(to)], self.begins(), looks) {
+            if let Some(after) = recovered(&seen[..seen.len().min(to)], self.begins(), looks, quantile) {
                 return Some((*share, looks - from + after));
             }
             from = to;
@@ -106,8 +110,8 @@ impl Course<'_> {
             len if len < self.begins() => false,
             len if len == self.begins() => !itself_before(seen, len, quantile),
             len if len < self.until() => false,
-            len if len == self.until() => self.itself(seen).is_some(),
-            _ => self.cured(seen).is_some(),
+            len if len == self.until() => self.itself(seen, quantile).is_some(),
+            _ => self.cured(seen, quantile).is_some(),
         }
     }
 }
@@ -168,13 +172,6 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         Trigger::Spike => format!("{SPIKE} times the rate"),
         Trigger::Brownout => format!("{:.0} % of the capacity", LEFT * 100.0),
     };
-    if human {
-        say(&format!(
-            "{id} against {name}: {what} for a while, then as before\n\n{:>10} {:>8} {:>18} {:>10} {:>10}  cure\n",
-            "orders/s", "trigger", "itself again after", "ideal", "in time"
-        ));
-    }
-    let mut cells = Vec::new();
     let live = args.loaded.target != "embedded";
     let capacity = if live { None } else { capacity_of(&rig.setup.conditions.service) };
     let ideal = |rate: f64, lasts: u64| {
@@ -184,6 +181,20 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     };
     let grid: Vec<Vec<Course<'_>>> =
         args.rate.iter().flat_map(|rate| lasts.iter().map(|lasts| courses(live, *rate, *lasts, ideal(*rate, *lasts)))).collect();
+    // who has no orders left is no longer put under load, and what comes of it would be told as if he were
+    if let Some(course) = grid.iter().flatten().find(|course| course.orders(SPIKE) > MOST_ORDERS) {
+        let (rate, lasts, orders) = (course.rate, course.lasts, course.orders(SPIKE));
+        return Err(bad(format!(
+            "--rate {rate} with --lasts {lasts}s: takes up to {orders:.0} orders, and one trial may have {MOST_ORDERS:.0}\n  = help: a lower rate, or a shorter trigger"
+        )));
+    }
+    if human {
+        say(&format!(
+            "{id} against {name}: {what} for a while, then as before\n\n{:>10} {:>8} {:>18} {:>10} {:>10}  cure\n",
+            "orders/s", "trigger", "itself again after", "ideal", "in time"
+        ));
+    }
+    let mut cells = Vec::new();
     let in_all: f64 = grid.iter().flatten().map(|course| course.seconds() as f64).sum();
     let mut offered = 0.0;
     'grid: for courses in &grid {
@@ -300,12 +311,13 @@ fn one(
 ) -> Result<Option<Cell>, Trouble> {
     let Course { rate, lasts, .. } = course;
     let (begins, ends, until) = (course.begins() as u64, course.ends() as u64, course.until() as u64);
-    let parts = course.parts(if trigger == Trigger::Spike { SPIKE } else { 1.0 });
+    let spike = if trigger == Trigger::Spike { SPIKE } else { 1.0 };
+    let parts = course.parts(spike);
     let at_once = |(share, seconds): &(f64, u64)| [Stage { lasts: Span::ZERO, to: *share }, Stage { lasts: Span::from_secs(*seconds), to: *share }];
     let mut stages: Vec<Stage> = parts.iter().flat_map(at_once).collect();
     // the last orders come when everything has been seen
     stages.push(Stage { lasts: Span::ZERO, to: 1.0 });
-    let orders: f64 = parts.iter().map(|(share, seconds)| share * *seconds as f64).sum::<f64>() * rate;
+    let orders = course.orders(spike);
     let from = Timestamp::ZERO + OPENS;
     rig.setup.conditions.service.brownout =
         (trigger == Trigger::Brownout).then(|| Brownout { from: from + Span::from_secs(begins), to: from + Span::from_secs(ends), left: LEFT });
@@ -332,7 +344,7 @@ fn one(
     }
     let all = seconds.settled();
     let before = itself_before(all, course.begins(), objective.quantile);
-    let itself = if before { course.itself(all) } else { None };
+    let itself = if before { course.itself(all, objective.quantile) } else { None };
     let watched = if before { course.ends()..course.until() } else { 0..course.begins() };
     let (offered, good) =
         all.get(watched).unwrap_or_default().iter().fold((0, 0), |(offered, good), second| (offered + second.offered, good + second.good));
@@ -343,7 +355,7 @@ fn one(
         recovered: itself,
         watched_s: course.watched_s(),
         ideal: course.ideal,
-        cured: if before && itself.is_none() { course.cured(all) } else { None },
+        cured: if before && itself.is_none() { course.cured(all, objective.quantile) } else { None },
         cure_s: course.cure_s,
         good: good as f64 / f64::max(offered as f64, 1.0),
         flaw: flaw(&came, &seconds.sends, &objective),

@@ -11,6 +11,7 @@ use crate::capacity::{Decision, Objective, Sends, Step, Trial};
 use crate::check::{Judgement, Suite, Verdict};
 use crate::cli::{Format, LoadedArgs};
 use crate::history::Observer;
+use crate::net::Waited;
 use crate::scenario::{Arrival, Base, Case, Library, LoadProfile, Scenario, Selection, Stage, expand};
 use crate::sim::{Seed, Span, Timestamp, VirtualClock};
 use crate::workload::{self, OPENS};
@@ -29,6 +30,10 @@ const CONFIRM_LASTS: Span = Span::from_secs(120);
 const FACTORS: [f64; 6] = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
 const STEP_S: f64 = 30.0;
 const STEP_ORDERS: f64 = 60_000.0;
+/// A step is so many times as long as an order may take: in a shorter one what waits is not late yet, whatever the target does.
+const STEP_TIMES: f64 = 4.0;
+/// Orders of one trial, which must have a number each.
+pub(super) const MOST_ORDERS: f64 = 50_000_000.0;
 
 /// A target, and one case to offer it at any rate.
 pub(super) struct Rig<'a> {
@@ -67,36 +72,44 @@ impl<'a> Rig<'a> {
         if let Some(why) = session.as_ref().and_then(|session| session.not_applicable(&case)) {
             return Err(Trouble::Usage(format!("error: {} cannot be asked of this target: {why}", args.scenario)));
         }
+        if let Some(scale) = session.as_ref().map(|session| session.profile.scale).filter(|scale| (scale - 1.0).abs() > 1e-9) {
+            let help = "run it at `scale = 1` under [clock]: orders a second are told in seconds of everybody";
+            return Err(Trouble::Usage(format!("error: the clock of {} runs at {scale}, and a rate is held in real time\n  = help: {help}", args.target)));
+        }
         let dir = matrix::out_dir(args.out.as_deref())?;
         // what a record of a trial can be begun again with: its case, though not at its rate
         let target = if live { format!(" --target {}", matrix::quoted(&args.target)) } else { String::new() };
         let arguments = format!("{} --faults none{target} --seed {}", matrix::quoted(&args.scenario), args.seed);
         let setup = Setup { seed: args.seed, target: args.target.clone(), defect: None, conditions, arguments };
         let progress = Progress::new(args.format == Format::Human);
+        // a trial ends when it is decided, and by nothing else
+        let case = Case { thresholds: Vec::new(), ..case };
         Ok(Rig { case, setup, session, dir, trials: Cell::new(0), progress, offered_s: Cell::new(0.0), stop })
     }
 
     /// Offers orders as `arrival` says until `done` is set, or all are over.
     pub fn offer(&self, arrival: Arrival, orders: f64, seed: Seed, done: &Stop, observer: &mut dyn Observer) -> Result<Offered, Trouble> {
-        let orders = orders.clamp(1.0, 50_000_000.0) as u32;
+        let orders = orders.clamp(1.0, MOST_ORDERS) as u32;
         let case = Case { arrival: Arc::new(arrival), orders, seed, ..self.case.clone() };
         let part = workload::whole(&case);
         let Some(session) = &self.session else {
             let mut suite = Suite::new(execute::header(&self.setup, &case, &part), case.scenario.expect.clone());
             let ran = execute::simulate(&self.setup, &case, &part, &mut VirtualClock::new(), done, (&mut suite, observer));
-            return Ok(Offered { judgement: suite.finish(!ran.stopped), doubt: None });
+            return Ok(Offered { judgement: suite.finish(!ran.stopped), doubt: None, waited: Waited::default() });
         };
         self.trials.set(self.trials.get() + 1);
         let file = self.dir.join(format!("trial-{}.jsonl.gz", self.trials.get()));
         // what is owed is judged at rest: no more orders come, and what is under way may come to its end
         let mut drain = Drain { observer, user: self.stop.clone(), done: done.clone(), halt: Stop::new(), since: None };
         let halt = drain.halt.clone();
+        let before = session.waited();
         let result = live::watched(session, &self.setup, &case, &part, &file, &halt, None, (Some(done), &mut drain));
         if result.as_ref().is_ok_and(|part| part.judgement.verdict != Verdict::Fail) {
             // a trial that went well is told by its numbers
             let _ = std::fs::remove_file(&file);
         }
-        result.map(|part| Offered { judgement: part.judgement, doubt: part.doubt }).map_err(|broken| match broken {
+        let waited = session.waited().since(before);
+        result.map(|part| Offered { judgement: part.judgement, doubt: part.doubt, waited }).map_err(|broken| match broken {
             Broken::Disk(error) => cannot_write(&file, &error),
             Broken::Target(why) => Trouble::Environment(format!("error: {why}")),
         })
@@ -155,15 +168,40 @@ pub(super) struct Offered {
     judgement: Judgement,
     /// why its times cannot be relied on
     doubt: Option<String>,
+    /// requests that waited before they were sent
+    waited: Waited,
 }
 
 pub(super) fn flaw(offered: &Offered, sends: &Sends, objective: &Objective) -> Option<Flaw> {
-    let Offered { judgement, doubt } = offered;
+    let Offered { judgement, doubt, .. } = offered;
     if judgement.verdict == Verdict::Fail {
         let first = judgement.findings.first().map_or(String::new(), |finding| format!("{}: {}", finding.check, finding.what));
         return Some(Flaw::Wrong(format!("something was done wrong: {first}")));
     }
     doubt.clone().or_else(|| sends.spoilt(objective)).map(Flaw::Ours)
+}
+
+/// Why the rate that is told was not the one that was offered, if it was not: who stands still offers nothing, and to nothing everybody has an answer in
+/// time. Five in a hundred, and three standard deviations of a Poisson number, may be missing.
+fn too_few(offered: u64, meant: f64) -> Option<String> {
+    ((offered as f64) < meant * 0.95 - 3.0 * meant.sqrt())
+        .then(|| format!("the harness was the bottleneck: of some {meant:.0} orders in the batches that were judged it sent {offered}"))
+}
+
+/// Why orders waited for ourselves and not for the target, if more of them did than may be late. Where as many requests as may be are under way, those that
+/// are wait for the target; but if fewer may be than orders come in the time that one may take, a target that answers all of them in time has some wait.
+fn bounded(waited: Waited, orders: u64, rate: f64, objective: &Objective, (in_flight, max_rate): (usize, u32)) -> Option<String> {
+    let many = |requests: u64| requests as f64 > orders.max(1) as f64 * (1.0 - objective.quantile);
+    let needs = rate * objective.within.as_secs_f64();
+    if many(waited.for_turn) {
+        return Some(format!("the harness was the bottleneck: the target's profile allows {max_rate} requests a second (`max_rate` under [limits])"));
+    }
+    (many(waited.for_place) && needs > in_flight as f64).then(|| {
+        format!(
+            "the harness was the bottleneck: {rate:.0} orders a second that take {} each are {needs:.0} requests under way, and the target's profile allows {in_flight} (`max_in_flight` under [http])",
+            objective.within
+        )
+    })
 }
 
 /// Long enough for some orders.
@@ -231,13 +269,21 @@ impl Rig<'_> {
         let backlog = steady.last().map_or(0, |batch| batch.backlog);
         let (offered_orders, late, errors) = (sum(|b| b.offered), sum(|b| b.slow), sum(|b| b.errors));
         let mut seen = Seen { rate, confirms, mean: watch.mean(), offered: offered_orders, late, errors, backlog, flaw: None };
-        // a rate that was held although we were late is held: lateness of ours only makes a target look worse
+        // a rate that was held although we were late is held: lateness of ours only makes a target look worse, as long as it was the rate that was offered
         let held = decision == Decision::Held;
-        seen.flaw = flaw(&offered, &watch.sends, &objective).filter(|flaw| !(held && matches!(flaw, Flaw::Ours(_))));
+        let short = too_few(offered_orders, rate * length.as_secs_f64() * steady.len() as f64);
+        let ours = || short.or_else(|| self.bounded(&offered, watch.sends.orders(), rate, &objective).filter(|_| !held)).map(Flaw::Ours);
+        seen.flaw = flaw(&offered, &watch.sends, &objective).filter(|flaw| !(held && matches!(flaw, Flaw::Ours(_)))).or_else(ours);
         if let Some(flaw) = &seen.flaw {
             decision = Decision::Lost(flaw.why().into());
         }
         Ok(Some((decision, seen)))
+    }
+
+    /// Why a rate could not be offered as the profile of the target has it, if it could not.
+    fn bounded(&self, offered: &Offered, orders: u64, rate: f64, objective: &Objective) -> Option<String> {
+        let profile = &self.session.as_ref()?.profile;
+        bounded(offered.waited, orders, rate, objective, (profile.max_in_flight, profile.max_rate))
     }
 
     /// Load up to three times the capacity, and back; what was done wrong under it, too. None where the user stopped.
@@ -245,7 +291,7 @@ impl Rig<'_> {
         let (up, down) = (FACTORS.iter().map(|factor| (*factor, false)), FACTORS.iter().rev().skip(1).map(|factor| (*factor, true)));
         let factors: Vec<(f64, bool)> = up.chain(down).collect();
         let total: f64 = factors.iter().map(|(factor, _)| factor).sum();
-        let step = (STEP_ORDERS / (capacity * total)).clamp(2.0, STEP_S).floor();
+        let step = (STEP_ORDERS / (capacity * total)).clamp(2.0, STEP_S).floor().max((STEP_TIMES * objective.within.as_secs_f64()).ceil());
         let lasts = Span::from_secs_f64(step);
         let stages = factors.iter().flat_map(|(factor, _)| [Stage { lasts: Span::ZERO, to: *factor }, Stage { lasts, to: *factor }]).collect();
         let arrival = Arrival { base: Base::Stages(stages), ..at_rate(capacity) };
@@ -273,6 +319,30 @@ impl Rig<'_> {
             shed: of(n, &|at| seconds.shed[at]),
             wasted: of(n, &|at| seconds.late[at]),
         });
-        Ok(Some((steps.collect(), flaw(&offered, &seconds.sends, &objective))))
+        let bounded = || self.bounded(&offered, seconds.sends.orders(), capacity * FACTORS[FACTORS.len() - 1], &objective).map(Flaw::Ours);
+        Ok(Some((steps.collect(), flaw(&offered, &seconds.sends, &objective).or_else(bounded))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn to_nothing_everybody_has_an_answer_in_time() {
+        assert_eq!((too_few(1_000, 1_000.0), too_few(900, 1_000.0), too_few(9, 12.0)), (None, None, None));
+        assert!(too_few(0, 12_000.0).is_some_and(|why| why.contains("of some 12000 orders in the batches that were judged it sent 0")));
+        assert!(too_few(840, 1_000.0).is_some());
+        assert!(too_few(0, 12.0).is_some());
+    }
+
+    #[test]
+    fn who_waits_for_a_place_waits_for_the_target_unless_there_are_too_few_of_them() {
+        let objective = Objective { quantile: 0.99, within: Span::from_secs(1), errors: 0.001 };
+        let said = |for_place, for_turn, rate| bounded(Waited { for_place, for_turn }, 10_000, rate, &objective, (256, 0));
+        // 200 a second with 256 under way take longer than a second each
+        assert_eq!((said(5_000, 0, 200.0), said(100, 0, 900.0), said(0, 100, 900.0)), (None, None, None));
+        assert!(said(5_000, 0, 900.0).is_some_and(|why| why.contains("are 900 requests under way") && why.contains("allows 256")));
+        assert!(said(0, 5_000, 200.0).is_some_and(|why| why.contains("max_rate")));
     }
 }
