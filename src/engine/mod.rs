@@ -94,6 +94,13 @@ enum Flight {
         harm: Harm,
         rule: u32,
     },
+    /// the answer to a message of ours, for whoever waits for it still
+    Answered {
+        to: Id,
+        outcome: Outcome,
+        code: Code,
+        retry_after: Span,
+    },
     Hear {
         send: Send,
         outcome: Outcome,
@@ -156,6 +163,8 @@ struct Waiting {
     lost: bool,
     /// the target has it
     delivered: bool,
+    /// the answer to it is on its way
+    answered: bool,
 }
 
 impl Waiting {
@@ -384,13 +393,22 @@ impl<O: Observer> Loop<'_, O> {
         self.later(after, class, entity.0.into(), id.0, flight);
     }
 
-    /// How long a message is under way: the same for the same message, whatever else happens.
+    /// How long a message of ours, or the answer to it, is under way. Whoever sends again does not meet the same network.
+    fn link_time_of(&self, send: &Send, leg: u32) -> Span {
+        self.link_time_from(u64::from(send.attempt) << 52, &send.msg, leg)
+    }
+
     fn link_time(&self, msg: &Message, leg: u32) -> Span {
+        self.link_time_from(0, msg, leg)
+    }
+
+    /// How long a message is under way: the same for the same message, whatever else happens.
+    fn link_time_from(&self, attempt: u64, msg: &Message, leg: u32) -> Span {
         if self.target.is_live() {
             // there is a network, and it takes its time
             return Span::ZERO;
         }
-        let entity = u64::from(msg.order.0) << 24 ^ msg.fulfillment.0 ^ msg.ret.0 ^ u64::from(msg.seq) << 40;
+        let entity = attempt ^ u64::from(msg.order.0) << 24 ^ msg.fulfillment.0 ^ msg.ret.0 ^ u64::from(msg.seq) << 40;
         self.link.sample(self.seed, LINK_TIME, entity, (msg.op as u32) << 8 | leg)
     }
 
@@ -414,7 +432,7 @@ impl<O: Observer> Loop<'_, O> {
             Flight::Again { rule, mut send } => {
                 self.fired(rule);
                 send.msg = self.write(Kind::Sent, Outcome::None, self.now, send.msg);
-                let (order, id, link) = (send.msg.order, send.msg.id, self.link_time(&send.msg, 0));
+                let (order, id, link) = (send.msg.order, send.msg.id, self.link_time_of(&send, 0));
                 self.later_msg(link, 3, order, id, Flight::Arrive(send.msg.clone()));
                 self.wait_for(send, false);
             }
@@ -427,7 +445,7 @@ impl<O: Observer> Loop<'_, O> {
             Flight::Conflict(mut send, rule) => {
                 send.msg = self.write(Kind::Sent, Outcome::None, self.now, send.msg);
                 self.fault(rule, &send.msg);
-                let (link, order, id) = (self.link_time(&send.msg, 0), send.msg.order, send.msg.id);
+                let (link, order, id) = (self.link_time_of(&send, 0), send.msg.order, send.msg.id);
                 self.later_msg(link, 3, order, id, Flight::Arrive(send.msg.clone()));
                 self.wait_for(send, false);
             }
@@ -437,6 +455,11 @@ impl<O: Observer> Loop<'_, O> {
                     self.harmed.insert(msg.id, rule);
                 }
                 self.deliver(msg, Some(harm));
+            }
+            Flight::Answered { to, outcome, code, retry_after } => {
+                if let Some(Waiting { send, .. }) = self.pending.remove(&to) {
+                    self.hear_reply(send, outcome, code, retry_after);
+                }
             }
             Flight::Hear { send, outcome, code, retry_after } => self.hear_reply(send, outcome, code, retry_after),
             Flight::CallArrives { call, lost, drift, harm } => self.call_arrives(call, lost, drift, harm),

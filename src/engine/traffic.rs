@@ -21,7 +21,7 @@ impl<O: Observer> Loop<'_, O> {
         if let Some(timeout) = self.world.client_timeout().filter(|_| send.link == Link::Commands && !lost) {
             self.later_msg(timeout, 5, send.msg.order, send.msg.id, Flight::GiveUp(send.msg.id));
         }
-        self.pending.insert(send.msg.id, Waiting { send, lost, delivered: false });
+        self.pending.insert(send.msg.id, Waiting { send, lost, delivered: false, answered: false });
     }
 
     /// A message of the world leaves.
@@ -32,7 +32,7 @@ impl<O: Observer> Loop<'_, O> {
         }
         send.msg = self.write(Kind::Sent, Outcome::None, send.due.min(self.now), send.msg);
         self.keep_for_replay(&send);
-        let link = self.link_time(&send.msg, 0);
+        let link = self.link_time_of(&send, 0);
         let (order, id) = (send.msg.order, send.msg.id);
         if let Some((rule, wait)) = fate.as_ref().and_then(|fate| Some((fate.rule, fate.conflict?))) {
             // the message itself goes its way
@@ -110,7 +110,7 @@ impl<O: Observer> Loop<'_, O> {
     pub(super) fn refuse(&mut self, id: Id) {
         // who gives up by itself, or was answered before, hears nothing new
         let Some(waiting) = self.pending.get(&id).filter(|waiting| !waiting.lost) else { return };
-        let (send, link) = (waiting.send.clone(), self.link_time(&waiting.send.msg, 1));
+        let (send, link) = (waiting.send.clone(), self.link_time_of(&waiting.send, 1));
         self.pending.remove(&id);
         let order = send.msg.order;
         self.later_msg(link, 5, order, id, Flight::Hear { send, outcome: Outcome::Refused, code: Code::None, retry_after: Span::ZERO });
@@ -158,13 +158,24 @@ impl<O: Observer> Loop<'_, O> {
         if self.out.is_empty() {
             return;
         }
+        let patient = self.world.client_timeout();
         let mut out = std::mem::take(&mut self.out);
         for outbound in out.drain(..) {
             match outbound {
                 Outbound::Reply { to, outcome, code, retry_after } => {
+                    // who has a patience of his own may lose it while the answer is on its way
+                    let Some(waiting) = self.pending.get_mut(&to) else { continue };
+                    if patient.is_some() && waiting.send.link == Link::Commands && !waiting.lost {
+                        if !std::mem::replace(&mut waiting.answered, true) {
+                            let send = waiting.send.clone();
+                            let link = self.link_time_of(&send, 1);
+                            self.later_msg(link, 5, send.msg.order, send.msg.id, Flight::Answered { to, outcome, code, retry_after });
+                        }
+                        continue;
+                    }
                     let Some(Waiting { send, lost, .. }) = self.pending.remove(&to) else { continue };
                     if !lost {
-                        let link = self.link_time(&send.msg, 1);
+                        let link = self.link_time_of(&send, 1);
                         let (order, id) = (send.msg.order, send.msg.id);
                         self.later_msg(link, 5, order, id, Flight::Hear { send, outcome, code, retry_after });
                     }

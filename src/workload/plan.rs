@@ -98,6 +98,7 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
         let sku = |sku: SkuId| SkuId(sku.0 + copy * stride);
         for level in &scenario.stock {
             let phantom = scenario.phantom.iter().find(|p| (p.node, p.sku) == (level.node, level.sku)).map_or(0, |p| p.qty);
+            let times = times_of(level.qty.max(phantom), times);
             opening.push(Opening { node: level.node, sku: sku(level.sku), book: level.qty * times, phantom: phantom * times });
         }
         for (i, step) in scenario.steps.iter().enumerate().filter(|(_, step)| !step.action.is_of_order()) {
@@ -108,7 +109,7 @@ fn cut(case: &Case, number: u32, of: u32) -> Partition {
                 action: step.action,
                 node: step.node,
                 sku: sku(step.sku),
-                qty: step.qty * times,
+                qty: step.qty * times_of(step.qty, times),
             });
         }
     }
@@ -237,13 +238,21 @@ fn body(scenario: &Scenario, number: OrderNo, channel: Channel, offset: u32, see
     Order { channel, customer, lines: lines.collect(), ..order.clone() }
 }
 
+/// More units than anybody sells, and fewer than a message can count.
+const MOST_UNITS: u32 = 1_000_000_000;
+
+/// How many times so many units there are for so many orders: a case in one piece may have any number of them.
+fn times_of(units: u32, times: u32) -> u32 {
+    times.min(MOST_UNITS / units.max(1)).max(1)
+}
+
 /// Quantities of nodes times the number of orders; products once for every copy, a copy with label k > 0 under the name `A~k`.
 fn scaled(fixture: &Fixture, times: u32, labels: &[u32], orders: u32) -> Fixture {
     let mut scaled = fixture.clone();
     for node in &mut scaled.nodes {
-        node.safety_stock *= times;
+        node.safety_stock = node.safety_stock.saturating_mul(times);
         // with SKUs of their own, orders still share the nodes' hands
-        node.capacity_per_day *= if labels.len() > 1 { orders } else { times };
+        node.capacity_per_day = node.capacity_per_day.saturating_mul(if labels.len() > 1 { orders } else { times });
     }
     let products = std::mem::take(&mut scaled.products);
     for label in labels {
@@ -297,5 +306,19 @@ mod tests {
         let part = partition(&case(Scenario::from_file(&file, "few", "test").unwrap()), 0);
         let skus: Vec<&str> = part.orders().map(|(_, _, order)| order.lines[0].sku).map(|sku| part.plan.estate.sku_name(sku)).collect::<Vec<_>>();
         assert_eq!(skus, ["D", "D~6"]);
+    }
+
+    #[test]
+    fn much_stock_for_many_orders_is_still_a_number() {
+        assert_eq!((times_of(3, 40), times_of(0, 40), times_of(1_000_000, 1_024)), (40, 40, 1_000));
+        let base = Library::shipped().unwrap().scenarios(&["S07.base".into()]).unwrap().remove(0);
+        assert_eq!(base.matrix.stock, StockScope::Scaled);
+        let mut file = (*base.file).clone();
+        file.stock.values_mut().for_each(|units| *units = 1_000_000);
+        let mut many = case(Scenario::from_file(&file, "many", "test").unwrap());
+        many.orders = 300_000;
+        let books: Vec<u32> = whole(&many).plan.opening.iter().map(|opening| opening.book).collect();
+        assert!(!books.is_empty() && books.iter().all(|book| *book <= MOST_UNITS), "{books:?}");
+        assert!(books.contains(&MOST_UNITS));
     }
 }

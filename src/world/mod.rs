@@ -99,6 +99,8 @@ pub struct Send {
     /// when it was meant to go, where that is earlier than now (a resend of an order)
     pub due: Timestamp,
     pub after: Span,
+    /// how often it was sent before
+    pub attempt: u32,
 }
 
 /// What comes of something: facts first, then messages and plans.
@@ -272,7 +274,7 @@ impl World {
                 };
                 let wait = wait.max(retry_after);
                 let msg = Message { id: self.fresh_id(), cause: sent.msg.id, ..(*sent.msg).clone() };
-                out.sends.push(Send { link: sent.link, msg: msg.into(), due: sent.due, after: wait });
+                out.sends.push(Send { link: sent.link, msg: msg.into(), due: sent.due, after: wait, attempt: tries + 1 });
             }
         }
     }
@@ -309,7 +311,7 @@ impl World {
         let msg = Message { key, corr: correlation(order), body: Some(body.clone()), ..Message::of_order(Op::PlaceOrder, id, order) };
         self.shopper.placed(order, body);
         self.client.began(&mut self.tokens);
-        Send { link: Link::Commands, msg: msg.into(), due, after: Span::ZERO }
+        Send { link: Link::Commands, msg: msg.into(), due, after: Span::ZERO, attempt: 0 }
     }
 
     fn fresh_id(&mut self) -> Id {
@@ -322,7 +324,7 @@ impl World {
         let id = self.fresh_id();
         let mut msg = Message { key: id, corr: correlation(order), ..Message::of_order(op, id, order) };
         fill(&mut msg);
-        Send { link: Link::Callbacks, msg: msg.into(), due: self.now, after: Span::ZERO }
+        Send { link: Link::Callbacks, msg: msg.into(), due: self.now, after: Span::ZERO, attempt: 0 }
     }
 
     fn fact(&mut self, op: Op, order: OrderNo, fill: impl FnOnce(&mut Message)) -> Message {

@@ -41,7 +41,7 @@ impl World {
         if cancel {
             let id = self.fresh_id();
             let msg = Message { key: Id(u64::from(order.0) << 8 | 1 << 63), code: Code::Customer, ..Message::of_order(Op::CancelOrder, id, order) };
-            out.sends.push(Send { link: Link::Commands, msg: msg.into(), due: now, after: Span::ZERO });
+            out.sends.push(Send { link: Link::Commands, msg: msg.into(), due: now, after: Span::ZERO, attempt: 0 });
         } else {
             let line = OrderLine { line: LineNo(1), sku, qty: 1, unit_price: PROBE_PRICE, ..OrderLine::default() };
             let ship_to = self.estate.node(node).map(|node| node.region).unwrap_or_default();

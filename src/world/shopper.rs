@@ -140,7 +140,13 @@ impl World {
                 if step.blind && time == 0 {
                     // the goods travel first, the request follows
                     self.send_goods(ret, &step, out);
-                    out.sends.push(Send { link: Link::Commands, msg: msg.into(), due: self.now + Span::from_days(4), after: Span::from_days(4) });
+                    out.sends.push(Send {
+                        link: Link::Commands,
+                        msg: msg.into(),
+                        due: self.now + Span::from_days(4),
+                        after: Span::from_days(4),
+                        attempt: 0,
+                    });
                     return;
                 }
             }
@@ -150,7 +156,7 @@ impl World {
             }
             Action::Receipt | Action::Sale | Action::Supply | Action::Snapshot | Action::DisableNode | Action::EnableNode => return,
         }
-        out.sends.push(Send { link: Link::Commands, msg: msg.into(), due: self.now, after: Span::ZERO });
+        out.sends.push(Send { link: Link::Commands, msg: msg.into(), due: self.now, after: Span::ZERO, attempt: 0 });
     }
 
     fn send_goods(&mut self, ret: Id, step: &Step, out: &mut Actions) {

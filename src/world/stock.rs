@@ -115,7 +115,7 @@ impl World {
         }
         let id = self.fresh_id();
         let msg = Message { key: id, node, lines, ..Message::new(Op::InventorySnapshot, id) };
-        out.sends.push(Send { link: Link::Feeds, msg: msg.into(), due: self.now, after: Span::ZERO });
+        out.sends.push(Send { link: Link::Feeds, msg: msg.into(), due: self.now, after: Span::ZERO, attempt: 0 });
     }
 
     /// One numbered movement of a book. The shelf moves with it, but for a recount.
@@ -138,7 +138,7 @@ impl World {
     pub(super) fn send_delta(&mut self, node: NodeId, sku: SkuId, qty: i64, seq: u32, out: &mut Actions) {
         let id = self.fresh_id();
         let msg = Message { key: id, node, sku, qty: qty as i32, seq, ..Message::new(Op::InventoryDelta, id) };
-        out.sends.push(Send { link: Link::Feeds, msg: msg.into(), due: self.now, after: Span::ZERO });
+        out.sends.push(Send { link: Link::Feeds, msg: msg.into(), due: self.now, after: Span::ZERO, attempt: 0 });
     }
 
     /// Somebody looked: the book is set right, and the feed says so.
@@ -181,7 +181,7 @@ impl World {
             Action::Supply => {
                 let id = self.fresh_id();
                 let msg = Message { key: id, node: step.node, sku: step.sku, qty: step.qty as i32, ..Message::new(Op::InventorySupply, id) };
-                out.sends.push(Send { link: Link::Feeds, msg: msg.into(), due: self.now, after: Span::ZERO });
+                out.sends.push(Send { link: Link::Feeds, msg: msg.into(), due: self.now, after: Span::ZERO, attempt: 0 });
             }
             Action::Snapshot => {
                 for node in self.estate.clone().node_ids() {
@@ -193,7 +193,7 @@ impl World {
                 self.rule_version += 1;
                 let code = if step.action == Action::EnableNode { Code::NodeEnabled } else { Code::NodeDisabled };
                 let msg = Message { key: id, node: step.node, code, rule_version: self.rule_version, ..Message::new(Op::UpsertNode, id) };
-                out.sends.push(Send { link: Link::Commands, msg: msg.into(), due: self.now, after: Span::ZERO });
+                out.sends.push(Send { link: Link::Commands, msg: msg.into(), due: self.now, after: Span::ZERO, attempt: 0 });
             }
             Action::Cancel | Action::Return | Action::Exchange | Action::CancelReturn => {}
         }

@@ -74,7 +74,10 @@ impl<'a> Rig<'a> {
         }
         if let Some(scale) = session.as_ref().map(|session| session.profile.scale).filter(|scale| (scale - 1.0).abs() > 1e-9) {
             let help = "run it at `scale = 1` under [clock]: orders a second are told in seconds of everybody";
-            return Err(Trouble::Usage(format!("error: the clock of {} runs at {scale}, and a rate is held in real time\n  = help: {help}", args.target)));
+            return Err(Trouble::Usage(format!(
+                "error: the clock of {} runs at {scale}, and a rate is held in real time\n  = help: {help}",
+                args.target
+            )));
         }
         let dir = matrix::out_dir(args.out.as_deref())?;
         // what a record of a trial can be begun again with: its case, though not at its rate
