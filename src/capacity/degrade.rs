@@ -22,7 +22,7 @@ pub struct Step {
 pub struct Grade {
     /// goodput at twice the capacity as a share of that at it
     pub at_double: f64,
-    /// mean difference of goodput between up and down, as a share of the goodput at capacity
+    /// mean difference between up and down of the share of what was offered that is in time
     pub hysteresis: f64,
 }
 
@@ -41,8 +41,10 @@ impl Grade {
 pub fn grade(steps: &[Step]) -> Option<Grade> {
     let up = |factor: f64| steps.iter().find(|step| !step.down && (step.factor - factor).abs() < 1e-9).map(|step| step.goodput);
     let (one, two) = (up(1.0).filter(|goodput| *goodput > 0.0)?, up(2.0)?);
-    let pairs: Vec<f64> =
-        steps.iter().filter(|step| step.down).filter_map(|step| up(step.factor).map(|goodput| (goodput - step.goodput).abs() / one)).collect();
+    // shares, for the orders of two steps are not as many
+    let share = |step: &Step| (step.goodput / step.offered.max(f64::MIN_POSITIVE)).min(1.0);
+    let on_the_way_up = |down: &Step| steps.iter().find(|step| !step.down && (step.factor - down.factor).abs() < 1e-9).map(share);
+    let pairs: Vec<f64> = steps.iter().filter(|step| step.down).filter_map(|down| Some((on_the_way_up(down)? - share(down)).abs())).collect();
     Some(Grade { at_double: two / one, hysteresis: pairs.iter().sum::<f64>() / pairs.len().max(1) as f64 })
 }
 
@@ -60,6 +62,9 @@ mod tests {
         assert_eq!((graceful.word(), graceful.hysteresis), ("graceful", 0.0));
         let collapse = grade(&[step(1.0, false, 100.0), step(2.0, false, 0.0), step(1.0, true, 0.0)]).unwrap();
         assert_eq!((collapse.word(), collapse.hysteresis), ("collapse", 1.0));
+        // fewer came by chance on the way back, and all of them were in time
+        let fewer = Step { offered: 80.0, ..step(1.0, true, 80.0) };
+        assert_eq!(grade(&[step(1.0, false, 100.0), step(2.0, false, 200.0), fewer]).unwrap().hysteresis, 0.0);
         assert_eq!(grade(&[step(1.0, false, 100.0), step(2.0, false, 60.0)]).unwrap().word(), "degraded");
         assert_eq!(grade(&[step(1.0, false, 100.0)]), None);
     }

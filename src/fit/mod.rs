@@ -143,6 +143,8 @@ pub struct Report {
     pub resolution: String,
     /// days after which the table of slots begins anew, and slots of a day
     pub slots: (usize, usize),
+    /// the days of a week differ in how many orders there are, and not in when they come
+    pub product: bool,
     /// days that these do not explain
     pub events: Vec<Event>,
     pub day_factor: Option<DayFactor>,
@@ -262,6 +264,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         closed_days: rate.levels[1..].iter().filter(|level| **level == 0.0).count(),
         resolution: Span(axis.unit).to_string(),
         slots: (rate.period, rate.of_day()),
+        product: rate.product,
         events: if model == Model::Poisson { Vec::new() } else { rate.events },
         day_factor: factor,
         clusters,

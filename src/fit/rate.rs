@@ -5,14 +5,47 @@ use super::events::{self, Crowd, Event, MOST_CROWDS, Shape};
 
 /// The finest grid that is looked at: quarters of an hour.
 const FINEST: usize = 96;
-/// Tables of slots that are tried: days of the period, and slots of a day.
-const TABLES: [(usize, usize); 8] = [(1, 1), (7, 1), (1, 24), (1, 48), (7, 24), (7, 48), (1, FINEST), (7, FINEST)];
+/// A table of slots.
+#[derive(Clone, Copy, Debug)]
+struct Table {
+    /// after so many days it begins anew
+    period: usize,
+    /// slots of a day
+    of_day: usize,
+    /// each day of the period is so many times the same course of a day: of a short history a week has more slots than can be told apart
+    product: bool,
+}
+
+/// Those that are tried.
+const TABLES: [Table; 11] = {
+    const fn table(period: usize, of_day: usize) -> Table {
+        Table { period, of_day, product: false }
+    }
+    const fn product(of_day: usize) -> Table {
+        Table { period: 7, of_day, product: true }
+    }
+    [
+        table(1, 1),
+        table(7, 1),
+        table(1, 24),
+        table(1, 48),
+        product(24),
+        product(48),
+        table(7, 24),
+        table(7, 48),
+        table(1, FINEST),
+        product(FINEST),
+        table(7, FINEST),
+    ]
+};
 /// Days to each side of the one whose level is a mean: 29 in all, which is four weeks and a day, so that days of the week weigh alike.
 const BESIDE: usize = 14;
 /// Shorter histories have no trend that could be told from their days of the week.
 const TREND_DAYS: usize = 28;
 /// Shorter ones do not tell days of the week from single days: each day has its own level.
 pub(super) const WEEK_DAYS: usize = 3 * 7;
+/// Of so many weeks half are enough to foretell the others.
+const ENOUGH_WEEKS: usize = 8;
 /// A day without orders was closed if so many were expected: by chance that happens once in a thousand days.
 const CLOSED_AT: f64 = 7.0;
 /// Rounds of taking odd days out and looking again without them.
@@ -27,6 +60,8 @@ pub(super) struct Rate {
     pub slots: Vec<f64>,
     /// days after which the slots begin anew
     pub period: usize,
+    /// the days of a period differ in how much there is and not in when
+    pub product: bool,
     /// days that are not as usual, of which `events` tells
     pub odd: Vec<bool>,
     /// so many are not that they are no exceptions
@@ -44,7 +79,7 @@ impl Rate {
         let mut levels = vec![1.0; axis.days];
         levels[0] = 0.0;
         let rate = axis.times.len() as f64 / ((axis.days - 1) as f64 * DAY_S);
-        Rate::new(levels, vec![rate], 1)
+        Rate::new(levels, vec![rate], TABLES[0])
     }
 
     /// Levels, the table of slots that foretells the other half of the history best, and what happened on days that these do not explain.
@@ -92,15 +127,15 @@ impl Rate {
 
     fn usual(axis: &Axis, grid: &Grid) -> Rate {
         let levels = grid.levels();
-        let score = |table: (usize, usize)| grid.deviance(&levels, table);
-        let best = TABLES.into_iter().filter(|(days, _)| *days == 1 || axis.days > WEEK_DAYS).map(|table| (score(table), table));
-        let (_, (period, of_day)) = best.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, (1, 1)));
-        Rate::new(levels.clone(), grid.table(&levels, (period, of_day), &|_| true), period)
+        let tried = TABLES.into_iter().filter(|table| table.period == 1 || axis.days > WEEK_DAYS);
+        let best = tried.map(|table| (grid.deviance(&levels, table), table)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let table = best.map_or(TABLES[0], |(_, table)| table);
+        Rate::new(levels.clone(), grid.table(&levels, table, &|_| true), table)
     }
 
-    fn new(levels: Vec<f64>, slots: Vec<f64>, period: usize) -> Rate {
+    fn new(levels: Vec<f64>, slots: Vec<f64>, Table { period, product, .. }: Table) -> Rate {
         let odd = vec![false; levels.len()];
-        Rate { levels, slots, period, odd, many_odd: false, events: Vec::new(), crowds: Vec::new(), before: Vec::new() }.counted()
+        Rate { levels, slots, period, product, odd, many_odd: false, events: Vec::new(), crowds: Vec::new(), before: Vec::new() }.counted()
     }
 
     /// Adds up what is expected.
@@ -214,7 +249,7 @@ impl Grid {
     }
 
     /// Orders a second in each slot of a table at level 1, from the days for which `seen` holds.
-    fn table(&self, levels: &[f64], (period, of_day): (usize, usize), seen: &dyn Fn(usize) -> bool) -> Vec<f64> {
+    fn table(&self, levels: &[f64], Table { period, of_day, product }: Table, seen: &dyn Fn(usize) -> bool) -> Vec<f64> {
         let wide = FINEST / of_day;
         let mut came = vec![0.0; period * of_day];
         let mut exposed = vec![0.0; period];
@@ -224,34 +259,37 @@ impl Grid {
                 came[day % period * of_day + slot] += counts.iter().map(|count| f64::from(*count)).sum::<f64>();
             }
         }
+        if product {
+            // what a day of the period and a slot of the day have in common: the most likely such numbers of Poisson
+            let of_days: Vec<f64> = came.chunks(of_day).map(|day| day.iter().sum()).collect();
+            let of_slots: Vec<f64> = (0..of_day).map(|slot| came.iter().skip(slot).step_by(of_day).sum()).collect();
+            let all: f64 = of_days.iter().sum::<f64>().max(1.0);
+            came.iter_mut().enumerate().for_each(|(n, came)| *came = of_days[n / of_day] * of_slots[n % of_day] / all);
+        }
         let seconds = DAY_S / of_day as f64;
         came.iter().enumerate().map(|(n, came)| if exposed[n / of_day] > 0.0 { came / (exposed[n / of_day] * seconds) } else { 0.0 }).collect()
     }
 
-    /// How badly each half of the history (weeks in turn, or days of a short one) is foretold by the other: a Poisson deviance, but for a constant.
-    fn deviance(&self, levels: &[f64], table: (usize, usize)) -> f64 {
-        let (period, of_day) = table;
+    /// How badly each part of the history is foretold by the others, a Poisson deviance, but for a constant: even weeks by odd ones and odd by even, of a
+    /// short history each week by all others, for half of it shows no days of a week, and of a shorter one even days by odd ones.
+    fn deviance(&self, levels: &[f64], table: Table) -> f64 {
+        let Table { period, of_day, .. } = table;
         // odd days are in neither
-        let half = |day: usize| {
-            if self.odd[day] {
-                2
-            } else if self.days > WEEK_DAYS {
-                day / 7 % 2
-            } else {
-                day % 2
-            }
-        };
+        let weeks = self.days / 7;
+        let parts = if self.days > WEEK_DAYS && weeks < ENOUGH_WEEKS { weeks } else { 2 };
+        let part_of = |day: usize| if self.days > WEEK_DAYS { day / 7 % parts } else { day % parts };
         let seconds = DAY_S / of_day as f64;
         let mean = self.counts.iter().map(|count| f64::from(*count)).sum::<f64>() / (levels.iter().sum::<f64>() * DAY_S);
         let mut sum = 0.0;
-        for part in 0..2 {
-            let rates = self.table(levels, table, &|day| half(day) == 1 - part);
+        for part in 0..parts {
+            let rates = self.table(levels, table, &|day| part_of(day) != part);
             let exposed = |slot: usize| {
-                let of = (0..self.days).filter(|day| half(*day) == 1 - part && day % period == slot / of_day).map(|day| levels[day]);
+                let of =
+                    (0..self.days).filter(|day| !self.odd[*day] && part_of(*day) != part && day % period == slot / of_day).map(|day| levels[day]);
                 of.sum::<f64>()
             };
             let weights: Vec<f64> = (0..rates.len()).map(exposed).collect();
-            for day in (0..self.days).filter(|day| half(*day) == part && levels[*day] > 0.0) {
+            for day in (0..self.days).filter(|day| !self.odd[*day] && part_of(*day) == part && levels[*day] > 0.0) {
                 for (slot, counts) in self.counts[day * FINEST..(day + 1) * FINEST].chunks(FINEST / of_day).enumerate() {
                     let n = day % period * of_day + slot;
                     // a slot that was empty in one half need not be in the other: it counts as if a tenth of a mean day had been seen besides
@@ -301,5 +339,25 @@ mod tests {
         assert!(rate.of(6) == 0.0 && (rate.of(7) - 200.0).abs() < 4.0, "{}", rate.of(7));
         assert!(rate.up_to(7.0 * DAY_S + 7.9 * 3_600.0) - rate.up_to(7.0 * DAY_S) < 1e-9);
         assert!((rate.up_to(71.0 * DAY_S) - axis.times.len() as f64).abs() < 1.0);
+    }
+
+    /// Four weeks whose days are busier or calmer by chance as well: a table of a week would have seen each of its hours four times.
+    #[test]
+    fn days_of_a_week_that_differ_in_size_alone_are_found_in_four_weeks_and_not_where_there_are_none() {
+        let fitted = |of_week: [f64; 7]| {
+            let mut times = Vec::new();
+            for day in 1..29usize {
+                let chance = [0.85, 1.1, 1.0, 1.15, 0.9][day * day % 5];
+                for hour in 0..24usize {
+                    let busy = if (8..20).contains(&hour) { 30.0 } else { 5.0 };
+                    let orders = (busy * of_week[day % 7] * chance) as usize;
+                    times.extend((0..orders).map(|n| day as f64 * DAY_S + (hour as f64 + (n as f64 + 0.5) / orders as f64) * 3_600.0));
+                }
+            }
+            let rate = Rate::fitted(&Axis { times, days: 29, first: date(2026, 1, 1), unit: 1, from: 0 });
+            (rate.period, rate.product)
+        };
+        assert_eq!(fitted([1.3, 1.3, 0.9, 0.8, 0.8, 0.9, 1.0]), (7, true));
+        assert_eq!(fitted([1.0; 7]), (1, false));
     }
 }

@@ -23,7 +23,12 @@ pub(super) fn text(report: &Report) -> String {
     row("orders", format!("{} on {} days, {}; {} lines, {} SKUs", report.orders, report.days, report.first, report.lines, report.skus));
     row("times", format!("to {}, spread evenly within it; {} closed days", report.resolution, report.closed_days));
     let (period, of_day) = report.slots;
-    row("rate", format!("a level a day (mean of 29 days) x {} slots of a {}", period * of_day, if period == 7 { "week" } else { "day" }));
+    let slots = match period {
+        7 if report.product => format!("7 days of a week x {of_day} slots of a day"),
+        7 => format!("{} slots of a week", period * of_day),
+        _ => format!("{of_day} slots of a day"),
+    };
+    row("rate", format!("a level a day (mean of 29 days) x {slots}"));
     for (n, event) in report.events.iter().take(ODD_DAYS_SHOWN).enumerate() {
         row(if n == 0 { "odd days" } else { "" }, odd_day(event, &report.first));
     }

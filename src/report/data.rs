@@ -61,6 +61,9 @@ pub struct Manifest {
     pub cover: String,
     /// for a run on a real order history: the account of its rows
     pub source: Option<serde_json::Value>,
+    /// of a live target: how requests are sent to it, and what its profile allows
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sending: String,
     /// assumptions without a source that the run rests on
     pub assumed: Vec<String>,
 }

@@ -225,6 +225,7 @@ pub(super) fn run() -> RunReport {
             policies: serde_json::json!({"default": {"capture": "on_ship", "refund": "on_inspection"}, "S02.partial-backorder": {"backorder_partial": true}}),
             cover: "pairwise: 588 of 3,672 cells".into(),
             source: None,
+            sending: String::new(),
             assumed: vec!["weights of the ticket model".into(), "phantom stock: 6 % of picks in stores, 0.3 % in distribution centres".into()],
         },
         verdict: cases.iter().map(|case| case.verdict).reduce(Verdict::merge).unwrap_or(Verdict::Unknown),

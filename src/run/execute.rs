@@ -1,6 +1,7 @@
 //! Running cases: each is cut into its fixed partitions, threads pick partitions, and results are put together in the order of the
 //! plan, so that nothing depends on how many threads there are.
 
+use super::bounds::Bounded;
 use super::gauge::{Broke, Gauge};
 use super::stop::Stop;
 use crate::check::{Finding, Judgement, Suite};
@@ -58,6 +59,8 @@ pub struct Part {
     pub broke: Option<Broke>,
     /// why the times that were measured cannot be relied on
     pub doubt: Option<String>,
+    /// orders waited for ourselves, so what was slow may not have been the target
+    pub bounded: Option<Bounded>,
     /// it is the whole case
     pub of_one: bool,
     /// its history was kept in a file
@@ -161,7 +164,18 @@ pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Pat
     let judgement = suite.finish(!ran.stopped);
     let stories = if judgement.findings.is_empty() { Vec::new() } else { tell(setup, case, part, &header, &judgement) };
     let (totals, broke) = gauge.finish();
-    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt: None, of_one: part.of == 1, kept: file.is_some(), stories })
+    Ok(Part {
+        judgement,
+        totals,
+        digest: fingerprint.hex(),
+        ran,
+        broke,
+        doubt: None,
+        bounded: None,
+        of_one: part.of == 1,
+        kept: file.is_some(),
+        stories,
+    })
 }
 
 /// Runs and judges a case, and keeps nothing else. `probes`: with the probe orders that every run has.

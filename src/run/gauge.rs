@@ -1,6 +1,7 @@
 //! Thresholds of a case: watched while it runs, where one may end it early, and judged at its end.
 
 use super::Stop;
+use super::bounds::Bounded;
 use crate::check::Verdict;
 use crate::history::{Entry, Observer};
 use crate::measure::{Focus, Meter, MeterTotals, Reading};
@@ -121,6 +122,8 @@ pub struct End<'a> {
     pub broke: Option<&'a Broke>,
     /// why times that were measured cannot be relied on
     pub doubt: Option<&'a str>,
+    /// orders waited for ourselves
+    pub bounded: Option<&'a Bounded>,
 }
 
 /// What came of every threshold.
@@ -157,6 +160,9 @@ fn one(threshold: &Threshold, totals: &MeterTotals, end: End<'_>) -> ThresholdRe
             },
         },
     };
+    // a time that is kept in spite of it is kept
+    let bounded = end.bounded.filter(|bounded| timed && verdict == Verdict::Fail && bounded.explains(threshold.limit));
+    let (verdict, reason) = bounded.map_or((verdict, reason), |bounded| (Verdict::Unknown, bounded.why.clone()));
     ThresholdReport {
         threshold: threshold.to_string(),
         metric: threshold.metric.to_string(),

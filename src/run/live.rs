@@ -1,5 +1,6 @@
 //! Cases against a live target: the same engine, world and judges as in the simulation, in time that passes.
 
+use super::bounds::{self, Bounded};
 use super::execute::{self, Part, Setup};
 use super::gauge::Gauge;
 use super::{Stop, Trouble};
@@ -151,6 +152,25 @@ impl Session {
         let TargetProfile { cases: at_once, max_in_flight, max_rate, .. } = &self.profile;
         let rate = if *max_rate == 0 { "at any rate".into() } else { format!("at most {max_rate} requests a second") };
         Some(format!("{host} is sent {cases} cases with {orders} orders: {at_once} cases at a time, {max_in_flight} requests under way, {rate}"))
+    }
+
+    /// How requests are sent to it, and what its profile allows.
+    pub fn sending(&self) -> String {
+        let TargetProfile { max_in_flight, max_rate, coalesce, scale, .. } = &self.profile;
+        let mut said = match *coalesce {
+            Span::ZERO => "each at its moment".to_string(),
+            quantum => format!("what is due within {quantum} together"),
+        };
+        if !matches!(self.reach, Reach::Adapter(_)) {
+            said += &format!(", at most {max_in_flight} requests under way");
+        }
+        if *max_rate > 0 {
+            said += &format!(" and {max_rate} a second");
+        }
+        if (scale - 1.0).abs() > 1e-9 {
+            said += &format!(", at {scale} business seconds a second");
+        }
+        said
     }
 
     /// Requests that had to wait before they were sent, so far.
@@ -331,7 +351,12 @@ pub enum Broken {
 
 /// Runs, judges and measures one partition against the target; its history is kept in `file`.
 pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition, file: &Path, stop: &Stop) -> Result<Part, Broken> {
+    let before = session.waited();
     let mut ran = watched(session, setup, case, part, file, stop, None, (None, &mut ()))?;
+    // other cases at the same time wait for the same places
+    let (rate, profile) = (part.busiest_second() as f64, &session.profile);
+    let orders = (u64::from(part.orders), bounds::FEW);
+    ran.bounded = Bounded::of(session.waited().since(before), orders, rate, (profile.max_in_flight, profile.max_rate));
     // whoever has an objective looks at it order by order; here it is what the report would tell as the target's
     let measures = ran.totals.measures();
     let p99 = |stage: Stage| {
@@ -504,5 +529,5 @@ pub fn watched(
         );
     }
     let (totals, broke) = gauge.finish();
-    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt, of_one: part.of == 1, kept: true, stories })
+    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt, bounded: None, of_one: part.of == 1, kept: true, stories })
 }

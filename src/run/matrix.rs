@@ -9,7 +9,7 @@ use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
 use crate::check::Verdict;
 use crate::cli::{Format, MatrixArgs, Record, RunArgs};
 use crate::measure::MeterTotals;
-use crate::model::{Policies, Threshold};
+use crate::model::Threshold;
 use crate::reference::{DEFECTS, Defect};
 use crate::report::{self, Manifest, RunReport, View};
 use crate::scenario::{Case, Expansion, Library, LoadProfile, Problem, Problems, Selection, expand};
@@ -303,7 +303,7 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let verdict = reports.iter().fold(least, |worst, case| worst.merge(case.verdict));
     let report = RunReport {
         orderstorm_summary: report::SUMMARY_VERSION,
-        manifest: manifest(&setup, &chosen, live.as_ref().and_then(Session::policies), args.matrix.case.as_deref()),
+        manifest: manifest(&setup, &chosen, live.as_ref(), args.matrix.case.as_deref()),
         verdict,
         partial,
         doubts,
@@ -364,8 +364,9 @@ pub(super) fn progress(units: usize, cases: usize) -> ProgressBar {
     bar
 }
 
-/// `declared`: the policies of the target, where they stand for those of every scenario.
-fn manifest(setup: &Setup, chosen: &Chosen, declared: Option<Policies>, case: Option<&str>) -> Manifest {
+fn manifest(setup: &Setup, chosen: &Chosen, live: Option<&Session>, case: Option<&str>) -> Manifest {
+    // the policies of the target, where they stand for those of every scenario
+    let declared = live.and_then(Session::policies);
     let of_scenarios = if declared.is_some() { &[][..] } else { &chosen.expansion.cases };
     let default = declared.unwrap_or_default();
     let mut policies = serde_json::Map::new();
@@ -386,6 +387,7 @@ fn manifest(setup: &Setup, chosen: &Chosen, declared: Option<Policies>, case: Op
         policies: policies.into(),
         cover: chosen.expansion.cover.clone(),
         source: chosen.recorded.as_ref().map(|recorded| recorded.as_json.clone()),
+        sending: live.map_or(String::new(), Session::sending),
         assumed: assumed(chosen),
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs: the only room that knows every stage, one function a verb.
 
+mod bounds;
 mod capacity;
 mod check_target;
 pub mod execute;
@@ -109,6 +110,7 @@ fn cannot_write_to(option: &str, path: &std::path::Path, error: &std::io::Error)
 pub fn stopping(command: &Command) -> Option<&'static str> {
     match command {
         Command::Fit(_) => Some("the fit is given up"),
+        Command::Serve(_) => Some("the service ends"),
         Command::Generate(_) => Some("what is written ends with a whole order"),
         Command::Plan(_) | Command::Check(_) | Command::Report(_) | Command::Explain(_) | Command::Export(_) => None,
         Command::List(_) | Command::Schema(_) | Command::Init(_) | Command::Completions(_) => None,

@@ -1,5 +1,6 @@
 //! What comes of the cases of a run: a row for each, or for the seeds of one cell that came out alike.
 
+use super::bounds::Bounded;
 use super::matrix::{Chosen, history_name};
 use super::{execute, gauge};
 use crate::check::{CheckResult, PublishLag, Verdict};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// A part of a case shows that the case fails. What a whole case must hold is seen here only where the part is all of it.
 pub(super) fn fails(case: &Case, part: &execute::Part) -> bool {
-    let end = gauge::End { cut: part.ran.stopped, broke: part.broke.as_ref(), doubt: part.doubt.as_deref() };
+    let end = gauge::End { cut: part.ran.stopped, broke: part.broke.as_ref(), doubt: part.doubt.as_deref(), bounded: part.bounded.as_ref() };
     let missed = || part.of_one && gauge::judge(&case.thresholds, &part.totals, end).iter().any(|one| one.verdict == Verdict::Fail);
     part.judgement.verdict == Verdict::Fail || missed()
 }
@@ -80,6 +81,7 @@ pub(super) struct Parts {
     /// the first reason, doubt and early end that a part gave
     said: String,
     doubt: Option<String>,
+    bounded: Option<Bounded>,
     broke: Option<gauge::Broke>,
     stopped: bool,
     histories: Vec<String>,
@@ -120,6 +122,7 @@ impl Parts {
             self.said = part.judgement.reason;
         }
         self.doubt = self.doubt.take().or(part.doubt);
+        self.bounded = self.bounded.take().or(part.bounded);
         self.broke = self.broke.take().or(part.broke);
         self.stopped |= part.ran.stopped;
         if part.kept {
@@ -143,7 +146,7 @@ pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, 
     let stopped = short || parts.stopped;
     let mut thresholds = Vec::new();
     if case.not_applicable.is_none() {
-        let end = gauge::End { cut: stopped, broke: broke.as_ref(), doubt: parts.doubt.as_deref() };
+        let end = gauge::End { cut: stopped, broke: broke.as_ref(), doubt: parts.doubt.as_deref(), bounded: parts.bounded.as_ref() };
         thresholds = gauge::judge(&case.thresholds, &parts.measured, end);
         let (demanded, why) = gauge::verdict(&thresholds);
         let found = verdict == Verdict::Fail;

@@ -60,14 +60,22 @@ impl<'a> Look<'a> {
         let list =
             |values: &[(f64, f64)]| values.iter().map(|(width, value)| format!("{value:.2} in {}", words(*width))).collect::<Vec<_>>().join(", ");
         row("arrival", process(&profile.arrival));
-        row("orders", format!("{} in {}, {} in the mean", indices.orders, words(indices.seconds), rate(indices.rate)));
-        row("peak / mean", list(&indices.peaks));
+        if indices.seconds > 0.0 {
+            row("orders", format!("{} in {}, {} in the mean", indices.orders, words(indices.seconds), rate(indices.rate)));
+            row("peak / mean", list(&indices.peaks));
+        } else {
+            row("orders", format!("{} at once: there is no rate, and there are no gaps", indices.orders));
+        }
         if !indices.idc.is_empty() {
             row("dispersion", format!("{} (variance to mean of counts; a Poisson process has 1)", list(&indices.idc)));
         }
-        row("gaps", format!("squared coefficient of variation {:.2} (1 for a Poisson process)", indices.cv2));
+        if indices.seconds > 0.0 {
+            row("gaps", format!("squared coefficient of variation {:.2} (1 for a Poisson process)", indices.cv2));
+        }
         row("Hurst", indices.hurst.map_or("the stream is too short to tell".into(), |hurst| format!("{hurst:.2} (0.5 without memory)")));
-        row("backlog", format!("at most {:.0} orders, for a server of {} times the mean rate", indices.backlog, 1.0 / RHO));
+        if indices.seconds > 0.0 {
+            row("backlog", format!("at most {:.0} orders, for a server of {} times the mean rate", indices.backlog, 1.0 / RHO));
+        }
         if let Some(goods) = &profile.goods {
             row("baskets", format!("{:.2} lines, {:.2} units a line in the mean", goods.lines.mean(), goods.qty.mean()));
             row("popularity", self.popularity(goods));
@@ -95,9 +103,11 @@ impl<'a> Look<'a> {
     pub fn as_json(&self) -> Value {
         let indices = &self.indices;
         let pairs = |values: &[(f64, f64)]| values.iter().map(|(width, value)| json!({"seconds": width, "value": value})).collect::<Vec<_>>();
-        json!({"profile": self.profile.name, "orders": indices.orders, "seconds": indices.seconds, "rate": indices.rate,
-            "peak_to_mean": pairs(&indices.peaks), "dispersion": pairs(&indices.idc), "cv2_of_gaps": indices.cv2, "hurst": indices.hurst,
-            "backlog": indices.backlog, "assumed": self.profile.assumed})
+        // of orders that come at once nothing can be told that takes time
+        let timed = |value: f64| (indices.seconds > 0.0).then_some(value);
+        json!({"profile": self.profile.name, "orders": indices.orders, "seconds": indices.seconds, "rate": timed(indices.rate),
+            "peak_to_mean": pairs(&indices.peaks), "dispersion": pairs(&indices.idc), "cv2_of_gaps": timed(indices.cv2), "hurst": indices.hurst,
+            "backlog": timed(indices.backlog), "assumed": self.profile.assumed})
     }
 }
 

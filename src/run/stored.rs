@@ -57,7 +57,7 @@ fn demanded(header: &Header, entries: &[Entry], complete: bool) -> Result<Vec<Th
     let (totals, broke) = gauge.finish();
     let stopped = entries.iter().any(|entry| entry.msg.op == Op::MarkStopped);
     // of a case that went on to its end a threshold ended nothing
-    let end = gauge::End { cut: !complete || stopped, broke: broke.as_ref().filter(|_| stopped), doubt: None };
+    let end = gauge::End { cut: !complete || stopped, broke: broke.as_ref().filter(|_| stopped), doubt: None, bounded: None };
     Ok(gauge::judge(&thresholds, &totals, end))
 }
 

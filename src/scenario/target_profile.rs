@@ -483,6 +483,9 @@ impl TargetProfile {
             (None, Some(adapter)) => check.span("adapter.timeout", &adapter.timeout),
             (None, None) => Span::ZERO,
         };
+        if let Some(http) = file.http.as_ref().filter(|http| Span::parse(&http.timeout) == Ok(Span::ZERO)) {
+            check.value("http.timeout", format!("`{}`: nobody answers in no time at all", http.timeout), Some("such as \"15s\"".into()));
+        }
         let patience = check.span("clock.patience", &file.clock.patience);
         let send_lag = check.span("limits.send_lag", &file.limits.send_lag);
         let coalesce = check.span("limits.coalesce", &file.limits.coalesce);

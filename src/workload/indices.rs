@@ -42,10 +42,11 @@ impl Indices {
             squares += gap * gap;
             (orders, last) = (orders + 1, at.0);
         }
-        if orders == 0 {
-            return Indices::default();
+        if last == 0 {
+            // all at once, where there are any: what is told by time cannot be told
+            return Indices { orders, backlog: orders as f64, ..Indices::default() };
         }
-        let span = last.max(1);
+        let span = last;
         let mean_gap = span as f64 / orders as f64;
         let width = SECOND.max(span / MOST_BINS + 1);
         let mut counts = vec![0u32; (span / width + 1) as usize];

@@ -202,6 +202,12 @@ pub(super) fn listed(
 }
 
 impl Partition {
+    /// The most orders that are due within one second.
+    pub fn busiest_second(&self) -> usize {
+        let within = |(first, from): (usize, &Timestamp)| self.arrivals[first..].partition_point(|at| at.since(*from) < Span::from_secs(1));
+        self.arrivals.iter().enumerate().map(within).max().unwrap_or(0)
+    }
+
     /// The orders, in time order.
     pub fn orders(&self) -> impl Iterator<Item = (Timestamp, OrderNo, Arc<Order>)> + '_ {
         self.arrivals.iter().enumerate().map(|(i, at)| {

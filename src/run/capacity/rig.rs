@@ -1,5 +1,6 @@
 //! A target under load: one rate held until it is decided, and steps beyond what it can take.
 
+use super::super::bounds::Bounded;
 use super::super::execute::{self, Conditions, Setup};
 use super::super::live::{self, Broken, Session};
 use super::super::progress::Progress;
@@ -191,22 +192,6 @@ fn too_few(offered: u64, meant: f64) -> Option<String> {
         .then(|| format!("the harness was the bottleneck: of some {meant:.0} orders in the batches that were judged it sent {offered}"))
 }
 
-/// Why orders waited for ourselves and not for the target, if more of them did than may be late. Where as many requests as may be are under way, those that
-/// are wait for the target; but if fewer may be than orders come in the time that one may take, a target that answers all of them in time has some wait.
-fn bounded(waited: Waited, orders: u64, rate: f64, objective: &Objective, (in_flight, max_rate): (usize, u32)) -> Option<String> {
-    let many = |requests: u64| requests as f64 > orders.max(1) as f64 * (1.0 - objective.quantile);
-    let needs = rate * objective.within.as_secs_f64();
-    if many(waited.for_turn) {
-        return Some(format!("the harness was the bottleneck: the target's profile allows {max_rate} requests a second (`max_rate` under [limits])"));
-    }
-    (many(waited.for_place) && needs > in_flight as f64).then(|| {
-        format!(
-            "the harness was the bottleneck: {rate:.0} orders a second that take {} each are {needs:.0} requests under way, and the target's profile allows {in_flight} (`max_in_flight` under [http])",
-            objective.within
-        )
-    })
-}
-
 /// Long enough for some orders.
 fn batch_at(rate: f64) -> Span {
     BATCH.max(Span::from_secs_f64(BATCH_ORDERS / rate))
@@ -286,7 +271,8 @@ impl Rig<'_> {
     /// Why a rate could not be offered as the profile of the target has it, if it could not.
     fn bounded(&self, offered: &Offered, orders: u64, rate: f64, objective: &Objective) -> Option<String> {
         let profile = &self.session.as_ref()?.profile;
-        bounded(offered.waited, orders, rate, objective, (profile.max_in_flight, profile.max_rate))
+        let bounded = Bounded::of(offered.waited, (orders, 1.0 - objective.quantile), rate, (profile.max_in_flight, profile.max_rate))?;
+        bounded.explains(objective.within.as_secs_f64()).then(|| format!("the harness was the bottleneck: {}", bounded.why))
     }
 
     /// Load up to three times the capacity, and back; what was done wrong under it, too. None where the user stopped.
@@ -337,15 +323,5 @@ mod tests {
         assert!(too_few(0, 12_000.0).is_some_and(|why| why.contains("of some 12000 orders in the batches that were judged it sent 0")));
         assert!(too_few(840, 1_000.0).is_some());
         assert!(too_few(0, 12.0).is_some());
-    }
-
-    #[test]
-    fn who_waits_for_a_place_waits_for_the_target_unless_there_are_too_few_of_them() {
-        let objective = Objective { quantile: 0.99, within: Span::from_secs(1), errors: 0.001 };
-        let said = |for_place, for_turn, rate| bounded(Waited { for_place, for_turn }, 10_000, rate, &objective, (256, 0));
-        // 200 a second with 256 under way take longer than a second each
-        assert_eq!((said(5_000, 0, 200.0), said(100, 0, 900.0), said(0, 100, 900.0)), (None, None, None));
-        assert!(said(5_000, 0, 900.0).is_some_and(|why| why.contains("are 900 requests under way") && why.contains("allows 256")));
-        assert!(said(0, 5_000, 200.0).is_some_and(|why| why.contains("max_rate")));
     }
 }

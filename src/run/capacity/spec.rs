@@ -148,7 +148,15 @@ pub(super) fn client(text: &str) -> Result<Client, Trouble> {
         share.ok_or_else(|| wrong("--client", format!("budget: `{text}` is no share"), "such as 0.1: one retry for ten orders"))
     });
     let retries = if pairs.get("retries") == Some("none") { Some(0) } else { pairs.whole("retries", 0)?.map(|n| n as u32) };
-    Ok(Client { timeout: pairs.span("timeout")?, retries, backoff, budget: budget.transpose()? })
+    let timeout = pairs.span("timeout")?;
+    if timeout == Some(Span::ZERO) {
+        return Err(wrong(
+            "--client",
+            "timeout: nobody has an answer in no time at all".into(),
+            "such as 1s; leave it out where a client waits for ever",
+        ));
+    }
+    Ok(Client { timeout, retries, backoff, budget: budget.transpose()? })
 }
 
 #[cfg(test)]
@@ -192,6 +200,7 @@ mod tests {
         fails("lane=key", "one of all, commands, keys");
         fails("workers=1,workers=2", "said twice");
         let storm = client("timeout=1s,retries=3,backoff=none").unwrap();
+        assert!(client("timeout=0s").is_err());
         assert_eq!((storm.timeout, storm.retries, storm.backoff), (Some(Span::from_secs(1)), Some(3), Backoff::None));
         assert!(client("budget=lots").is_err() && client("backoff=constant").is_err() && client("patience=1s").is_err());
     }

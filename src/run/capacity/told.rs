@@ -62,10 +62,12 @@ pub(super) fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step
             Some(_) => {
                 let word = grade.word();
                 format!(
-                    "Beyond   {word}: at twice the capacity {double:.0} % of the orders in time at it still are; {back:.1} % differ on the way back\n\n"
+                    "Beyond   {word}: at twice the capacity {double:.0} % of the orders in time at it still are; on the way back the share in time differs by {back:.1} %\n\n"
                 )
             }
-            None => format!("Beyond   at twice that, {double:.0} % as many orders are in time; {back:.1} % differ on the way back\n\n"),
+            None => format!(
+                "Beyond   at twice that, {double:.0} % as many orders are in time; on the way back the share in time differs by {back:.1} %\n\n"
+            ),
         };
         // an order that is shed comes again, so there may be more of these than were offered
         out += &format!("{:>12} {:>10} {:>10} {:>10} {:>16}\n", "load", "offered/s", "in time/s", "too late/s", "attempts shed/s");
