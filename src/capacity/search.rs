@@ -89,7 +89,8 @@ impl Search {
                 confirmed = steps < STEPS_DOWN;
             }
         }
-        Some(Found { held, lost, confirmed, trials })
+        // the last step down was not tried: what is told was
+        Some(if confirmed { Found { held, lost, confirmed, trials } } else { Found::so_far(trials) })
     }
 
     /// How many trials are left at most, as they went so far: of the search, and of the confirmation, as long as it does not step down.
@@ -112,7 +113,7 @@ impl Search {
 }
 
 impl Found {
-    /// What trials show that were stopped before the search came to its end: nothing of it is confirmed.
+    /// What trials show where the search did not come to its end: nothing of it is confirmed.
     pub fn so_far(trials: Vec<Tried>) -> Found {
         let lost = trials.iter().filter(|tried| tried.decision != Decision::Held).map(|tried| tried.rate).min_by(f64::total_cmp);
         let held = trials.iter().filter(|tried| tried.decision == Decision::Held).map(|tried| tried.rate);
@@ -147,6 +148,13 @@ mod tests {
         let found = SEARCH.run(|rate, confirms| up_to(if confirms == 2 { 900.0 } else { 1_000.0 })(rate, confirms)).unwrap();
         assert!(found.held <= 900.0 && found.held > 850.0, "{found:?}");
         assert_eq!(found.trials.iter().rev().take(3).map(|tried| tried.confirms).collect::<Vec<_>>(), [3, 2, 1]);
+    }
+
+    #[test]
+    fn what_no_other_seed_holds_is_not_told_at_a_rate_that_nobody_tried() {
+        let found = SEARCH.run(|rate, confirms| up_to(if confirms > 0 { 0.0 } else { 1_000.0 })(rate, confirms)).unwrap();
+        assert!(!found.confirmed && found.lost.is_some_and(|lost| lost > found.held), "{found:?}");
+        assert!(found.trials.iter().any(|tried| tried.rate == found.held && tried.decision == Decision::Held), "{found:?}");
     }
 
     #[test]

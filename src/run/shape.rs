@@ -2,8 +2,8 @@
 
 use crate::model::Channel;
 use crate::report::{RATE_UNITS, Shape};
-use crate::scenario::{Arrival, Base, Goods, LoadProfile, Process};
-use crate::sim::Seed;
+use crate::scenario::{Arrival, Base, Goods, LoadProfile, Popularity, Process};
+use crate::sim::{Seed, Span};
 use crate::workload::arrivals::{Share, due, expected};
 use crate::workload::goods::shares;
 use crate::workload::{Indices, RHO, seed_of};
@@ -94,8 +94,13 @@ impl<'a> Look<'a> {
     fn popularity(&self, goods: &Goods) -> String {
         let top = |part: f64| self.shares.iter().take((self.shares.len() as f64 * part).ceil() as usize).sum::<f64>() * 100.0;
         let hottest = self.shares.first().copied().unwrap_or(0.0) * 100.0;
-        let laws: Vec<String> =
-            goods.popularity.iter().map(|law| format!("{:.0} % {} over {}", law.share * 100.0, law.law.name(), law.skus)).collect();
+        let since = |from: Span| match from {
+            Span::ZERO => String::new(),
+            from if from.as_secs_f64() > self.indices.seconds => format!(" from {from}, which is after the last order: never asked for"),
+            from => format!(" from {from}"),
+        };
+        let named = |law: &Popularity| format!("{:.0} % {} over {}{}", law.share * 100.0, law.law.name(), law.skus, since(law.from));
+        let laws: Vec<String> = goods.popularity.iter().map(named).collect();
         let drift = if goods.drift > 0.0 { format!("; {} % change rank every night", goods.drift * 100.0) } else { String::new() };
         format!("{} SKUs, the first has {hottest:.2} % of the lines, a fifth of them {:.0} % ({}){drift}", goods.skus, top(0.2), laws.join(", "))
     }

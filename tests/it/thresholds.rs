@@ -177,12 +177,12 @@ fn who_waits_for_a_place_that_the_profile_of_the_target_does_not_have_shows_noth
     let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/target/reference.toml")).expect("it is shipped");
     for (was, is, said) in [
         ("max_in_flight = 256", "max_in_flight = 1", "`max_in_flight` under [http]"),
-        ("[limits]\n", "[limits]\nmax_rate = 40\n", "`max_rate` under [limits]"),
+        ("[limits]\n", "[limits]\nmax_rate = 60\n", "`max_rate` under [limits]"),
     ] {
         assert!(reference.contains(was));
         let target = folder.write("bounded.toml", reference.replacen(was, is, 1));
-        let arguments = ["run", "--rate", "100", "--orders", "200", "--profile", "steady", "--faults", "none"];
-        let more = ["--out", &said[1..9], "--target", &target, "--threshold", "latency.ack.p50 < 200ms"];
+        let arguments = ["run", "--rate", "100", "--orders", "80", "--profile", "steady", "--faults", "none"];
+        let more = ["--out", &said[1..9], "--target", &target, "--threshold", "latency.ack.p50 < 50ms"];
         let ran =
             folder.command(&[&arguments[..], &more[..]].concat()).env("ORDERSTORM_TARGET_URL", &served.url).output().expect("it can be started");
         let text = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
