@@ -135,7 +135,8 @@ fn searched(rig: &Rig<'_>, args: &CapacityArgs, objective: Objective) -> Result<
     // what was done wrong at any rate is wrong; who was the limit matters where the search ended
     let flaws = || all.iter().map(|(seen, _)| &seen.flaw).chain([&beyond]);
     let decisive = |seen: &Seen| found.lost == Some(seen.rate);
-    let ours = all.iter().any(|(seen, _)| decisive(seen) && matches!(seen.flaw, Some(Flaw::Ours(_)))) || matches!(beyond, Some(Flaw::Ours(_)));
+    let ours =
+        all.iter().any(|(seen, _)| decisive(seen) && seen.flaw.as_ref().is_some_and(Flaw::is_ours)) || beyond.as_ref().is_some_and(Flaw::is_ours);
     let ended = match () {
         () if partial => Ended::Stopped,
         () if flaws().any(|flaw| matches!(flaw, Some(Flaw::Wrong(_)))) => Ended::Failed,

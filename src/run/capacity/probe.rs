@@ -273,7 +273,7 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         () if stop.is_set() => Ended::Stopped,
         () if cells.iter().any(|cell| matches!(cell.flaw, Some(Flaw::Wrong(_)))) => Ended::Failed,
         // who stayed down because we were late is not known to have
-        () if cells.iter().any(|cell| matches!(cell.flaw, Some(Flaw::Ours(_)))) => Ended::Undecided,
+        () if cells.iter().any(|cell| cell.flaw.as_ref().is_some_and(Flaw::is_ours)) => Ended::Undecided,
         () if cells.iter().any(Cell::stayed_down) => Ended::Failed,
         () if cells.iter().any(|cell| !cell.before || cell.is_open()) => Ended::Undecided,
         () => Ended::Good,
@@ -348,6 +348,7 @@ fn one(
     let watched = if before { course.ends()..course.until() } else { 0..course.begins() };
     let (offered, good) =
         all.get(watched).unwrap_or_default().iter().fold((0, 0), |(offered, good), second| (offered + second.offered, good + second.good));
+    let bounded = || rig.bounded(&came, seconds.sends.orders(), rate * spike, &objective).map(Flaw::Bounded);
     Ok(Some(Cell {
         rate,
         lasts,
@@ -358,7 +359,7 @@ fn one(
         cured: if before && itself.is_none() { course.cured(all, objective.quantile) } else { None },
         cure_s: course.cure_s,
         good: good as f64 / f64::max(offered as f64, 1.0),
-        flaw: flaw(&came, &seconds.sends, &objective),
+        flaw: flaw(&came, &seconds.sends, &objective).or_else(bounded),
     }))
 }
 

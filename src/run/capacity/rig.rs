@@ -158,12 +158,18 @@ pub(super) enum Flaw {
     Wrong(String),
     /// the harness sent late, so nothing can be said of the target
     Ours(String),
+    /// the profile of the target lets no more be sent: the same, and so it is whenever it is tried
+    Bounded(String),
 }
 
 impl Flaw {
     pub fn why(&self) -> &str {
-        let (Flaw::Wrong(why) | Flaw::Ours(why)) = self;
+        let (Flaw::Wrong(why) | Flaw::Ours(why) | Flaw::Bounded(why)) = self;
         why
+    }
+    /// The target has nothing to do with it.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Flaw::Ours(_) | Flaw::Bounded(_))
     }
 }
 
@@ -260,7 +266,8 @@ impl Rig<'_> {
         // a rate that was held although we were late is held: lateness of ours only makes a target look worse, as long as it was the rate that was offered
         let held = decision == Decision::Held;
         let short = too_few(offered_orders, rate * length.as_secs_f64() * steady.len() as f64);
-        let ours = || short.or_else(|| self.bounded(&offered, watch.sends.orders(), rate, &objective).filter(|_| !held)).map(Flaw::Ours);
+        let bounded = || self.bounded(&offered, watch.sends.orders(), rate, &objective).filter(|_| !held).map(Flaw::Bounded);
+        let ours = || short.map(Flaw::Ours).or_else(bounded);
         seen.flaw = flaw(&offered, &watch.sends, &objective).filter(|flaw| !(held && matches!(flaw, Flaw::Ours(_)))).or_else(ours);
         if let Some(flaw) = &seen.flaw {
             decision = Decision::Lost(flaw.why().into());
@@ -269,7 +276,7 @@ impl Rig<'_> {
     }
 
     /// Why a rate could not be offered as the profile of the target has it, if it could not.
-    fn bounded(&self, offered: &Offered, orders: u64, rate: f64, objective: &Objective) -> Option<String> {
+    pub fn bounded(&self, offered: &Offered, orders: u64, rate: f64, objective: &Objective) -> Option<String> {
         let profile = &self.session.as_ref()?.profile;
         let bounded = Bounded::of(offered.waited, (orders, 1.0 - objective.quantile), rate, (profile.max_in_flight, profile.max_rate))?;
         bounded.explains(objective.within.as_secs_f64()).then(|| format!("the harness was the bottleneck: {}", bounded.why))
@@ -308,7 +315,7 @@ impl Rig<'_> {
             shed: of(n, &|at| seconds.shed[at]),
             wasted: of(n, &|at| seconds.late[at]),
         });
-        let bounded = || self.bounded(&offered, seconds.sends.orders(), capacity * FACTORS[FACTORS.len() - 1], &objective).map(Flaw::Ours);
+        let bounded = || self.bounded(&offered, seconds.sends.orders(), capacity * FACTORS[FACTORS.len() - 1], &objective).map(Flaw::Bounded);
         Ok(Some((steps.collect(), flaw(&offered, &seconds.sends, &objective).or_else(bounded))))
     }
 }
