@@ -379,7 +379,7 @@ pub struct LimitsFile {
     pub coalesce: String,
     /// orders in one case, probe orders aside; a larger case is not applicable. 0: no limit
     pub max_orders: u32,
-    /// requests a second, all cases together; what is due earlier waits, and that counts as its latency. 0: no limit
+    /// requests a second, all cases together; what is due earlier waits, and a limit of latency that is missed so is unknown. 0: no limit
     pub max_rate: u32,
     /// time that a case may take where time passes: one that needs longer is not applicable
     pub case_time: String,
