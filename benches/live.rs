@@ -1,8 +1,8 @@
 //! What the load path costs: orders offered to a stub that answers at once, beside `wrk` (Debian: `apt install wrk`) with equal requests.
 //!
 //! `cargo bench --bench live` offers 10,000 orders a second for 20 s; `cargo bench --bench live -- 10000 120` for two minutes, and with a third
-//! number in bodies of about that many bytes. Ours sends each order at its moment, and then once more what is due in a millisecond together. With `OHA=PROGRAM` in the environment that client runs too (`benches/peers/run`). Ours plans, offers, hears,
-//! records, judges and measures. The others send as fast as they can, and so find several answers at each awakening; wrk runs once more at the rate that
+//! number in bodies of about that many bytes. With `OHA=PROGRAM` in the environment that client runs too (`benches/peers/run`). Ours plans, offers, hears,
+//! records, judges and measures: once each order at its moment, and once what is due in a millisecond together. The others send as fast as they can, and so find several answers at each awakening; wrk runs once more at the rate that
 //! ours had, which is nearer to the same work: whoever keeps to a schedule awakes for it. CPU is that of the client alone, microseconds a request.
 //! Loopback, one machine: the stub has its share of the same cores, so achieved rates say more about the machine than about the clients.
 

@@ -39,12 +39,11 @@ impl Grade {
 
 /// Grades the steps; none where those at once and twice the capacity are missing.
 pub fn grade(steps: &[Step]) -> Option<Grade> {
-    let up = |factor: f64| steps.iter().find(|step| !step.down && (step.factor - factor).abs() < 1e-9).map(|step| step.goodput);
-    let (one, two) = (up(1.0).filter(|goodput| *goodput > 0.0)?, up(2.0)?);
+    let up = |factor: f64| steps.iter().find(|step| !step.down && (step.factor - factor).abs() < 1e-9);
+    let (one, two) = (up(1.0).map(|step| step.goodput).filter(|goodput| *goodput > 0.0)?, up(2.0)?.goodput);
     // shares, for the orders of two steps are not as many
     let share = |step: &Step| (step.goodput / step.offered.max(f64::MIN_POSITIVE)).min(1.0);
-    let on_the_way_up = |down: &Step| steps.iter().find(|step| !step.down && (step.factor - down.factor).abs() < 1e-9).map(share);
-    let pairs: Vec<f64> = steps.iter().filter(|step| step.down).filter_map(|down| Some((on_the_way_up(down)? - share(down)).abs())).collect();
+    let pairs: Vec<f64> = steps.iter().filter(|step| step.down).filter_map(|down| Some((share(up(down.factor)?) - share(down)).abs())).collect();
     Some(Grade { at_double: two / one, hysteresis: pairs.iter().sum::<f64>() / pairs.len().max(1) as f64 })
 }
 

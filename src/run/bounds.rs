@@ -38,6 +38,11 @@ impl Bounded {
     pub fn explains(&self, limit_s: f64) -> bool {
         limit_s > self.from_s
     }
+
+    /// Whether whatever takes time may seem slower than the target is, however slow it is.
+    pub fn explains_all(&self) -> bool {
+        self.from_s == 0.0
+    }
 }
 
 #[cfg(test)]
@@ -54,5 +59,8 @@ mod tests {
         assert_eq!((said(5_000, 0, 200.0), said(100, 0, 900.0), said(0, 100, 900.0)), (None, None, None));
         assert!(said(5_000, 0, 900.0).is_some_and(|why| why.contains("5000 requests waited for a place") && why.contains("allows 256 under way")));
         assert!(said(0, 5_000, 200.0).is_some_and(|why| why.contains("allows 100 a second")));
+        let all =
+            |for_place, for_turn| Bounded::of(Waited { for_place, for_turn }, (100, FEW), 900.0, (256, 100)).map(|bounded| bounded.explains_all());
+        assert_eq!((all(0, 0), all(50, 0), all(0, 50)), (None, Some(false), Some(true)));
     }
 }

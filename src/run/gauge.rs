@@ -161,7 +161,12 @@ fn one(threshold: &Threshold, totals: &MeterTotals, end: End<'_>) -> ThresholdRe
         },
     };
     // a time that is kept in spite of it is kept
-    let bounded = end.bounded.filter(|bounded| timed && verdict == Verdict::Fail && bounded.explains(threshold.limit));
+    let explains = |bounded: &Bounded| match threshold.metric.unit() {
+        Unit::Seconds => bounded.explains(threshold.limit),
+        Unit::PerSecond => bounded.explains_all(),
+        _ => false,
+    };
+    let bounded = end.bounded.filter(|bounded| verdict == Verdict::Fail && explains(bounded));
     let (verdict, reason) = bounded.map_or((verdict, reason), |bounded| (Verdict::Unknown, bounded.why.clone()));
     ThresholdReport {
         threshold: threshold.to_string(),

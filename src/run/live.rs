@@ -163,9 +163,9 @@ impl Session {
         };
         if !matches!(self.reach, Reach::Adapter(_)) {
             said += &format!(", at most {max_in_flight} requests under way");
-        }
-        if *max_rate > 0 {
-            said += &format!(" and {max_rate} a second");
+            if *max_rate > 0 {
+                said += &format!(" and {max_rate} a second");
+            }
         }
         if (scale - 1.0).abs() > 1e-9 {
             said += &format!(", at {scale} business seconds a second");

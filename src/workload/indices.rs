@@ -168,6 +168,8 @@ mod tests {
             let one = Indices::of(due(&Arc::new(Arrival { process, ..Arrival::poisson(Span(1)) }), Seed(1), Seed(1), Share::whole(1)));
             assert_eq!((one.orders, one.hurst, one.backlog), (1, None, 1.0));
         }
+        let at_once = Indices::of(std::iter::repeat_n(Timestamp::ZERO, 50));
+        assert_eq!((at_once.orders, at_once.seconds, at_once.rate, at_once.cv2), (50, 0.0, 0.0, 0.0));
         assert_eq!(Indices::of(std::iter::empty()), Indices::default());
     }
 }

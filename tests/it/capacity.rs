@@ -205,6 +205,30 @@ fn a_hot_key_bears_one_order_after_another_however_many_workers_there_are() {
     assert!(std::fs::read_to_string(folder.at("out/skew.svg")).expect("a file").contains("one: 9"));
 }
 
+/// Whether ten orders a second are held.
+fn holds_ten(folder: &Folder, out: &str, service: &str, client: &str) -> bool {
+    let mut arguments =
+        vec!["capacity", "S01.last-units", "--from", "10", "--most", "10", "--objective", "p99<1s", "--errors", "0.005", "--out", out];
+    arguments.extend(["--client", client]);
+    if !service.is_empty() {
+        arguments.extend(["--service", service]);
+    }
+    folder.orderstorm(&arguments);
+    result(folder, &format!("{out}/capacity.json"))["held"].as_f64().is_some_and(|held| (held - 10.0).abs() < 1e-9)
+}
+
+#[test]
+fn who_sends_again_meets_another_network_and_who_gave_up_hears_nothing() {
+    let folder = Folder::new("capacity-clients");
+    // some two in a hundred are on their way for longer than that; not four times in a row
+    assert!(holds_ten(&folder, "again", "", "timeout=50ms,retries=3,backoff=none"));
+    assert!(!holds_ten(&folder, "once", "", "timeout=50ms,retries=none"));
+    // the answer leaves after 200 ms, and comes after 300
+    let far = "workers=10,law=constant,mean=100ms,lane=commands,queue=none,network=100ms";
+    assert!(holds_ten(&folder, "waits", far, "timeout=350ms,retries=none"));
+    assert!(!holds_ten(&folder, "gone", far, "timeout=250ms,retries=none"));
+}
+
 #[test]
 fn what_cannot_be_asked_is_said() {
     let folder = Folder::new("capacity-bad");
@@ -221,6 +245,16 @@ fn what_cannot_be_asked_is_said() {
     says(&["serve", "--service-model=network=1ms"], "`network` is no key");
     says(&["probe", "--lasts", "0s"], "not between 1s and 10m");
     says(&["probe", "--rate", "NaN"], "no rate from 0.1");
+    says(&["probe", "--rate", "100000", "--lasts", "10m"], "one trial may have 50000000");
+    says(&["probe", "--client", "timeout=0s"], "in no time at all");
+    let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/target/reference.toml")).expect("it is shipped");
+    for (was, is, what) in [
+        ("[limits]\n", "[limits]\ncoalesce = \"11ms\"\n", "expected at most 10ms"),
+        ("timeout = \"15s\"", "timeout = \"0s\"", "nobody answers in no time at all"),
+    ] {
+        let target = folder.write("bad.toml", reference.replacen(was, is, 1));
+        says(&["capacity", "--target", &target], what);
+    }
     says(&["probe", "--client", "retries=3,backoff=sometimes"], "not understood");
     says(&["probe", "--trigger", "brownout", "--target", "reference"], "for the embedded target");
     says(&["capacity", "--target", "reference", "--service", "workers=3"], "as fast as it is");

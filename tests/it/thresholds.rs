@@ -175,19 +175,19 @@ fn who_waits_for_a_place_that_the_profile_of_the_target_does_not_have_shows_noth
     let folder = Folder::new("thresholds-bounded");
     let served = crate::live::Service::start(&folder, &["--service-model=workers=64,law=constant,mean=20ms,queue=none"]);
     let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/target/reference.toml")).expect("it is shipped");
-    for (was, is, said) in [
-        ("max_in_flight = 256", "max_in_flight = 1", "`max_in_flight` under [http]"),
-        ("[limits]\n", "[limits]\nmax_rate = 60\n", "`max_rate` under [limits]"),
+    for (out, was, is, said) in [
+        ("places", "max_in_flight = 256", "max_in_flight = 1", "`max_in_flight` under [http]"),
+        ("turns", "[limits]\n", "[limits]\nmax_rate = 60\n", "`max_rate` under [limits]"),
     ] {
         assert!(reference.contains(was));
         let target = folder.write("bounded.toml", reference.replacen(was, is, 1));
         let arguments = ["run", "--rate", "100", "--orders", "80", "--profile", "steady", "--faults", "none"];
-        let more = ["--out", &said[1..9], "--target", &target, "--threshold", "latency.ack.p50 < 50ms"];
+        let more = ["--out", out, "--target", &target, "--threshold", "latency.ack.p50 < 50ms"];
         let ran =
             folder.command(&[&arguments[..], &more[..]].concat()).env("ORDERSTORM_TARGET_URL", &served.url).output().expect("it can be started");
         let text = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         assert_eq!(ran.status.code(), Some(4), "{text}");
-        let demands = thresholds(&folder.summary(&said[1..9]));
+        let demands = thresholds(&folder.summary(out));
         assert!(demands[0]["verdict"] == "unknown" && demands[0]["reason"].as_str().is_some_and(|why| why.contains(said)), "{demands:?}");
     }
 }

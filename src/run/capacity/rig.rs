@@ -198,6 +198,11 @@ fn too_few(offered: u64, meant: f64) -> Option<String> {
         .then(|| format!("the harness was the bottleneck: of some {meant:.0} orders in the batches that were judged it sent {offered}"))
 }
 
+/// How long a step beyond a capacity lasts, where all of them are so many times that capacity in all.
+fn step_s(capacity: f64, total: f64, objective: &Objective) -> f64 {
+    (STEP_ORDERS / (capacity * total)).clamp(2.0, STEP_S).floor().max((STEP_TIMES * objective.within.as_secs_f64()).ceil())
+}
+
 /// Long enough for some orders.
 fn batch_at(rate: f64) -> Span {
     BATCH.max(Span::from_secs_f64(BATCH_ORDERS / rate))
@@ -226,10 +231,10 @@ pub(super) struct Seen {
 
 impl Rig<'_> {
     /// Seconds of load that a search may take at most, where so many trials of both kinds are left.
-    pub fn longest_s(rate: f64, (searching, confirming): (u32, u32)) -> f64 {
+    pub fn longest_s(rate: f64, objective: &Objective, (searching, confirming): (u32, u32)) -> f64 {
         let length = batch_at(rate).as_secs_f64();
         let of = |longest: Span| (longest.as_secs_f64()).max(8.0 * length);
-        let steps = STEP_S * (2 * FACTORS.len() - 1) as f64;
+        let steps = step_s(rate, 1.0, objective).max(STEP_S) * (2 * FACTORS.len() - 1) as f64;
         f64::from(searching) * of(LONGEST) + f64::from(confirming) * of(CONFIRM_LASTS) + steps
     }
 
@@ -240,7 +245,7 @@ impl Rig<'_> {
         let most = (longest.0 / length.0).max(8) as usize;
         let trial = Trial::new(objective, most);
         let trial = if confirms > 0 { trial.confirming() } else { trial };
-        let (before, in_all) = (self.offered_s.get(), Rig::longest_s(rate, left));
+        let (before, in_all) = (self.offered_s.get(), Rig::longest_s(rate, &objective, left));
         let what = if confirms > 0 { format!("in confirmation {confirms}") } else { "tried".into() };
         let passed = |span: Span| {
             let seconds = span.as_secs_f64();
@@ -287,7 +292,7 @@ impl Rig<'_> {
         let (up, down) = (FACTORS.iter().map(|factor| (*factor, false)), FACTORS.iter().rev().skip(1).map(|factor| (*factor, true)));
         let factors: Vec<(f64, bool)> = up.chain(down).collect();
         let total: f64 = factors.iter().map(|(factor, _)| factor).sum();
-        let step = (STEP_ORDERS / (capacity * total)).clamp(2.0, STEP_S).floor().max((STEP_TIMES * objective.within.as_secs_f64()).ceil());
+        let step = step_s(capacity, total, &objective);
         let lasts = Span::from_secs_f64(step);
         let stages = factors.iter().flat_map(|(factor, _)| [Stage { lasts: Span::ZERO, to: *factor }, Stage { lasts, to: *factor }]).collect();
         let arrival = Arrival { base: Base::Stages(stages), ..at_rate(capacity) };
@@ -330,5 +335,13 @@ mod tests {
         assert!(too_few(0, 12_000.0).is_some_and(|why| why.contains("of some 12000 orders in the batches that were judged it sent 0")));
         assert!(too_few(840, 1_000.0).is_some());
         assert!(too_few(0, 12.0).is_some());
+    }
+
+    #[test]
+    fn a_step_is_longer_than_an_order_may_take() {
+        let step = |capacity, within| step_s(capacity, 18.0, &Objective { quantile: 0.99, within, errors: 0.001 });
+        assert_eq!((step(10.0, Span::from_secs(1)), step(1_000.0, Span::from_millis(250)), step(1e6, Span::from_millis(250))), (30.0, 3.0, 2.0));
+        // what waits three seconds in one of three is late in the next
+        assert_eq!((step(1_000.0, Span::from_secs(3)), step(1.0, Span::from_secs(60))), (12.0, 240.0));
     }
 }
