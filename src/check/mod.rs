@@ -51,6 +51,7 @@ mod restock_exact;
 mod roster;
 mod routing;
 mod rules;
+mod sell_outs;
 mod settled;
 mod ship_once;
 mod state_agreement;
@@ -69,6 +70,7 @@ pub use lag::PublishLag;
 pub use ledger::Ledger;
 pub use per_order::Place;
 pub use roster::{INVARIANTS, invariant};
+pub use sell_outs::{SellOuts, shows_from_s};
 pub use suite::{FINDINGS_KEPT, Judgement, QUIET, Suite};
 pub use verdict::{CheckResult, Finding, Verdict};
 
@@ -144,6 +146,8 @@ pub struct Context<'a> {
     pub account: Option<&'a Account>,
     /// outcomes that the scenario allows, with how many orders each came true for
     pub outcomes: &'a mut Vec<(Op, u64)>,
+    /// what sold out, and what was oversold
+    pub sell_outs: &'a mut SellOuts,
 }
 
 impl Context<'_> {

@@ -1,11 +1,12 @@
 //! NO_OVERSELL: nothing is promised that the target cannot honestly believe to have.
 
+use super::sell_outs::SellOutMeter;
 use super::supply::MEMORY;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
-use crate::model::{NodeId, Op, OrderNo, SkuId};
+use crate::model::{NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::sim::Timestamp;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 pub(super) const ABOUT: Invariant = Invariant {
     name: "NO_OVERSELL",
@@ -35,11 +36,12 @@ const PENDING_MAX: usize = 16;
 #[derive(Default)]
 pub(super) struct NoOversell {
     pending: FxHashMap<Key, Vec<Crossing>>,
-    /// more was open than is kept
-    crowded: FxHashSet<Key>,
+    /// so many more were open than are kept
+    crowded: FxHashMap<Key, u64>,
     /// what orders with a lost event hold: the lost event may have been a release
     holed: FxHashMap<Key, i64>,
     last_reservation: FxHashMap<Key, u64>,
+    sell_outs: SellOutMeter,
 }
 
 struct Crossing {
@@ -59,13 +61,25 @@ impl Checker for NoOversell {
         &ABOUT
     }
     fn hears(&self, kind: Kind, op: Op) -> bool {
-        kind == Kind::Event && matches!(op, Op::InventoryReserved | Op::InventoryReleased)
+        match kind {
+            Kind::Event => matches!(op, Op::InventoryReserved | Op::InventoryReleased),
+            Kind::Reply => op == Op::PlaceOrder,
+            _ => false,
+        }
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
         match e.msg.op {
             Op::InventoryReserved => self.reserved(e, ctx),
             Op::InventoryReleased if !self.pending.is_empty() => self.released(e, ctx),
+            Op::PlaceOrder if matches!(e.outcome, Outcome::Ok | Outcome::Pending | Outcome::Rejected) => {
+                let lines = ctx.account.and_then(|account| account.body.as_ref()).map_or(&[][..], |body| &body.lines);
+                for (i, line) in lines.iter().enumerate() {
+                    if lines[..i].iter().all(|other| other.sku != line.sku) {
+                        self.sell_outs.asked(line.sku, e.msg.order, e.at);
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -85,9 +99,11 @@ impl Checker for NoOversell {
         for key in keys {
             let excuse = self.holed.get(&key).copied().unwrap_or(0);
             let crossings = self.pending.remove(&key).unwrap_or_default();
-            if crossings.is_empty() && self.crowded.contains(&key) {
+            let more = self.crowded.get(&key).copied().unwrap_or(0);
+            if crossings.is_empty() && more > 0 {
                 ctx.unknown();
             }
+            let mut failed = 0;
             for c in crossings {
                 if c.excess <= excuse || !(ctx.at_rest || c.at + MEMORY < ctx.ledger.now) {
                     ctx.unknown();
@@ -101,8 +117,13 @@ impl Checker for NoOversell {
                     c.limit
                 );
                 ctx.fail(c.order, what, expected, vec![c.told[0], c.told[1], c.before, c.n]);
+                failed += 1;
+            }
+            if failed > 0 {
+                self.sell_outs.oversold(key.1, failed + more);
             }
         }
+        *ctx.sell_outs = self.sell_outs.measured(ctx.header.time_scale.max(1.0));
     }
 }
 
@@ -122,15 +143,20 @@ impl NoOversell {
             let limit = (shelf.most(decided, ctx.grace()) - safety).max(0);
             let excess = shelf.committed - limit;
             let before = self.last_reservation.insert(key, e.n).unwrap_or(0);
+            let qty: i64 = e.msg.lines.iter().filter(|other| other.sku == q.sku).map(|other| i64::from(other.qty)).sum();
+            if excess >= 0 && excess < qty && limit > 0 && is_gone_elsewhere(key, decided, ctx) {
+                // what sets goods free, or brings them, is about another order, or about none
+                let waited = e.msg.cause.is_some() && ctx.account.is_none_or(|account| account.sent_at(e.msg.cause).is_none());
+                self.sell_outs.sold_out(q.sku, e.msg.order, e.at, waited);
+            }
             if excess <= 0 {
                 continue;
             }
             let pending = self.pending.entry(key).or_default();
             if pending.len() >= PENDING_MAX {
-                self.crowded.insert(key);
+                *self.crowded.entry(key).or_default() += 1;
                 continue;
             }
-            let qty = e.msg.lines.iter().filter(|other| other.sku == q.sku).map(|other| i64::from(other.qty)).sum();
             let told = [shelf.told_first, shelf.told_last];
             pending.push(Crossing { order: e.msg.order, n: e.n, at: e.at, before, told, qty, committed: shelf.committed, limit, excess });
         }
@@ -161,6 +187,15 @@ impl NoOversell {
             pending.retain(|crossing| crossing.excess > 0);
         }
     }
+}
+
+/// No other node has any of it left to promise.
+fn is_gone_elsewhere((here, sku): Key, decided: Timestamp, ctx: &Context<'_>) -> bool {
+    let elsewhere = (1..).map(NodeId).zip(&ctx.header.fixture.nodes).filter(|(id, _)| *id != here);
+    elsewhere.filter_map(|(id, node)| Some((node, ctx.ledger.shelf(id, sku)?))).all(|(node, shelf)| {
+        let limit = shelf.most(decided, ctx.grace()) - i64::from(node.safety_stock);
+        shelf.committed >= limit
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use super::account::{Arrival, Happened};
 use super::evidence::{self, Evidence};
 use super::settled::{End, Settled};
-use super::{CheckResult, Checker, Context, Coverage, Finding, Invariant, Ledger, PublishLag, Verdict, quiet_after_end, reject_inert, roster};
+use super::{
+    CheckResult, Checker, Context, Coverage, Finding, Invariant, Ledger, PublishLag, SellOuts, Verdict, quiet_after_end, reject_inert, roster,
+};
 use crate::history::{Entry, Header, Kind, Observer};
 use crate::model::{Code, Op, OrderNo, Outcome};
 use crate::scenario::Expect;
@@ -42,6 +44,8 @@ pub struct Judgement {
     pub reason: String,
     /// how late claims are heard, by the probe orders
     pub lag: PublishLag,
+    /// what sold out, and so how narrow a race would have shown
+    pub sell_outs: SellOuts,
 }
 
 impl Judgement {
@@ -115,6 +119,7 @@ pub struct Suite {
     all: Vec<usize>,
     broken: bool,
     outcomes: Vec<(Op, u64)>,
+    sell_outs: SellOuts,
     quiet: Span,
     /// orders that ended, by the time they were last seen to be quiet from
     ended: VecDeque<(Timestamp, OrderNo)>,
@@ -185,6 +190,7 @@ impl Suite {
             checkers,
             broken: false,
             outcomes: Vec::new(),
+            sell_outs: SellOuts::default(),
             quiet: QUIET,
             ended: VecDeque::new(),
             quiet_until: Timestamp::NEVER,
@@ -219,7 +225,7 @@ impl Suite {
 
     /// Calls the checkers concerned in turn; one that panics is left out from then on, and unknown.
     fn call_all(&mut self, who: Who, order: OrderNo, standing: Standing, call: impl Fn(&mut dyn Checker, &mut Context<'_>)) {
-        let Suite { header, ledger, coverage: covers, outcomes, tallies, checkers, routes, again, all, .. } = self;
+        let Suite { header, ledger, coverage: covers, outcomes, sell_outs, tallies, checkers, routes, again, all, .. } = self;
         let mut todo = match who {
             Who::Hearing(route) => routes[route].as_deref().unwrap_or_default(),
             Who::Again => again,
@@ -231,7 +237,7 @@ impl Suite {
         let place = if order.is_some() { ledger.place(order) } else { None };
         let (probe, account) = (order.is_probe(), place.map(|place| ledger.account(place)));
         let Standing { at_rest, suspended } = standing;
-        let mut ctx = Context { header, ledger, covers, at_rest, suspended, probe, tallies, at: 0, place, account, outcomes };
+        let mut ctx = Context { header, ledger, covers, at_rest, suspended, probe, tallies, at: 0, place, account, outcomes, sell_outs };
         let mut panicked = false;
         while catch_unwind(AssertUnwindSafe(|| {
             for at in todo {
@@ -483,6 +489,7 @@ impl Suite {
             outcomes: self.outcomes,
             reason,
             lag,
+            sell_outs: self.sell_outs,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What every format draws from; `summary.json` is exactly this.
 
+use super::SellOutReport;
 use crate::check::{CheckResult, PublishLag, Verdict};
 use crate::measure::Measures;
 use crate::model::names_probe;
@@ -94,6 +95,9 @@ pub struct CaseReport {
     pub findings_total: u64,
     /// how late claims of the target are heard, and what the judge makes of it
     pub publish_lag: LagReport,
+    /// what sold out, and how narrow a race for the last unit would have shown
+    #[serde(default)]
+    pub sell_outs: SellOutReport,
     /// outcomes that the scenario allows, with how many orders each came true for
     #[serde(default)]
     pub outcomes: std::collections::BTreeMap<String, u64>,

@@ -4,7 +4,7 @@ use super::exercise::outcomes_over;
 use super::grid::{Counts, Grid, kpi_rows, meaning, pace, reasons, seconds, shared, stages_in_order, thousands, times};
 use super::plots::{Ground, plots};
 use super::thresholds::{Row, rows};
-use super::{BookRow, CaseReport, LagReport, RunReport, TimelineRow};
+use super::{BookRow, CaseReport, LagReport, RunReport, SellOutReport, TimelineRow};
 use crate::check::{CheckResult, Verdict, invariant};
 use minijinja::value::Serde;
 use minijinja::{Environment, context};
@@ -222,6 +222,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             shared => shared(&report.cases),
             order_count => thousands(orders),
             publish_lag => LagReport::over(report.cases.iter().map(|case| case.publish_lag)).map(|lag| lag.sentence()),
+            sell_outs => SellOutReport::over(report.cases.iter().map(|case| case.sell_outs)).sentence(),
             entry_count => thousands(entries),
             wall => seconds(report.wall_s),
             pace => pace(report),

@@ -1,6 +1,6 @@
 //! A plausible run for tests and for looking at: some six hundred cases, several findings, awkward texts.
 
-use super::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, ThresholdReport, TimelineRow};
+use super::{BookRow, CaseReport, FindingReport, LagReport, Manifest, RunReport, SUMMARY_VERSION, SellOutReport, ThresholdReport, TimelineRow};
 use crate::check::{CheckResult, Verdict};
 use crate::measure::{CoursePoint, Kpis, Measures, Quantiles, SeriesPoint};
 use std::collections::BTreeMap;
@@ -287,6 +287,11 @@ fn case(number: usize, scenario: &str, variant: &str, fault: &str, channel: &str
         thresholds: if verdict == Verdict::Fail { thresholds() } else { Vec::new() },
         findings_total: findings.len() as u64 * 3,
         publish_lag: if ran { LagReport { probes: 3, claims: 30, worst_ms: 40.0, grace_ms: 500.0 } } else { LagReport::default() },
+        sell_outs: if ran {
+            SellOutReport { count: 1, asks_per_s: 25.0, shows_from_ms: Some(120.0), ..SellOutReport::default() }
+        } else {
+            SellOutReport::default()
+        },
         outcomes: BTreeMap::from([("order.cancelled".into(), 0), ("order.completed".into(), u64::from(orders))]),
         faults_fired: if ran && fault != "none" { BTreeMap::from([(format!("{fault}-events"), number as u64 % 9 + 1)]) } else { BTreeMap::new() },
         entries: if ran { u64::from(orders) * 61 } else { 0 },

@@ -4,7 +4,7 @@ use super::exercise::outcomes_over;
 use super::grid::{Counts, Grid, kpi_rows, pace, reasons, seconds, shared, stages_in_order, thousands};
 use super::paint::{BOLD, DIM, FAULT, MARKED, Paint, clean, letter, wrap};
 use super::thresholds::rows;
-use super::{BookRow, CaseReport, FindingReport, LagReport, RunReport, TimelineRow};
+use super::{BookRow, CaseReport, FindingReport, LagReport, RunReport, SellOutReport, TimelineRow};
 use crate::check::{Verdict, invariant};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -405,6 +405,9 @@ impl Page {
         }
         if let Some(lag) = LagReport::over(report.cases.iter().map(|case| case.publish_lag)) {
             self.line(&lag.sentence());
+        }
+        if let Some(sold_out) = SellOutReport::over(report.cases.iter().map(|case| case.sell_outs)).sentence() {
+            self.line(&sold_out);
         }
         if let [case] = report.cases.as_slice()
             && !case.digest.is_empty()

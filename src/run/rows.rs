@@ -3,11 +3,11 @@
 use super::bounds::Bounded;
 use super::matrix::{Chosen, history_name};
 use super::{execute, gauge};
-use crate::check::{CheckResult, PublishLag, Verdict};
+use crate::check::{CheckResult, PublishLag, SellOuts, Verdict};
 use crate::cli::Record;
 use crate::history::Fingerprints;
 use crate::measure::{Measures, MeterTotals};
-use crate::report::{CaseReport, FindingReport, LagReport};
+use crate::report::{CaseReport, FindingReport, LagReport, SellOutReport};
 use crate::scenario::Case;
 use std::collections::BTreeMap;
 
@@ -39,6 +39,7 @@ impl Rows {
                 if let Some(lag) = LagReport::over([row.publish_lag, case.publish_lag]) {
                     row.publish_lag = lag;
                 }
+                row.sell_outs = SellOutReport::over([row.sell_outs, case.sell_outs]);
                 row.histories.extend(case.histories);
                 for (rule, fired) in case.faults_fired {
                     *row.faults_fired.entry(rule).or_default() += fired;
@@ -72,6 +73,7 @@ pub(super) struct Parts {
     entries: u64,
     partitions: u32,
     lag: Option<PublishLag>,
+    sell_outs: SellOuts,
     checks: Vec<CheckResult>,
     findings: Vec<FindingReport>,
     findings_total: u64,
@@ -101,6 +103,7 @@ impl Parts {
         self.entries += part.judgement.entries;
         self.partitions += 1;
         self.lag = Some(self.lag.map_or(part.judgement.lag, |lag| lag.merged(part.judgement.lag)));
+        self.sell_outs = std::mem::take(&mut self.sell_outs).merged(part.judgement.sell_outs);
         self.findings_total += part.judgement.findings_total;
         self.ended = self.ended.max(part.ran.ended.0 as f64 / 1e9);
         if self.findings.len() < FINDINGS_TOLD {
@@ -195,6 +198,7 @@ pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, 
         findings: parts.findings,
         findings_total: parts.findings_total,
         publish_lag: parts.lag.map(LagReport::of).unwrap_or_default(),
+        sell_outs: SellOutReport::of(&parts.sell_outs),
         outcomes: parts.outcomes,
         faults_fired: fired,
         entries: parts.entries,

@@ -30,7 +30,8 @@ pub fn check(args: &CheckArgs) -> Result<Ended, Trouble> {
         say(&format!(
             "{:#}\n",
             serde_json::json!({"case": header.case, "verdict": verdict, "complete": end.complete, "missing": missing, "reason": judgement.reason,
-                "orders": judgement.orders, "entries": judgement.entries, "publish_lag": report::LagReport::of(judgement.lag), "checks": judgement.results, "thresholds": thresholds,
+                "orders": judgement.orders, "entries": judgement.entries, "publish_lag": report::LagReport::of(judgement.lag),
+                "sell_outs": report::SellOutReport::of(&judgement.sell_outs), "checks": judgement.results, "thresholds": thresholds,
                 "findings": stories})
         ));
     } else {
