@@ -516,7 +516,8 @@ impl Account {
         let no = matches!(e.outcome, Outcome::Rejected | Outcome::Refused | Outcome::Backpressure);
         match e.msg.op {
             Op::PlaceOrder => {
-                self.replied_yes |= yes;
+                // taken, with the decision to come (202), is the target's, too
+                self.replied_yes |= yes || e.outcome == Outcome::Pending;
                 self.refusals += u32::from(no);
             }
             Op::RequestReturn | Op::RequestExchange if e.msg.ret.is_some() => {

@@ -97,7 +97,8 @@ impl Samples {
         match self {
             Samples::Many(histogram) => histogram.value_at_quantile(quantile),
             Samples::Few(_) => {
-                let rank = (quantile * sorted.len() as f64).ceil() as usize;
+                // 0.55 of a hundred is 55, and not what is a bit more in binary
+                let rank = (quantile * sorted.len() as f64 - 1e-9).ceil() as usize;
                 sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
             }
         }

@@ -84,6 +84,11 @@ impl Meter {
         self.totals.reading(threshold)
     }
 
+    /// As far as it can rise by orders that are not decided yet, where that is known.
+    pub fn best(&self, threshold: &Threshold) -> Option<f64> {
+        self.totals.best(threshold)
+    }
+
     /// Counts something of an order that was due at `due`: in all, and in the parts of the run that hold that time.
     fn tally(&mut self, due: Timestamp, count: impl Fn(&mut Tally)) {
         count(&mut self.totals.all);
@@ -235,7 +240,8 @@ impl Meter {
             let failed = matches!(outcome, Outcome::Backpressure | Outcome::Error | Outcome::Refused | Outcome::TimedOut);
             tally.requests_failed += u64::from(failed);
         });
-        if !matches!(entry.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Rejected) {
+        // taken, with the decision to come as an event, is an answer too (202)
+        if !matches!(entry.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected) {
             return;
         }
         let msg = &entry.msg;

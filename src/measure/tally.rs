@@ -26,10 +26,14 @@ pub(super) struct Tally {
     pub tickets: f64,
     /// the record came to rest: what is known at the end is known
     pub rested: bool,
+    /// of one history, or of those that ran at the same time
     pub first_due: Option<Timestamp>,
     pub last_due: Timestamp,
     pub last_ack: Timestamp,
-    /// of histories that were added: the time in which orders were placed, that in which they were answered, and gaps between orders
+    /// no more is counted
+    closed: bool,
+    /// once closed: the time in which orders were placed, that in which they were answered, and gaps between orders; of histories that ran one after
+    /// another their sums
     placing_ns: u64,
     serving_ns: u64,
     gaps: u64,
@@ -46,9 +50,13 @@ impl Tally {
     pub fn close(&mut self, rested: bool) {
         self.rested = rested;
         self.settled = if rested { self.placed } else { 0 };
+        self.sum_up();
+    }
+
+    fn sum_up(&mut self) {
+        self.closed = true;
         (self.placing_ns, self.serving_ns) = self.spans_ns();
         self.gaps = self.placed.saturating_sub(1);
-        self.first_due = None;
     }
 
     /// `together`: at the same time, as partitions of one case are, and not one after another.
@@ -56,11 +64,18 @@ impl Tally {
         let empty = self.placed == 0 && self.requests == 0 && self.stock_checked == 0;
         self.rested = other.rested && (empty || self.rested);
         self.latencies.merge(&other.latencies);
-        for (mine, theirs) in [(&mut self.placing_ns, other.placing_ns), (&mut self.serving_ns, other.serving_ns)] {
-            *mine = if together { theirs.max(*mine) } else { mine.saturating_add(theirs) };
-        }
-        self.gaps += other.gaps;
         self.placed += other.placed;
+        if together {
+            self.first_due = self.first_due.into_iter().chain(other.first_due).min();
+            self.last_due = self.last_due.max(other.last_due);
+            self.last_ack = self.last_ack.max(other.last_ack);
+            self.sum_up();
+        } else {
+            self.closed = true;
+            self.placing_ns = self.placing_ns.saturating_add(other.placing_ns);
+            self.serving_ns = self.serving_ns.saturating_add(other.serving_ns);
+            self.gaps += other.gaps;
+        }
         self.acked += other.acked;
         self.completed += other.completed;
         self.cancelled += other.cancelled;
@@ -85,7 +100,13 @@ impl Tally {
 
     /// A figure as it stands, while the history goes on or after its end.
     pub fn reading(&self, metric: Metric) -> Reading {
-        if self.placed == 0 && !matches!(metric, Metric::Share(Counter::StockWrong)) {
+        let of_orders = match metric {
+            Metric::Share(Counter::StockWrong) => false,
+            // callbacks and cancellations are requests, too, and go on where no order is due
+            Metric::Count(counter) | Metric::Share(counter) | Metric::Rate(counter) => !counter.is_of_requests() || self.requests == 0,
+            Metric::Latency(..) => true,
+        };
+        if self.placed == 0 && of_orders {
             return Reading::Nothing("no order was due".into());
         }
         if metric.is_known_at_the_end() && !self.rested {
@@ -105,7 +126,7 @@ impl Tally {
             Metric::Share(counter @ (Counter::RequestsFailed | Counter::RequestsRejected)) => of(self.count(counter), self.requests, "answer"),
             Metric::Share(counter) => of(self.count(counter), self.placed, "order"),
             Metric::Rate(counter) => {
-                let going = self.first_due.is_some();
+                let going = !self.closed;
                 let (placing_ns, serving_ns) = if going { self.spans_ns() } else { (self.placing_ns, self.serving_ns) };
                 // between n orders are n - 1 gaps; answers are counted over a time that begins before the first
                 let (n, span) = match counter {
@@ -119,6 +140,19 @@ impl Tally {
                 }
             }
         }
+    }
+
+    /// As far as a share of the orders can rise by those that are not decided.
+    pub fn best(&self, metric: Metric) -> Option<f64> {
+        let Metric::Share(counter) = metric else { return None };
+        let open = match counter {
+            Counter::Acked => self.placed.saturating_sub(self.acked),
+            Counter::Completed | Counter::Cancelled | Counter::Rejected | Counter::Exceptions => {
+                self.placed.saturating_sub(self.completed + self.cancelled + self.rejected)
+            }
+            _ => return None,
+        };
+        (self.placed > 0).then(|| (self.count(counter) + open).min(self.placed) as f64 / self.placed as f64)
     }
 
     fn count(&self, counter: Counter) -> u64 {

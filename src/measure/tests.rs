@@ -85,10 +85,68 @@ fn quantiles_need_ten_samples_beyond_them_and_come_from_the_sum() {
     assert!(ack.p50_s.is_some_and(|p50| (p50 - 0.1).abs() < 0.001));
     assert!(ack.p90_s.is_some() && ack.p95_s.is_none() && ack.p99_s.is_none());
     assert_eq!(sum.measures().throughput_per_s, 1000.0);
-    // two halves of one case at the same time place twice as fast
+    // two halves of one case at the same time place twice as fast: 161 gaps in 80 ms
     let mut halves = case(81);
     halves.merge_partition(&case(81));
-    assert_eq!(halves.measures().throughput_per_s, 2000.0);
+    assert_eq!(halves.measures().throughput_per_s, 2012.5);
+}
+
+/// Parts of a case begin and end at times of their own; the rate is that of all of them together.
+#[test]
+fn the_rate_of_a_case_is_that_between_its_first_order_and_its_last() {
+    let part = |from_ms: u64| {
+        let mut story = Story::default();
+        for n in 0..10 {
+            let at = from_ms + 100 * n;
+            story.place(at, at, n as u32 + 1, n + 1);
+            story.reply(at, n as u32 + 1, n + 1, Outcome::Ok);
+        }
+        story.totals()
+    };
+    let mut whole = MeterTotals::default();
+    [0, 50, 1000, 1050].iter().for_each(|from| whole.merge_partition(&part(*from)));
+    // forty orders within 1.95 s
+    assert!((whole.measures().throughput_per_s - 20.0).abs() < 0.01, "{}", whole.measures().throughput_per_s);
+    let rate = |text: &str| whole.reading(&Threshold::parse(text).unwrap());
+    assert!(matches!(rate("orders.placed.rate >= 1/s"), Reading::Value(rate) if (rate - 20.0).abs() < 0.01));
+    assert!(matches!(rate("orders.acked.rate >= 1/s"), Reading::Value(rate) if (rate - 40.0 / 1.95).abs() < 0.01));
+    // cases come one after another
+    let mut run = MeterTotals::default();
+    run.merge(&whole);
+    run.merge(&whole);
+    assert!((run.measures().throughput_per_s - 20.0).abs() < 0.01);
+}
+
+#[test]
+fn an_order_that_is_taken_to_be_decided_later_is_answered() {
+    let mut story = Story::default();
+    story.place(1000, 1000, 1, 10);
+    story.reply(1005, 1, 10, Outcome::Pending);
+    assert_eq!(story.measures().latency["ack"].count, 1);
+}
+
+#[test]
+fn a_share_may_rise_by_what_is_not_decided_and_requests_need_no_order() {
+    let mut story = Story::default();
+    for order in 1..=4 {
+        story.place(1000, 1000, order, order.into());
+    }
+    story.reply(1005, 1, 1, Outcome::Ok);
+    story.of(1010, Kind::Event, Op::OrderRejected, 2);
+    story.of(1011, Kind::Event, Op::OrderCompleted, 1);
+    let window = Window { from: Span::from_secs(5), until: Span::from_secs(9) };
+    let mut meter = Meter::with(&Focus { windows: vec![window], ..Focus::default() });
+    story.0.iter().for_each(|entry| meter.observe(entry));
+    let best = |text: &str| meter.best(&Threshold::parse(text).unwrap());
+    assert_eq!((best("orders.acked.share >= 1%"), best("orders.completed.share >= 1%")), (Some(1.0), Some(0.75)));
+    assert_eq!((best("orders.completed >= 1"), best("requests.failed.share >= 1%"), best("latency.ack.p99 < 1s")), (None, None, None));
+    // long after all orders were due
+    story.0.clear();
+    story.add(6000, Kind::Reply, Message::of_order(Op::CancelOrder, Id(77), OrderNo(1))).outcome = Outcome::Ok;
+    story.0.iter().for_each(|entry| meter.observe(entry));
+    let of = |text: &str| meter.reading(&Threshold::parse(text).unwrap());
+    assert!(matches!(of("5s..9s: requests.answered == 1"), Reading::Value(1.0)));
+    assert!(matches!(of("5s..9s: orders.acked == 1"), Reading::Nothing(_)));
 }
 
 #[test]

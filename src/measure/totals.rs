@@ -58,6 +58,15 @@ impl MeterTotals {
         }
     }
 
+    /// As far as it can rise by orders that are not decided, where that is known.
+    pub fn best(&self, threshold: &Threshold) -> Option<f64> {
+        let tally = match threshold.window {
+            None => &self.all,
+            Some(window) => self.windows.iter().find(|(known, _)| *known == window).map(|(_, tally)| tally)?,
+        };
+        tally.best(threshold.metric)
+    }
+
     pub fn measures(&self) -> Measures {
         let Tally { placed, settled, failed, cancelled, exceptions, split, with_parcel, stock_wrong, stock_checked, tickets, .. } = self.all;
         let rate = |part: u64, whole: u64| (whole > 0).then(|| round6(part as f64 / whole as f64));

@@ -103,6 +103,13 @@ pub enum Counter {
     Tickets,
 }
 
+impl Counter {
+    /// Of answers to whatever was sent, and not of orders.
+    pub fn is_of_requests(self) -> bool {
+        matches!(self, Counter::Requests | Counter::RequestsRejected | Counter::RequestsFailed)
+    }
+}
+
 /// One figure of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Metric {

@@ -163,9 +163,20 @@ impl Threshold {
         self.relation.holds(as_shown(value), as_shown(self.limit))
     }
 
-    /// A value that fails it now may still come to hold it.
-    pub fn may_still_hold(&self, value: f64) -> bool {
+    /// A value that fails it now may still come to hold it; `best`: as far as it can rise by what is open now, where that is known.
+    pub fn may_still_hold(&self, value: f64, best: Option<f64>) -> bool {
         use Relation::{AtLeast, AtMost, Differs, Equal, Greater, Less};
+        if let (Some(best), Greater | AtLeast) = (best, self.relation)
+            && self.holds(best)
+        {
+            return true;
+        }
+        if let (Some(best), Equal) = (best, self.relation)
+            && value < self.limit
+            && (self.limit < best || self.holds(best))
+        {
+            return true;
+        }
         match (self.metric.moves(), self.relation) {
             (Moves::Up, Greater | AtLeast | Differs) | (Moves::Down, Less | AtMost | Differs) => true,
             (Moves::Up, Equal) => as_shown(value) < as_shown(self.limit),
@@ -312,11 +323,21 @@ mod tests {
 
     #[test]
     fn what_only_grows_may_still_reach_a_lower_limit() {
-        assert!(parse("orders.completed >= 10").may_still_hold(3.0));
-        assert!(parse("orders.completed == 10").may_still_hold(3.0));
-        assert!(!parse("orders.completed == 10").may_still_hold(11.0));
-        assert!(!parse("orders.rejected < 10").may_still_hold(11.0));
-        assert!(!parse("latency.ack.p99 < 1s").may_still_hold(2.0));
-        assert!(parse("latency.ack.min < 1s").may_still_hold(2.0));
+        assert!(parse("orders.completed >= 10").may_still_hold(3.0, None));
+        assert!(parse("orders.completed == 10").may_still_hold(3.0, None));
+        assert!(!parse("orders.completed == 10").may_still_hold(11.0, None));
+        assert!(!parse("orders.rejected < 10").may_still_hold(11.0, None));
+        assert!(!parse("latency.ack.p99 < 1s").may_still_hold(2.0, None));
+        assert!(parse("latency.ack.min < 1s").may_still_hold(2.0, None));
+        // what is open may still be decided, for better or worse
+        for (text, best, may) in [
+            ("orders.acked.share >= 99%", 1.0, true),
+            ("orders.acked.share >= 99%", 0.98, false),
+            ("orders.completed.share == 100%", 1.0, true),
+            ("orders.completed.share == 100%", 0.99, false),
+            ("orders.cancelled.share <= 1%", 1.0, false),
+        ] {
+            assert_eq!(parse(text).may_still_hold(0.5, Some(best)), may, "{text} {best}");
+        }
     }
 }

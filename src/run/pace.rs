@@ -46,6 +46,8 @@ pub(super) fn paced(mut profile: LoadProfile, asked: Asked<'_>) -> Result<LoadPr
         Err(why) => Err(wrong(format!("--duration: {why}"), "such as 10m")),
     };
     let ends = asked.duration.map(span).transpose()?;
+    let ends =
+        if profile.by_rates && mean.is_none() && asked.orders.is_none() && is_rated(&profile) { ends.or(profile.arrival.duration) } else { ends };
     if mean.is_none() && ends.is_none() {
         return Ok(profile);
     }
@@ -98,6 +100,10 @@ pub(super) fn paced(mut profile: LoadProfile, asked: Asked<'_>) -> Result<LoadPr
     Ok(profile)
 }
 
+fn is_rated(profile: &LoadProfile) -> bool {
+    matches!(profile.arrival.process, Process::Poisson | Process::Constant | Process::Hawkes { .. })
+}
+
 /// Orders that a profile has up to `ends` at its own pace.
 fn own(profile: &LoadProfile, ends: Span, seed: Seed) -> f64 {
     let arrival = &profile.arrival;
@@ -111,6 +117,7 @@ fn own(profile: &LoadProfile, ends: Span, seed: Seed) -> f64 {
     let open = Arc::new(Arrival { duration: None, ..Arrival::clone(arrival) });
     let mass = |span: Span| expected(&open, seed, span.0 as f64, 1).iter().sum::<f64>();
     match arrival.duration {
+        _ if profile.by_rates => mass(ends),
         Some(lasts) => f64::from(profile.orders) * mass(ends) / mass(lasts).max(f64::MIN_POSITIVE),
         None => mass(ends),
     }

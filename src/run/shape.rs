@@ -10,15 +10,17 @@ use crate::workload::{Indices, RHO, seed_of};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// More are not drawn to know the shape.
-const MOST: u32 = 2_000_000;
+/// More are not drawn to know the shape: that takes seconds.
+const MOST: u32 = 20_000_000;
 /// Points of a course.
 const PARTS: usize = 400;
 
 /// A profile with its indices, for so many orders under the seed of a case.
 pub(super) struct Look<'a> {
     profile: &'a LoadProfile,
+    /// of all orders, or of as many as are drawn
     indices: Indices,
+    orders: u32,
     case: Seed,
     shares: Vec<f64>,
 }
@@ -26,18 +28,28 @@ pub(super) struct Look<'a> {
 impl<'a> Look<'a> {
     pub fn of(profile: &'a LoadProfile, orders: u32, case: Seed) -> Look<'a> {
         let indices = Indices::of(due(&profile.arrival, case, seed_of(case, 0), Share::whole(orders.min(MOST))));
-        Look { profile, indices, case, shares: profile.goods.as_ref().map(|goods| shares(goods)).unwrap_or_default() }
+        Look { profile, indices, orders, case, shares: profile.goods.as_ref().map(|goods| shares(goods)).unwrap_or_default() }
+    }
+
+    /// As many orders as are drawn, in a duration, for each that there is: the rate is so much higher than that of those.
+    fn times(&self) -> f64 {
+        if self.profile.arrival.duration.is_some() { f64::from(self.orders) / f64::from(self.orders.clamp(1, MOST)) } else { 1.0 }
+    }
+
+    /// What is more than by chance grows with the counts.
+    fn dispersion(&self) -> Vec<(f64, f64)> {
+        self.indices.idc.iter().map(|(width, idc)| (*width, 1.0 + (idc - 1.0) * self.times())).collect()
     }
 
     pub fn shape(&self) -> Shape {
         let arrival = &self.profile.arrival;
-        let counted = self.indices.course(PARTS);
+        let counted = self.indices.course(PARTS).into_iter().map(|(middle, rate)| (middle, rate * self.times())).collect();
         let rated = matches!(arrival.process, Process::Poisson | Process::Constant | Process::Hawkes { .. });
         let span = arrival.duration.map_or(self.indices.seconds, |duration| duration.as_secs_f64());
         let mut course = if rated { expected(arrival, self.case, span * 1e9, PARTS) } else { Vec::new() };
         // orders are fitted into a duration
         let total: f64 = course.iter().sum();
-        let scale = if arrival.duration.is_some() && total > 0.0 { self.indices.orders as f64 / total } else { 1.0 };
+        let scale = if arrival.duration.is_some() && total > 0.0 { f64::from(self.orders) / total } else { 1.0 };
         course.iter_mut().for_each(|orders| *orders *= scale * PARTS as f64 / span);
         let middle = |n: usize| (n as f64 + 0.5) * span / PARTS as f64;
         let goods = self.profile.goods.as_ref();
@@ -60,24 +72,32 @@ impl<'a> Look<'a> {
         let list =
             |values: &[(f64, f64)]| values.iter().map(|(width, value)| format!("{value:.2} in {}", words(*width))).collect::<Vec<_>>().join(", ");
         row("arrival", process(&profile.arrival));
+        let times = self.times();
+        let dispersion = self.dispersion();
+        if self.orders > MOST {
+            let what =
+                if times > 1.0 { "counts are those of all by their proportion, and gaps those of the sample" } else { "the others come later" };
+            row("drawn", format!("{MOST} of {} orders: {what}", self.orders));
+        }
         if indices.seconds > 0.0 {
-            row("orders", format!("{} in {}, {} in the mean", indices.orders, words(indices.seconds), rate(indices.rate)));
+            let orders = indices.orders as f64 * times;
+            row("orders", format!("{orders:.0} in {}, {} in the mean", words(indices.seconds), rate(indices.rate * times)));
             row("peak / mean", list(&indices.peaks));
         } else {
             row("orders", format!("{} at once: there is no rate, and there are no gaps", indices.orders));
         }
         if !indices.idc.is_empty() {
-            row("dispersion", format!("{} (variance to mean of counts; a Poisson process has 1)", list(&indices.idc)));
+            row("dispersion", format!("{} (variance to mean of counts; a Poisson process has 1)", list(&dispersion)));
         }
         if indices.seconds > 0.0 {
             row("gaps", format!("squared coefficient of variation {:.2} (1 for a Poisson process)", indices.cv2));
         }
         row("Hurst", indices.hurst.map_or("the stream is too short to tell".into(), |hurst| format!("{hurst:.2} (0.5 without memory)")));
         if indices.seconds > 0.0 {
-            row("backlog", format!("at most {:.0} orders, for a server of {} times the mean rate", indices.backlog, 1.0 / RHO));
+            row("backlog", format!("at most {:.0} orders, for a server of {} times the mean rate", indices.backlog * times, 1.0 / RHO));
         }
         if let Some(goods) = &profile.goods {
-            row("baskets", format!("{:.2} lines, {:.2} units a line in the mean", goods.lines.mean(), goods.qty.mean()));
+            row("baskets", format!("{:.2} lines, {:.2} units a line in the mean; lines of one SKU become one", goods.lines.mean(), goods.qty.mean()));
             row("popularity", self.popularity(goods));
             row("channels", channels(goods));
             let later = &goods.later;
@@ -101,8 +121,13 @@ impl<'a> Look<'a> {
         };
         let named = |law: &Popularity| format!("{:.0} % {} over {}{}", law.share * 100.0, law.law.name(), law.skus, since(law.from));
         let laws: Vec<String> = goods.popularity.iter().map(named).collect();
-        let drift = if goods.drift > 0.0 { format!("; {} % change rank every night", goods.drift * 100.0) } else { String::new() };
-        format!("{} SKUs, the first has {hottest:.2} % of the lines, a fifth of them {:.0} % ({}){drift}", goods.skus, top(0.2), laws.join(", "))
+        let drift = if goods.drift > 0.0 { format!("; {:.2} % change rank every night", goods.drift * 100.0) } else { String::new() };
+        format!(
+            "{} SKUs, the first has {hottest:.2} % of the lines once all are asked for, a fifth of them {:.0} % ({}){drift}",
+            goods.skus,
+            top(0.2),
+            laws.join(", ")
+        )
     }
 
     pub fn as_json(&self) -> Value {
@@ -110,9 +135,11 @@ impl<'a> Look<'a> {
         let pairs = |values: &[(f64, f64)]| values.iter().map(|(width, value)| json!({"seconds": width, "value": value})).collect::<Vec<_>>();
         // of orders that come at once nothing can be told that takes time
         let timed = |value: f64| (indices.seconds > 0.0).then_some(value);
-        json!({"profile": self.profile.name, "orders": indices.orders, "seconds": indices.seconds, "rate": timed(indices.rate),
-            "peak_to_mean": pairs(&indices.peaks), "dispersion": pairs(&indices.idc), "cv2_of_gaps": timed(indices.cv2), "hurst": indices.hurst,
-            "backlog": timed(indices.backlog), "assumed": self.profile.assumed})
+        let times = self.times();
+        let dispersion = self.dispersion();
+        json!({"profile": self.profile.name, "orders": indices.orders as f64 * times, "drawn": indices.orders, "seconds": indices.seconds,
+            "rate": timed(indices.rate * times), "peak_to_mean": pairs(&indices.peaks), "dispersion": pairs(&dispersion),
+            "cv2_of_gaps": timed(indices.cv2), "hurst": indices.hurst, "backlog": timed(indices.backlog * times), "assumed": self.profile.assumed})
     }
 }
 

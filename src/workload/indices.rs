@@ -36,8 +36,12 @@ pub struct Indices {
 impl Indices {
     /// Of times in order; they are gone through twice.
     pub fn of(times: impl Iterator<Item = Timestamp> + Clone) -> Indices {
-        let (mut orders, mut last, mut squares) = (0u64, 0u64, 0.0);
+        let (mut orders, mut first, mut last, mut squares) = (0u64, 0u64, 0u64, 0.0);
         for at in times.clone() {
+            if orders == 0 {
+                // what passes before the first is no gap between two
+                (first, last) = (at.0, at.0);
+            }
             let gap = (at.0 - last) as f64;
             squares += gap * gap;
             (orders, last) = (orders + 1, at.0);
@@ -77,7 +81,10 @@ impl Indices {
             rate,
             peaks,
             idc,
-            cv2: squares / orders as f64 / (mean_gap * mean_gap) - 1.0,
+            cv2: match (last - first) as f64 / (orders - 1).max(1) as f64 {
+                between if between > 0.0 => squares / (orders - 1) as f64 / (between * between) - 1.0,
+                _ => 0.0,
+            },
             hurst: hurst(&counts),
             backlog: most,
             counts,
@@ -88,8 +95,14 @@ impl Indices {
     /// Mean rates, in orders a second, of `parts` equal parts of the time, with the middle of each in seconds.
     pub fn course(&self, parts: usize) -> Vec<(f64, f64)> {
         let wide = self.counts.len().div_ceil(parts.max(1)).max(1);
-        let middle = |n: usize| (n as f64 + 0.5) * wide as f64 * self.width;
-        sums(&self.counts, wide).enumerate().map(|(n, sum)| (middle(n), sum / (wide as f64 * self.width))).collect()
+        let lasts = wide as f64 * self.width;
+        let part = |(n, sum): (usize, f64)| {
+            let from = n as f64 * lasts;
+            let until = (from + lasts).min(self.seconds);
+            // what is left at the end may be too short to have a rate
+            (n == 0 || until - from >= lasts / 2.0).then(|| ((from + until) / 2.0, sum / (until - from)))
+        };
+        sums(&self.counts, wide).enumerate().filter_map(part).collect()
     }
 }
 
@@ -106,7 +119,8 @@ fn whole_sums(counts: &[u32], wide: usize) -> impl Iterator<Item = f64> + Clone 
 fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let n = values.clone().count().max(1) as f64;
     let mean = values.clone().sum::<f64>() / n;
-    (mean, values.map(|value| (value - mean).powi(2)).sum::<f64>() / n)
+    // of few windows the mean lies among them
+    (mean, values.map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0))
 }
 
 /// Least squares through the logarithms of variance and width: the variance of means falls as width^(2H - 2).

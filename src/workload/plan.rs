@@ -68,11 +68,10 @@ pub fn partition(case: &Case, number: u32) -> Partition {
     cut(case, number, partitions(case))
 }
 
-/// How many orders come before those of a partition, and how many it has.
+/// How many orders come before those of a partition, and how many it has: where they are dealt out one by one, the first have one more.
 pub(super) fn share(orders: u32, number: u32, of: u32) -> (u32, u32) {
-    let share = orders.div_ceil(of);
-    let before = share.saturating_mul(number).min(orders);
-    (before, share.min(orders - before))
+    let (share, more) = (orders / of.max(1), orders % of.max(1));
+    (share * number + number.min(more), share + u32::from(number < more))
 }
 
 fn cut(case: &Case, number: u32, of: u32) -> Partition {

@@ -9,9 +9,9 @@ use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Slot;
 
-/// A definite answer to an order: yes or no.
+/// A definite answer to an order: yes, no, or taken, with the decision to come as an event (202).
 fn is_answer(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Rejected)
+    matches!(outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected)
 }
 
 /// An order that has no answer yet.

@@ -41,10 +41,10 @@ pub struct LoadProfileFile {
     /// keys whose values are an assumption rather than a measurement, such as `["basket.qty", "goods.popularity[0].share"]`
     #[serde(default)]
     pub assumed: Vec<String>,
-    /// orders a case, where `--orders` does not say
-    #[serde(default = "orders")]
+    /// orders a case, where `--orders` does not say. Where absent, they are as many as the `rate`, or stages in orders a second, make up to the end; 1000
+    /// where there is neither, or no end
     #[schemars(range(min = 1, max = 100000000))]
-    pub orders: u32,
+    pub orders: Option<u32>,
     /// fault sets that it is run under by itself, where `--faults` does not say; all where empty
     #[serde(default)]
     pub faults: Vec<String>,
@@ -70,10 +70,6 @@ pub struct LoadProfileFile {
     pub feed: FeedFile,
 }
 
-fn orders() -> u32 {
-    ORDERS
-}
-
 #[derive(Clone, PartialEq, Debug)]
 pub struct LoadProfile {
     pub name: String,
@@ -81,6 +77,8 @@ pub struct LoadProfile {
     pub about: String,
     pub assumed: Vec<String>,
     pub orders: u32,
+    /// nobody said how many orders there are, and its rates say it
+    pub by_rates: bool,
     pub faults: Vec<String>,
     pub arrival: Arc<Arrival>,
     /// parts of the run by name
@@ -136,7 +134,8 @@ impl LoadProfile {
             title: file.title.clone(),
             about: file.about.clone(),
             assumed: file.assumed.clone(),
-            orders: file.orders,
+            orders: file.orders.unwrap_or(ORDERS),
+            by_rates: file.orders.is_none() && (file.arrival.rate.is_some() || !file.arrival.stages.is_empty()),
             faults: file.faults.clone(),
             arrival,
             phases,
@@ -155,6 +154,7 @@ impl LoadProfile {
             about: String::new(),
             assumed: Vec::new(),
             orders,
+            by_rates: false,
             faults: Vec::new(),
             arrival: Arc::new(Arrival::poisson(gap)),
             phases: Vec::new(),

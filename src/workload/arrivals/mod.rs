@@ -10,7 +10,7 @@
 //!
 //! **A number of orders and a duration** together: given how many come, the times of a Poisson process are independent draws from the
 //! normalised rate. Their order statistics are drawn one after another, so the number is exact, the shape is kept, and no order is late. Equal
-//! gaps are equal parts of the mass. Hawkes processes and batches are scaled to expect the number in the duration; the last orders of a partition
+//! gaps are equal parts of the mass. So are drawn, too, the times of partitions without a duration, up to one end for all. Hawkes processes and batches are scaled to expect the number in the duration; the last orders of a partition
 //! may then come somewhat after it, at the mean rate.
 
 mod batch;
@@ -59,6 +59,12 @@ pub fn due(arrival: &Arc<Arrival>, case: Seed, seed: Seed, share: Share) -> Due 
     let timed = |clock, path| Form::Timed(Box::new(Timed { clock, path, now: Segment::NONE, mass: 0.0, passed: 0.0 }));
     let form = match &arrival.process {
         Process::Burst => Form::Burst,
+        // how long all orders take is a matter of the case: did each partition end in its own time, the load would taper off. Given when one more
+        // would come, orders are spread evenly up to then (in operational time)
+        Process::Poisson if share.of > 1 && !fitted => {
+            let total = case.draw(GAP, 0, 0).gamma(in_all + 1.0);
+            timed(Clock::Given { passed: 0.0, total }, Path::new(arrival, case))
+        }
         Process::Poisson if arrival.is_plain() => Form::Gaps { last: 0, mean: arrival.gap * f64::from(share.of) },
         Process::Constant if arrival.is_plain() => Form::Steps(arrival.gap),
         Process::Poisson => {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::scenario::{Base, CoxFile, Flash, Stage, State};
 use crate::sim::Span;
+use crate::workload::plan::share;
 
 const CASE: Seed = Seed(21);
 /// Of all partitions, the seed of each.
@@ -16,12 +17,12 @@ fn flat(gap: f64) -> Arrival {
 
 fn times(arrival: &Arrival, orders: u32, of: u32) -> Vec<f64> {
     let shared = Arc::new(arrival.clone());
-    let part = |number| due(&shared, CASE, own(number), Share { number, of, orders: orders / of, in_all: orders }).map(|at| at.0 as f64);
+    let part =
+        |number| due(&shared, CASE, own(number), Share { number, of, orders: share(orders, number, of).1, in_all: orders }).map(|at| at.0 as f64);
     let parts: Vec<Vec<f64>> = (0..of).map(|number| part(number).collect()).collect();
-    // where one has ended and others have not, there is less than the whole rate; with a duration all end with it
+    // where one has ended and others have not, there is less than the whole rate; a Poisson process, and any with a duration, ends at once in all
     let whole = parts.iter().filter_map(|part| part.last()).fold(f64::INFINITY, |least, last| least.min(*last));
-    let whole =
-        if arrival.duration.is_some() || !matches!(arrival.process, Process::Poisson | Process::Hawkes { .. }) { f64::INFINITY } else { whole };
+    let whole = if arrival.duration.is_some() || !matches!(arrival.process, Process::Hawkes { .. }) { f64::INFINITY } else { whole };
     let mut all: Vec<f64> = parts.concat().into_iter().filter(|at| *at <= whole).collect();
     all.sort_by(f64::total_cmp);
     all
@@ -245,6 +246,40 @@ fn batches_have_their_size_and_are_dealt_out_whole() {
         assert!(lasting(minutes(10), orders, 1).iter().all(|at| *at < 70.1e9));
     }
     assert_eq!(lasting(minutes(60), 8_000, 1), lasting(minutes(60), 8_000, 8));
+    // as many batches as are over by then
+    for (duration, batches) in [(15, 1), (16, 1), (17, 2), (29, 2), (31, 2), (32, 3)] {
+        let seen = lasting(minutes(duration), 600, 1).windows(2).filter(|pair| pair[1] - pair[0] > 300e9).count() + 1;
+        assert_eq!(seen, batches, "{duration} min");
+        assert!(lasting(minutes(duration), 600, 1).iter().all(|at| *at <= minutes(duration).0 as f64), "{duration} min");
+    }
+}
+
+/// Orders that cannot be dealt out evenly are all there, and at no other time.
+#[test]
+fn parts_of_unequal_size_are_the_whole_together() {
+    let process = Process::Replay { times: (0..3_073).map(f64::from).collect(), speed: 1.0 };
+    let arrival = Arrival { process, ..flat(1e9) };
+    assert_eq!(times(&arrival, 3_073, 4), times(&arrival, 3_073, 1));
+    for (orders, of) in [(1, 1), (10, 4), (3_073, 4), (1_000_000, 977)] {
+        let mut before = 0;
+        for number in 0..of {
+            let (first, part) = share(orders, number, of);
+            assert_eq!(first, before, "{orders} in {of}");
+            before += part;
+        }
+        assert_eq!(before, orders);
+    }
+}
+
+#[test]
+fn a_poisson_process_in_parts_does_not_taper_off() {
+    let (orders, of) = (40_000, 40);
+    let all = times(&flat(1e7), orders, of);
+    let lasts = all.last().unwrap() - all[0];
+    // 400 s: a hundred a second, to four standard deviations; did each part end in its own time, the last would end some 7 % later
+    assert!((lasts / 400e9 - 1.0).abs() < 4.0 / f64::from(orders).sqrt(), "{lasts}");
+    let tail = all.iter().filter(|at| **at > all.last().unwrap() - 10e9).count() as f64;
+    assert!((tail - 1_000.0).abs() < 4.0 * 32.0, "{tail}");
 }
 
 #[test]
