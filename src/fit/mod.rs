@@ -229,7 +229,8 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     work.expect(models.len());
     let trial = |model: Model| {
         let rate = if model == Model::Poisson { Rate::flat(axis) } else { rate.clone() };
-        let factor = factor.filter(|_| matches!(model, Model::Cox | Model::Hawkes));
+        // days that differ by chance alone have no factor, whatever else is tried
+        let factor = factor.filter(|_| model == Model::Cox || model == Model::Hawkes && (sure || wanted.model.is_some()));
         work.trial(model, Times { rate, factor, clusters: (model == Model::Hawkes).then_some(clusters) })
     };
     let mut trials = models.into_iter().map(trial).collect::<Result<Vec<Trial>, FitError>>()?;

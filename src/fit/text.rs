@@ -70,7 +70,7 @@ pub(super) fn text(report: &Report) -> String {
         let share = |(channel, orders): (&&str, &u64)| format!("{channel} {:.1} %", *orders as f64 * 100.0 / report.orders as f64);
         row("channels", channels.iter().map(share).collect::<Vec<_>>().join(", "));
     }
-    if let Some(after) = &report.after {
+    if let Some(after) = report.after.as_ref().filter(|after| after.documents > 0) {
         let days = after.lag_s.map(|lag| format!("{:.1}", lag / 86_400.0)).join("/");
         let found = format!("{} of {} documents' orders found", after.matched, after.documents);
         let shares = format!("{:.1} % cancelled within a day, {:.1} % returned", after.cancel * 100.0, after.returns * 100.0);
@@ -211,6 +211,9 @@ pub(super) fn notes(
     let late = history.cancellations.orders.iter().filter(|(_, lag)| *lag > Span::from_days(30)).count();
     when(late > 0, format!("orders that came back after more than 30 days: {late}; the profile lets nothing come back later than that"));
     when(!wanted.told.cancellations, "the columns map names no `order.cancellation_prefixes`: what is cancelled or returned was not fitted".into());
+    let none = wanted.told.cancellations && history.cancellations.documents == 0;
+    when(none, "no number begins with one of `order.cancellation_prefixes`: what is cancelled or returned was not fitted".into());
+    history.notes.iter().for_each(|note| when(true, note.clone()));
     when(!wanted.told.channels, "the columns map names no `channel`: all orders come through the web".into());
     when(!wanted.told.regions, "the columns map names no `region`: orders go to both regions alike".into());
     when(history.customers.is_empty(), "there are no customers in it: how many people order was not fitted".into());

@@ -106,7 +106,7 @@ fn refused(error: ImportError) -> Trouble {
 /// The history by a column map, and what the map is called; or what is wrong with the history.
 fn read(library: &mut Library, history: &Path, map: &str) -> Result<Result<Read, ImportError>, Trouble> {
     let (name, text) = library.column_map(map)?;
-    let columns = parse_columns(&text, &name).map_err(|error| Trouble::Usage(error.to_string()))?;
+    let columns = parse_columns(&text, &name).map_err(|error| Trouble::Usage(error.to_string()))?.by_wall_clock();
     let shown = history.display().to_string();
     let read = import(library.open_source(history)?, &shown, &columns);
     Ok(read.map(|history| (name, columns, history)))

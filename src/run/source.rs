@@ -68,6 +68,7 @@ pub fn load(file: &Path, columns: &str, most: Option<u32>, library: &mut Library
     let scenario = Arc::new(scenario(fixture, history.orders.len() as u32, most_orders(&history.orders), first)?);
     let account = format!("{}", history.account);
     let rows = format!("{} of {shown}", account.lines().next().unwrap_or_default());
+    history.notes.iter().for_each(|note| eprintln!("note: {note}"));
     let doubt = doubt(&shown, &history.account);
     let as_json = serde_json::json!({"file": shown, "columns": name, "rows": rows, "account": history.account, "orders": history.orders.len(), "skus": history.skus.len()});
     let number = |at: usize| OrderNo(at as u32 + 1);

@@ -1,7 +1,7 @@
 //! Cancellations of an order history. Their rows are no orders, but they tell how many orders are taken back, and how late.
 
 use super::columns::{Columns, Field};
-use super::import::{SourceOrder, timestamp};
+use super::import::{SourceOrder, placed_ns};
 use super::rows::Row;
 use crate::sim::Span;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -38,7 +38,7 @@ impl Cancelled {
         }
         let text = |field| row.get(field).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let (Some(time), Some(customer), Some(sku)) = (text(Field::PlacedAt), text(Field::Customer), text(Field::Sku)) else { return };
-        let Ok(at_ns) = timestamp(time, &columns.file().placed_at.format) else { return };
+        let Ok(at_ns) = placed_ns(time, columns) else { return };
         self.rows.push(Noted { at_ns, customer: customer.to_string(), sku: columns.sku_name(sku) });
     }
 

@@ -88,7 +88,8 @@ pub struct PriceFile {
     pub minor_digits: u32,
 }
 
-/// When the order was placed. Without an offset in the format it is UTC.
+/// When the order was placed. Without an offset in the format it is UTC. `fit` takes the time as it stands, and leaves an offset out: its days are those of
+/// whoever wrote the history.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlacedAtFile {
@@ -172,6 +173,7 @@ pub struct Columns {
     delimiter: u8,
     non_product: Vec<String>,
     patterns: Vec<glob::Pattern>,
+    by_wall_clock: bool,
 }
 
 /// A mapped column, as an index into the fields of a row.
@@ -248,9 +250,18 @@ impl Columns {
         }
         let non_product = file.sku.non_product.iter().map(|text| fold(text)).collect();
         match delimiter {
-            Some(delimiter) if problems.is_empty() => Ok(Columns { file, delimiter, non_product, patterns }),
+            Some(delimiter) if problems.is_empty() => Ok(Columns { file, delimiter, non_product, patterns, by_wall_clock: false }),
             _ => Err(problems),
         }
+    }
+
+    /// Times are taken as the clock of each row showed them, and an offset that stands beside one is left out: a day is then one of the shop's.
+    pub fn by_wall_clock(self) -> Columns {
+        Columns { by_wall_clock: true, ..self }
+    }
+
+    pub(super) fn is_by_wall_clock(&self) -> bool {
+        self.by_wall_clock
     }
 
     pub fn file(&self) -> &ColumnsFile {

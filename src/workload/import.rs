@@ -4,7 +4,8 @@
 //! fate, which the account counts, so nothing is lost silently and nothing is counted twice.
 
 use super::cancelled::{Cancellations, Cancelled};
-use super::columns::{Columns, Field, Repeated};
+use super::columns::{Columns, ColumnsFile, Field, Repeated};
+use super::listed::Listed;
 use super::rows::{self, Refused, Row};
 use crate::model::{Channel, Money, Region};
 use crate::sim::{Span, Timestamp};
@@ -37,7 +38,9 @@ pub struct Import {
     pub customers: Vec<String>,
     pub cancellations: Cancellations,
     pub account: Account,
-    /// when the first order was placed, in UTC, such as `2010-12-01T08:26:00`
+    /// what a reader of it must know of the column map
+    pub notes: Vec<String>,
+    /// when the first order was placed, in UTC or by the clock of its row, such as `2010-12-01T08:26:00`
     pub started: String,
     /// from the first order to the last
     pub span: Span,
@@ -313,6 +316,8 @@ struct Builder<'a> {
     /// (order, SKU, price) to the line's place in its order
     lines: FxHashMap<(usize, u32, i64), usize>,
     cancelled: Cancelled,
+    regions: Listed,
+    channels: Listed,
     /// neighbouring rows mostly have the same time
     last_time: (String, i64),
 }
@@ -327,6 +332,8 @@ impl<'a> Builder<'a> {
             customers: Names::default(),
             lines: FxHashMap::default(),
             cancelled: Cancelled::default(),
+            regions: Listed::default(),
+            channels: Listed::default(),
             last_time: (String::new(), 0),
         }
     }
@@ -351,14 +358,16 @@ impl<'a> Builder<'a> {
         let price = price(required(row, Field::Price)?, self.columns.file().price.minor_digits)?;
         let placed_ns = self.time(required(row, Field::PlacedAt)?)?;
         let customer = text(row, Field::Customer)?;
-        let region = self.columns.region(text(row, Field::Region)?.unwrap_or_default());
-        let channel = self.columns.channel(text(row, Field::Channel)?.unwrap_or_default());
+        let (region, channel) = (text(row, Field::Region)?, text(row, Field::Channel)?);
+        region.into_iter().for_each(|value| self.regions.note(value));
+        channel.into_iter().for_each(|value| self.channels.note(value));
+        let (region, channel) = (self.columns.region(region.unwrap_or_default()), self.columns.channel(channel.unwrap_or_default()));
         Ok(Parsed { order, sku, qty, price, placed_ns, customer, region, channel })
     }
 
     fn time(&mut self, text: &str) -> Result<i64, Refused> {
         if self.last_time.0 != text {
-            let nanoseconds = timestamp(text, &self.columns.file().placed_at.format).map_err(|e| (Reason::MalformedTimestamp, e))?;
+            let nanoseconds = placed_ns(text, self.columns).map_err(|e| (Reason::MalformedTimestamp, e))?;
             self.last_time = (text.to_string(), nanoseconds);
         }
         Ok(self.last_time.1)
@@ -436,8 +445,13 @@ impl<'a> Builder<'a> {
             })
             .collect();
         let span = orders.last().map_or(Span::ZERO, |last| last.placed_at.since(Timestamp::ZERO));
+        let ColumnsFile { region, channel, .. } = self.columns.file();
+        let of_regions =
+            region.as_ref().and_then(|map| self.regions.told("region", &map.column, map.east.iter().chain(&map.west).map(String::as_str)));
+        let of_channels = channel.as_ref().and_then(|map| self.channels.told("channel", &map.column, map.values.keys().map(String::as_str)));
+        let notes = of_regions.into_iter().chain(of_channels).collect();
         let cancellations = self.cancelled.matched(first, &orders, &self.customers.numbers, &self.skus.numbers);
-        Import { orders, skus: self.skus.list, customers: self.customers.list, cancellations, account, started: civil_text(first), span }
+        Import { orders, skus: self.skus.list, customers: self.customers.list, cancellations, account, notes, started: civil_text(first), span }
     }
 }
 
@@ -497,14 +511,14 @@ fn exact(text: &str, digits: u32) -> Result<i64, Inexact> {
     Ok(if negative { -total } else { total })
 }
 
-/// Nanoseconds since 1970 in UTC.
-pub(super) fn timestamp(text: &str, format: &str) -> Result<i64, String> {
-    let parsed = strtime::parse(format, text).map_err(|e| format!("{}: {e}", shown(text)))?;
+/// Nanoseconds since 1970 in UTC, or as the clock showed them.
+pub(super) fn placed_ns(text: &str, columns: &Columns) -> Result<i64, String> {
+    let parsed = strtime::parse(&columns.file().placed_at.format, text).map_err(|e| format!("{}: {e}", shown(text)))?;
     let civil = parsed.to_datetime().map_err(|e| format!("{}: {e}", shown(text)))?;
     if !YEARS.contains(&civil.year()) {
         return Err(format!("{}: the year is not from {} to {}", shown(text), YEARS.start(), YEARS.end()));
     }
-    let offset = parsed.offset().unwrap_or(jiff::tz::Offset::UTC);
+    let offset = parsed.offset().filter(|_| !columns.is_by_wall_clock()).unwrap_or(jiff::tz::Offset::UTC);
     let instant = offset.to_timestamp(civil).map_err(|e| format!("{}: {e}", shown(text)))?;
     i64::try_from(instant.as_nanosecond()).map_err(|e| format!("{}: {e}", shown(text)))
 }

@@ -268,6 +268,27 @@ fn an_offset_in_the_format_is_honoured() {
     assert_eq!((import.started.as_str(), import.span), ("2011-01-01T23:00:00", Span::from_hours(1)));
 }
 
+/// What is sold on a Sunday evening in New York is not sold on a Monday.
+#[test]
+fn by_the_clock_on_the_wall_an_offset_is_left_out() {
+    let map = parse_columns(&SHIPPED.replace("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"), "offset").expect("sound").by_wall_clock();
+    let text = format!("{HEADER}\n1,A,,1,2011-01-02T21:00:00-0500,1,,EIRE\n2,A,,1,2011-01-02T22:00:00-0400,1,,EIRE\n");
+    let import = import_with(&text, &map);
+    assert_eq!((import.started.as_str(), import.span), ("2011-01-02T21:00:00", Span::from_hours(1)));
+}
+
+#[test]
+fn values_of_which_none_is_listed_are_told() {
+    let map =
+        |table: &str| parse_columns(&format!("{SHIPPED}\n[channel]\ncolumn = \"Description\"\nvalues = {{ {table} }}\n"), "listed").expect("sound");
+    let text =
+        format!("{HEADER}\n1,A,web,1,2011-01-02 01:00:00,1,,EIRE\n2,A,pos,1,2011-01-02 02:00:00,1,,EIRE\n3,A,web,1,2011-01-02 03:00:00,1,,EIRE\n");
+    let notes = |table: &str| import_with(&text, &map(table)).notes.into_iter().filter(|note| note.contains("`channel`")).collect::<Vec<_>>();
+    let says = notes("Web = \"web\", POS = \"store\"");
+    assert!(says.len() == 1 && says[0].contains("in column `Description`") && says[0].contains("`web` (2 rows), `pos` (1 rows)"), "{says:?}");
+    assert_eq!(notes("web = \"web\", POS = \"store\""), [""; 0]);
+}
+
 /// The message of the file as a whole.
 fn failure(bytes: impl AsRef<[u8]>, name: &str) -> String {
     import(bytes.as_ref(), name, &columns()).expect_err("not importable").to_string()

@@ -9,6 +9,7 @@ mod generate;
 pub mod goods;
 mod import;
 mod indices;
+mod listed;
 mod load;
 #[cfg(feature = "parquet")]
 mod parquet;
