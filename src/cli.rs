@@ -422,7 +422,7 @@ pub struct CapacityArgs {
     #[command(flatten)]
     pub loaded: LoadedArgs,
     /// Share of the orders that may have no yes or no at all
-    #[arg(long, value_name = "SHARE", default_value_t = 0.001)]
+    #[arg(long, value_name = "SHARE", default_value = "0.1%", value_parser = share)]
     pub errors: f64,
     /// The first rate to try, orders a second
     #[arg(long, value_name = "RATE", default_value_t = 10.0)]
@@ -652,6 +652,12 @@ fn joined(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
         }
     }
     all
+}
+
+/// `0.001`, or `0.1%`.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, of) = text.trim().strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
+    number.trim().parse::<f64>().map(|number| number / of).map_err(|_| "it is no share: write it as 0.001 or 0.1%".into())
 }
 
 fn whole(text: &str) -> Result<u64, String> {

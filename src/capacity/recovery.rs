@@ -32,15 +32,15 @@ pub fn itself_before(seconds: &[Second], begins: usize, quantile: f64) -> bool {
 }
 
 /// Seconds from `ends` (when the trigger was gone) until it is itself again: ten seconds in a row, and as many more as it takes for ten orders, of which no
-/// more are late than the objective's quantile allows, in none of them more than 5 %, both with three standard deviations of a Poisson number, and the
-/// backlog is no more than it was in 95 % of the seconds before `begins`. None where that does not come.
+/// more are late than the objective's quantile allows, in none of them more than 5 %, and the backlog is no more than it was in 95 % of the seconds before
+/// `begins` and three orders; all with three standard deviations of a Poisson number. None where that does not come.
 pub fn recovered(seconds: &[Second], begins: usize, ends: usize, quantile: f64) -> Option<usize> {
     let mut before: Vec<u64> = seconds.get(..begins)?.iter().map(|second| second.backlog).collect();
     before.sort_unstable();
     let usual = before.get(before.len() * 95 / 100).or(before.last()).copied().unwrap_or(0);
     let fine = |second: &Second| {
         // a few orders more than usual are no backlog
-        holds(second.offered, second.good, LATE_IN_A_SECOND) && second.backlog <= usual.max(1) * 2 + 3
+        holds(second.offered, second.good, LATE_IN_A_SECOND) && second.backlog as f64 <= usual as f64 + 3.0 * (usual.max(1) as f64).sqrt() + 3.0
     };
     let after = seconds.get(ends..)?;
     (0..after.len()).find(|from| {

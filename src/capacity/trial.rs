@@ -38,15 +38,19 @@ pub enum Decision {
     Lost(String),
 }
 
-/// Half the width of the interval about a mean of k batches, in standard errors (two-sided 95 % of Student's t with 5 batches and more, and
-/// some for looking again after each batch).
+/// Half the width of the interval about a mean, in standard errors: of six batches and more two-sided 95 % of Student's t, and some for looking again after each.
 const WIDTH: f64 = 2.6;
+/// Of five the distribution is wider (2.78 without looking again).
+const WIDTH_OF_FIVE: f64 = 2.85;
 /// Fewer batches decide nothing.
 const LEAST: usize = 5;
 /// Fewer do not show that a backlog grows.
 const GROWS: usize = 8;
 /// Fewer do not show that a rate near the limit is held.
 const NEAR: usize = 16;
+
+/// How the reason begins where a trial showed neither that its rate is held nor that it is too much.
+pub const UNDECIDED: &str = "undecided";
 
 /// The batches of one trial so far.
 #[derive(Clone, Debug)]
@@ -157,7 +161,7 @@ impl Trial {
         if why.is_empty() {
             why.push(format!("too few orders to tell so near the limit: {}", interval(&late, "were late", allowed)));
         }
-        format!("undecided: {}", why.join("; "))
+        format!("{UNDECIDED}: {}", why.join("; "))
     }
 }
 
@@ -177,6 +181,7 @@ fn errors(batch: &Batch) -> f64 {
 struct Mean {
     mean: f64,
     error: f64,
+    width: f64,
 }
 
 impl Mean {
@@ -184,13 +189,14 @@ impl Mean {
         let n = batches.len().max(1) as f64;
         let mean = batches.iter().map(&value).sum::<f64>() / n;
         let variance = batches.iter().map(|batch| (value(batch) - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        Mean { mean, error: (variance / n).sqrt() }
+        let width = if batches.len() <= LEAST { WIDTH_OF_FIVE } else { WIDTH };
+        Mean { mean, error: (variance / n).sqrt(), width }
     }
     fn at_least(&self) -> f64 {
-        self.mean - WIDTH * self.error
+        self.mean - self.width * self.error
     }
     fn at_most(&self) -> f64 {
-        self.mean + WIDTH * self.error
+        self.mean + self.width * self.error
     }
 }
 

@@ -101,12 +101,18 @@ pub fn frontier_plots(cells: &[(f64, f64, bool)]) -> Vec<Plot> {
             for (rate, lasts, back) in cells {
                 let at = axes.at((*rate, *lasts));
                 c.dot(at, 5, if *back { COMPLETED } else { LOST });
-                c.text((at.0, at.1 - 14), if *back { "came back" } else { "stayed down" }, HPos::Center, INK);
+                // at the right edge a label ends near its point
+                let (x, anchor) = if *rate >= most_of(cells) { (at.0 + 8, HPos::Right) } else { (at.0, HPos::Center) };
+                c.text((x, at.1 - 14), if *back { "came back" } else { "stayed down" }, anchor, INK);
             }
         })
     });
     let caption = "Rates and lengths of the trigger after which the target came back by itself, and those after which it did not.";
     svg.map(|svg| Plot { name: "vulnerability", title, caption, svg: finish(svg, title, Ground::File) }).into_iter().collect()
+}
+
+fn most_of(cells: &[(f64, f64, bool)]) -> f64 {
+    cells.iter().map(|(rate, ..)| *rate).fold(0.0, f64::max)
 }
 
 /// What was found under one skew of the keys.

@@ -77,7 +77,8 @@ fn rate(shape: &Shape) -> Option<String> {
 }
 
 fn popularity(shares: &[f64]) -> Option<String> {
-    let first = shares.first().copied().filter(|first| *first > 0.0)?;
+    // of one SKU there are no ranks
+    let first = shares.first().copied().filter(|first| *first > 0.0 && shares.len() > 1)?;
     let least = shares.iter().rev().copied().find(|share| *share > 0.0)?;
     let hi = first.log10().ceil() as i32;
     let lo = (least.log10().floor() as i32).clamp(hi - MOST_DECADES, hi - 1);
@@ -123,6 +124,7 @@ fn baskets(shape: &Shape) -> Option<String> {
     canvas(HEIGHT, |c| {
         let ticks: Vec<(f64, String)> = (0..=(top * 10.0).round() as i32).map(|n| (f64::from(n) / 10.0 / top, format!("{} %", n * 10))).collect();
         frame(c, &ticks, "how many");
+        above(c, "share of the orders, and of the lines");
         for (n, (name, color, bars)) in [("lines of an order", PLACED, &lines), ("units of a line", COMPLETED, &units)].into_iter().enumerate() {
             key(c, n, 190, name, color);
             for (k, share) in bars.iter().enumerate() {

@@ -25,6 +25,9 @@ pub fn generate(args: &GenerateArgs, stop: &Stop) -> Result<Ended, Trouble> {
         let help = "add `[feed]` to it, or take the profile inventory-feed";
         return Err(Trouble::Usage(format!("error: load profile `{}` has no stock feed\n  = help: {help}", profile.name)));
     }
+    if args.feeds.as_deref() == Some(Path::new("-")) {
+        return Err(Trouble::Usage("error: feeds cannot go to standard output, where orders go\n  = help: name a file with --feeds".into()));
+    }
     if args.feeds.as_deref().is_some_and(|feeds| Some(feeds) == args.out.as_deref()) {
         return Err(Trouble::Usage("error: orders and feeds cannot go to one file\n  = help: name another with --feeds".into()));
     }

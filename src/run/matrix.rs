@@ -203,6 +203,10 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     if args.target == "embedded" && args.otlp.is_some() {
         return Err(Trouble::Usage("error: --otlp is for a live target: in virtual time nothing goes over a wire\n  = help: add --target".into()));
     }
+    if let Some(host) = args.allow_host.first().filter(|_| args.target == "embedded") {
+        let what = format!("error: --allow-host {host} is for a live target: in virtual time nothing is sent to any machine");
+        return Err(Trouble::Usage(format!("{what}\n  = help: add --target")));
+    }
     let live = if args.target == "embedded" { None } else { Some(live_session(args, &mut chosen)?) };
     if args.check_determinism {
         return check_determinism(&setup, &chosen, args, stop);

@@ -92,6 +92,10 @@ fn searched(rig: &Rig<'_>, args: &CapacityArgs, objective: Objective) -> Result<
             if !again {
                 all.push((seen, decision.clone()));
                 tried.push(Tried { rate, confirms, decision: decision.clone() });
+                // a search takes long, and whoever kills it keeps what it saw
+                let so_far = Found::so_far(tried.clone());
+                let summary = summary(args, &so_far, &all, &Err("the search was not at its end".into()), (&[], &None), true);
+                rig.write("capacity.json", &format!("{summary:#}\n"))?;
                 return Ok(Some(decision));
             }
         }

@@ -2,7 +2,7 @@
 
 use super::super::matrix;
 use super::rig::{Flaw, Seen};
-use crate::capacity::{Decision, Found, Step, Usl, grade};
+use crate::capacity::{Decision, Found, Step, UNDECIDED, Usl, grade};
 use crate::cli::{CapacityArgs, LoadedArgs};
 use crate::sim::Span;
 
@@ -35,7 +35,14 @@ pub(super) fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step
     let mut out = String::new();
     out += &match (found.held, found.lost) {
         (held, _) if held <= 0.0 => "\nNo rate was held.\n".into(),
-        (held, Some(lost)) => format!("\nHeld     {held:.2} orders a second; {lost:.2} was not\n"),
+        (held, Some(lost)) => {
+            // what nobody could tell is not promised, and may be held all the same
+            let open = |why: &str| why.starts_with(UNDECIDED);
+            let tried = found.trials.iter().filter(|tried| tried.rate == lost && tried.decision != Decision::Held);
+            let seen = tried.clone().any(|tried| matches!(&tried.decision, Decision::Lost(why) if !open(why)));
+            let was = if seen { "was not" } else { "could not be told from too much within a trial, so it is not promised" };
+            format!("\nHeld     {held:.2} orders a second; {lost:.2} {was}\n")
+        }
         (held, None) => format!("\nHeld     {held:.2} orders a second, the most that was tried\n"),
     };
     if found.held > 0.0 && !found.confirmed {
