@@ -137,7 +137,7 @@ impl<'a> Look<'a> {
         let timed = |value: f64| (indices.seconds > 0.0).then_some(value);
         let times = self.times();
         let dispersion = self.dispersion();
-        json!({"profile": self.profile.name, "orders": indices.orders as f64 * times, "drawn": indices.orders, "seconds": indices.seconds,
+        json!({"profile": self.profile.name, "orders": (indices.orders as f64 * times).round() as u64, "drawn": indices.orders, "seconds": indices.seconds,
             "rate": timed(indices.rate * times), "peak_to_mean": pairs(&indices.peaks), "dispersion": pairs(&dispersion),
             "cv2_of_gaps": timed(indices.cv2), "hurst": indices.hurst, "backlog": timed(indices.backlog * times), "assumed": self.profile.assumed})
     }
