@@ -421,7 +421,7 @@ pub struct LoadedArgs {
 pub struct CapacityArgs {
     #[command(flatten)]
     pub loaded: LoadedArgs,
-    /// Share of the orders that may have no yes or no at all
+    /// Share of the orders that may have no definite answer at all
     #[arg(long, value_name = "SHARE", default_value = "0.1%", value_parser = share)]
     pub errors: f64,
     /// The first rate to try, orders a second

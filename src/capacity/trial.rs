@@ -155,7 +155,7 @@ impl Trial {
             why.push(interval(&late, "were late", allowed));
         }
         if of(&wrong) > self.objective.errors {
-            why.push(interval(&wrong, "had no yes or no", self.objective.errors));
+            why.push(interval(&wrong, "had no answer", self.objective.errors));
         }
         why.extend(backlog_grows(steady).map(|grows| format!("the backlog grows by {grows:.1} orders a batch")));
         if why.is_empty() {
@@ -274,9 +274,9 @@ mod tests {
             assert!(why(44, |_| 0, confirms).contains("were late") && !why(44, |_| 0, confirms).contains("yes or no"));
             // one in a thousand may have no answer, and some six of 5,000 have none
             let errors = why(1, rare, confirms);
-            assert!(errors.starts_with("undecided: ") && errors.contains("had no yes or no") && !errors.contains("late"), "{errors}");
+            assert!(errors.starts_with("undecided: ") && errors.contains("had no answer") && !errors.contains("late"), "{errors}");
         }
-        assert!(why(44, rare, false).contains("were late") && why(44, rare, false).contains("had no yes or no"));
+        assert!(why(44, rare, false).contains("were late") && why(44, rare, false).contains("had no answer"));
     }
 
     #[test]

@@ -11,12 +11,15 @@ use crate::sim::{Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// So many of the shortest lags are kept, and so many asks for a SKU remembered.
+/// So many of the shortest lags are kept, and so many asks for a SKU remembered, for so long.
 const KEPT: usize = 1024;
+const REMEMBERED: Span = Span::from_mins(1);
 /// The rate is taken from so many of them: it is that of the shortest times, and not much a matter of chance.
 const COUNTED: usize = 32;
 /// Fewer say nothing about a rate.
 const FEWEST: usize = 4;
+/// An answer that is given again comes after so few others.
+const AGAIN: usize = 128;
 /// Sell-outs of one SKU that are followed at a time.
 const FOLLOWED: usize = 8;
 /// -ln(0.05): what is expected so often happens at least once with 95 % probability (Poisson).
@@ -25,7 +28,7 @@ const NEARLY_CERTAIN: f64 = 2.995_732_273_553_991;
 /// The sell-outs of a run.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SellOuts {
-    /// how often the last unit of a SKU was promised
+    /// how often the last unit of a SKU was promised, and others asked for it after that
     pub count: u64,
     /// orders that were promised more than there was
     pub oversold: u64,
@@ -93,13 +96,18 @@ impl SellOutMeter {
     /// The target has decided on an order for this.
     pub(super) fn asked(&mut self, sku: SkuId, order: OrderNo, at: Timestamp) {
         let asks = self.asks.entry(sku).or_default();
+        // who is told again what he was told asks no more
+        if asks.recent.iter().rev().take(AGAIN).any(|(_, other)| *other == order) {
+            return;
+        }
         // of an order the promise may be heard before the answer
         for (since, _, after) in asks.followed.iter_mut().filter(|(_, its, _)| *its != order) {
             self.measured.lags.push(at.since(*since));
+            self.measured.count += u64::from(*after == 0);
             *after += 1;
         }
         asks.followed.retain(|(.., after)| *after < KEPT);
-        if asks.recent.len() == KEPT {
+        while asks.recent.len() == KEPT || asks.recent.front().is_some_and(|(asked, _)| *asked + REMEMBERED < at) {
             asks.recent.pop_front();
         }
         asks.recent.push_back((at, order));
@@ -112,15 +120,15 @@ impl SellOutMeter {
     pub(super) fn sold_out(&mut self, sku: SkuId, order: OrderNo, at: Timestamp, waited: bool) {
         let asks = self.asks.entry(sku).or_default();
         asks.sold_out = true;
-        self.measured.count += 1;
         if asks.followed.len() == FOLLOWED {
             asks.followed.remove(0);
         }
-        let its = asks.recent.iter().rposition(|(_, other)| *other == order).filter(|_| !waited);
+        let its = asks.recent.iter().rposition(|(asked, other)| *other == order && *asked + REMEMBERED >= at).filter(|_| !waited);
         let since = its.map_or(at, |its| asks.recent[its].0);
         let after = its.map_or(0, |its| asks.recent.len() - 1 - its);
         let later = asks.recent.iter().rev().take(after).map(|(asked, _)| asked.since(since));
         self.measured.lags.extend(later);
+        self.measured.count += u64::from(after > 0);
         asks.followed.push((since, order, after));
     }
 

@@ -186,6 +186,8 @@ impl Meter {
         let Some(order) = self.open.get_mut(no) else { return };
         if !order.acked {
             order.attempts.push((entry.msg.id, entry.at));
+            let (due, begins) = (order.due, !std::mem::replace(&mut order.trying, true));
+            self.tally(due, |tally| tally.trying += u64::from(begins));
         }
     }
 
@@ -240,6 +242,13 @@ impl Meter {
             let failed = matches!(outcome, Outcome::Backpressure | Outcome::Error | Outcome::Refused | Outcome::TimedOut);
             tally.requests_failed += u64::from(failed);
         });
+        if entry.msg.op == Op::PlaceOrder
+            && let Some(order) = self.open.get_mut(entry.msg.order)
+            && std::mem::take(&mut order.trying)
+        {
+            let due = order.due;
+            self.tally(due, |tally| tally.trying -= 1);
+        }
         // taken, with the decision to come as an event, is an answer too (202)
         if !matches!(entry.outcome, Outcome::Ok | Outcome::Replayed | Outcome::Pending | Outcome::Rejected) {
             return;

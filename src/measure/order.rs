@@ -27,6 +27,8 @@ pub(super) struct OpenOrder {
     pub lines: u16,
     pub captured: Money,
     pub acked: bool,
+    /// an attempt is under way
+    pub trying: bool,
     pub accepted: bool,
     pub allocated: bool,
     pub released: bool,

@@ -9,6 +9,8 @@ pub(super) struct Tally {
     pub latencies: Latencies,
     pub placed: u64,
     pub acked: u64,
+    /// orders that have no answer, and an attempt under way
+    pub trying: u64,
     pub completed: u64,
     pub cancelled: u64,
     pub rejected: u64,
@@ -77,6 +79,7 @@ impl Tally {
             self.gaps += other.gaps;
         }
         self.acked += other.acked;
+        self.trying += other.trying;
         self.completed += other.completed;
         self.cancelled += other.cancelled;
         self.rejected += other.rejected;
@@ -142,17 +145,22 @@ impl Tally {
         }
     }
 
-    /// As far as a share of the orders can rise by those that are not decided.
+    /// As far as a share of the orders can rise by those that are not decided. Of a record that was cut short any order without an answer may be sent
+    /// again; while it goes on, only who is under way is waited for, for a target that answers nobody would be waited for to the end.
     pub fn best(&self, metric: Metric) -> Option<f64> {
         let Metric::Share(counter) = metric else { return None };
         let open = match counter {
-            Counter::Acked => self.placed.saturating_sub(self.acked),
-            Counter::Completed | Counter::Cancelled | Counter::Rejected | Counter::Exceptions => {
-                self.placed.saturating_sub(self.completed + self.cancelled + self.rejected)
-            }
+            Counter::Acked if self.closed => self.placed.saturating_sub(self.acked),
+            Counter::Acked => self.trying,
+            Counter::Completed | Counter::Cancelled | Counter::Rejected => self.undecided(),
+            Counter::Exceptions => self.undecided().saturating_sub(self.exceptions),
             _ => return None,
         };
         (self.placed > 0).then(|| (self.count(counter) + open).min(self.placed) as f64 / self.placed as f64)
+    }
+
+    fn undecided(&self) -> u64 {
+        self.placed.saturating_sub(self.completed + self.cancelled + self.rejected)
     }
 
     fn count(&self, counter: Counter) -> u64 {

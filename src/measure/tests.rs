@@ -140,6 +140,12 @@ fn a_share_may_rise_by_what_is_not_decided_and_requests_need_no_order() {
     let best = |text: &str| meter.best(&Threshold::parse(text).unwrap());
     assert_eq!((best("orders.acked.share >= 1%"), best("orders.completed.share >= 1%")), (Some(1.0), Some(0.75)));
     assert_eq!((best("orders.completed >= 1"), best("requests.failed.share >= 1%"), best("latency.ack.p99 < 1s")), (None, None, None));
+    // who gave up is not waited for while others are sent, and may have been sent again where the record is cut short
+    for order in 3..=4 {
+        meter.observe(&Entry { outcome: Outcome::TimedOut, kind: Kind::Reply, ..story.0[order as usize - 1].clone() });
+    }
+    let of_all = |meter: &Meter| meter.best(&Threshold::parse("orders.acked.share >= 1%").unwrap());
+    assert_eq!(of_all(&meter), Some(0.5));
     // long after all orders were due
     story.0.clear();
     story.add(6000, Kind::Reply, Message::of_order(Op::CancelOrder, Id(77), OrderNo(1))).outcome = Outcome::Ok;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What sold out, and how narrow a race for the last unit would have shown.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SellOutReport {
-    /// how often the last unit of a SKU was promised
+    /// how often the last unit of a SKU was promised, and others asked for it after that
     pub count: u64,
     /// how often a second it was asked for what had just sold out, summed over those; 0 where too seldom to say
     pub asks_per_s: f64,

@@ -3,7 +3,7 @@
 use super::Trouble;
 use crate::scenario::{Arrival, LoadProfile, Process};
 use crate::sim::{Seed, Span};
-use crate::workload::arrivals::expected;
+use crate::workload::arrivals::{batches_in, expected};
 use std::sync::Arc;
 
 /// What the command line says of pace.
@@ -107,11 +107,11 @@ fn is_rated(profile: &LoadProfile) -> bool {
 /// Orders that a profile has up to `ends` at its own pace.
 fn own(profile: &LoadProfile, ends: Span, seed: Seed) -> f64 {
     let arrival = &profile.arrival;
-    if let Process::Batch { every, size, sigma, .. } = arrival.process {
-        let share = |length: Span| ends.0 as f64 / length.0.max(1) as f64;
+    if let Process::Batch { every, jitter, size, sigma, within } = arrival.process {
+        let batches = |span: Span| batches_in(span, (every, jitter, within)) as f64;
         return match arrival.duration {
-            Some(lasts) => f64::from(profile.orders) * share(lasts),
-            None => size * (sigma * sigma / 2.0).exp() * share(every),
+            Some(lasts) => f64::from(profile.orders) * batches(ends) / batches(lasts),
+            None => size * (sigma * sigma / 2.0).exp() * batches(ends),
         };
     }
     let open = Arc::new(Arrival { duration: None, ..Arrival::clone(arrival) });

@@ -38,7 +38,9 @@ impl<'a> Look<'a> {
 
     /// What is more than by chance grows with the counts.
     fn dispersion(&self) -> Vec<(f64, f64)> {
-        self.indices.idc.iter().map(|(width, idc)| (*width, 1.0 + (idc - 1.0) * self.times())).collect()
+        // equal gaps and clusters are as they are at any rate
+        let times = if matches!(self.profile.arrival.process, Process::Poisson | Process::Batch { .. }) { self.times() } else { 1.0 };
+        self.indices.idc.iter().map(|(width, idc)| (*width, 1.0 + (idc - 1.0) * times)).collect()
     }
 
     pub fn shape(&self) -> Shape {
@@ -137,7 +139,7 @@ impl<'a> Look<'a> {
         let timed = |value: f64| (indices.seconds > 0.0).then_some(value);
         let times = self.times();
         let dispersion = self.dispersion();
-        json!({"profile": self.profile.name, "orders": (indices.orders as f64 * times).round() as u64, "drawn": indices.orders, "seconds": indices.seconds,
+        json!({"profile": self.profile.name, "orders": self.orders, "drawn": indices.orders, "seconds": indices.seconds,
             "rate": timed(indices.rate * times), "peak_to_mean": pairs(&indices.peaks), "dispersion": pairs(&dispersion),
             "cv2_of_gaps": timed(indices.cv2), "hurst": indices.hurst, "backlog": timed(indices.backlog * times), "assumed": self.profile.assumed})
     }

@@ -38,7 +38,7 @@ impl Cancelled {
         }
         let text = |field| row.get(field).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let (Some(time), Some(customer), Some(sku)) = (text(Field::PlacedAt), text(Field::Customer), text(Field::Sku)) else { return };
-        let Ok(at_ns) = placed_ns(time, columns) else { return };
+        let Ok((at_ns, _)) = placed_ns(time, columns) else { return };
         self.rows.push(Noted { at_ns, customer: customer.to_string(), sku: columns.sku_name(sku) });
     }
 

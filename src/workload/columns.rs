@@ -309,6 +309,14 @@ impl Columns {
         }
     }
 
+    pub(super) fn lists_region(&self, text: &str) -> bool {
+        self.file.region.as_ref().is_some_and(|region| region.east.iter().chain(&region.west).any(|value| value == text))
+    }
+
+    pub(super) fn lists_channel(&self, text: &str) -> bool {
+        self.file.channel.as_ref().is_some_and(|channel| channel.values.contains_key(text))
+    }
+
     pub(super) fn channel(&self, text: &str) -> Channel {
         self.file.channel.as_ref().map_or(Channel::default(), |channel| channel.values.get(text).copied().unwrap_or(channel.otherwise))
     }

@@ -318,6 +318,8 @@ struct Builder<'a> {
     cancelled: Cancelled,
     regions: Listed,
     channels: Listed,
+    /// the least and the greatest offset of a time, in seconds
+    offsets: Option<(i32, i32)>,
     /// neighbouring rows mostly have the same time
     last_time: (String, i64),
 }
@@ -334,6 +336,7 @@ impl<'a> Builder<'a> {
             cancelled: Cancelled::default(),
             regions: Listed::default(),
             channels: Listed::default(),
+            offsets: None,
             last_time: (String::new(), 0),
         }
     }
@@ -359,15 +362,17 @@ impl<'a> Builder<'a> {
         let placed_ns = self.time(required(row, Field::PlacedAt)?)?;
         let customer = text(row, Field::Customer)?;
         let (region, channel) = (text(row, Field::Region)?, text(row, Field::Channel)?);
-        region.into_iter().for_each(|value| self.regions.note(value));
-        channel.into_iter().for_each(|value| self.channels.note(value));
+        region.into_iter().for_each(|value| self.regions.note(value, self.columns.lists_region(value)));
+        channel.into_iter().for_each(|value| self.channels.note(value, self.columns.lists_channel(value)));
         let (region, channel) = (self.columns.region(region.unwrap_or_default()), self.columns.channel(channel.unwrap_or_default()));
         Ok(Parsed { order, sku, qty, price, placed_ns, customer, region, channel })
     }
 
     fn time(&mut self, text: &str) -> Result<i64, Refused> {
         if self.last_time.0 != text {
-            let nanoseconds = placed_ns(text, self.columns).map_err(|e| (Reason::MalformedTimestamp, e))?;
+            let (nanoseconds, offset) = placed_ns(text, self.columns).map_err(|e| (Reason::MalformedTimestamp, e))?;
+            let (least, most) = self.offsets.unwrap_or((offset, offset));
+            self.offsets = Some((least.min(offset), most.max(offset)));
             self.last_time = (text.to_string(), nanoseconds);
         }
         Ok(self.last_time.1)
@@ -446,10 +451,18 @@ impl<'a> Builder<'a> {
             .collect();
         let span = orders.last().map_or(Span::ZERO, |last| last.placed_at.since(Timestamp::ZERO));
         let ColumnsFile { region, channel, .. } = self.columns.file();
-        let of_regions =
-            region.as_ref().and_then(|map| self.regions.told("region", &map.column, map.east.iter().chain(&map.west).map(String::as_str)));
-        let of_channels = channel.as_ref().and_then(|map| self.channels.told("channel", &map.column, map.values.keys().map(String::as_str)));
-        let notes = of_regions.into_iter().chain(of_channels).collect();
+        let region = region.as_ref().filter(|map| !map.east.is_empty() || !map.west.is_empty());
+        let channel = channel.as_ref().filter(|map| !map.values.is_empty());
+        let of_regions = region.and_then(|map| self.regions.told("region", &map.column));
+        let of_channels = channel.and_then(|map| self.channels.told("channel", &map.column));
+        let (least, most) = self.offsets.unwrap_or_default();
+        // the hour of summer time is no matter
+        let mixed = (self.columns.is_by_wall_clock() && most - least > 3_600).then(|| {
+            let hours = |seconds: i32| f64::from(seconds) / 3_600.0;
+            let text = "the times have offsets from {a} h to {b} h: each counts as its row shows it, so days are those of each row, and lags may be off by as much";
+            text.replace("{a}", &hours(least).to_string()).replace("{b}", &hours(most).to_string())
+        });
+        let notes = of_regions.into_iter().chain(of_channels).chain(mixed).collect();
         let cancellations = self.cancelled.matched(first, &orders, &self.customers.numbers, &self.skus.numbers);
         Import { orders, skus: self.skus.list, customers: self.customers.list, cancellations, account, notes, started: civil_text(first), span }
     }
@@ -511,16 +524,17 @@ fn exact(text: &str, digits: u32) -> Result<i64, Inexact> {
     Ok(if negative { -total } else { total })
 }
 
-/// Nanoseconds since 1970 in UTC, or as the clock showed them.
-pub(super) fn placed_ns(text: &str, columns: &Columns) -> Result<i64, String> {
+/// Nanoseconds since 1970 in UTC, or as the clock showed them, and the offset that stood there, in seconds.
+pub(super) fn placed_ns(text: &str, columns: &Columns) -> Result<(i64, i32), String> {
     let parsed = strtime::parse(&columns.file().placed_at.format, text).map_err(|e| format!("{}: {e}", shown(text)))?;
     let civil = parsed.to_datetime().map_err(|e| format!("{}: {e}", shown(text)))?;
     if !YEARS.contains(&civil.year()) {
         return Err(format!("{}: the year is not from {} to {}", shown(text), YEARS.start(), YEARS.end()));
     }
-    let offset = parsed.offset().filter(|_| !columns.is_by_wall_clock()).unwrap_or(jiff::tz::Offset::UTC);
+    let stood = parsed.offset().unwrap_or(jiff::tz::Offset::UTC);
+    let offset = if columns.is_by_wall_clock() { jiff::tz::Offset::UTC } else { stood };
     let instant = offset.to_timestamp(civil).map_err(|e| format!("{}: {e}", shown(text)))?;
-    i64::try_from(instant.as_nanosecond()).map_err(|e| format!("{}: {e}", shown(text)))
+    i64::try_from(instant.as_nanosecond()).map(|ns| (ns, stood.seconds())).map_err(|e| format!("{}: {e}", shown(text)))
 }
 
 fn civil_text(nanoseconds: i64) -> String {

@@ -285,7 +285,7 @@ fn values_of_which_none_is_listed_are_told() {
         format!("{HEADER}\n1,A,web,1,2011-01-02 01:00:00,1,,EIRE\n2,A,pos,1,2011-01-02 02:00:00,1,,EIRE\n3,A,web,1,2011-01-02 03:00:00,1,,EIRE\n");
     let notes = |table: &str| import_with(&text, &map(table)).notes.into_iter().filter(|note| note.contains("`channel`")).collect::<Vec<_>>();
     let says = notes("Web = \"web\", POS = \"store\"");
-    assert!(says.len() == 1 && says[0].contains("in column `Description`") && says[0].contains("`web` (2 rows), `pos` (1 rows)"), "{says:?}");
+    assert!(says.len() == 1 && says[0].contains("in column `Description`") && says[0].contains("`web`, 2 times; `pos`, 1 times"), "{says:?}");
     assert_eq!(notes("web = \"web\", POS = \"store\""), [""; 0]);
 }
 

@@ -10,31 +10,37 @@ const TOLD: usize = 5;
 /// The values of one column.
 #[derive(Default)]
 pub(super) struct Listed {
-    /// how many rows had each
-    rows: BTreeMap<String, u64>,
+    /// a value that is listed was there
+    hit: bool,
+    /// how many rows had each of the others
+    others: BTreeMap<String, u64>,
 }
 
 impl Listed {
-    pub fn note(&mut self, value: &str) {
-        if let Some(rows) = self.rows.get_mut(value) {
+    pub fn note(&mut self, value: &str, listed: bool) {
+        self.hit |= listed;
+        if self.hit {
+            return;
+        }
+        if let Some(rows) = self.others.get_mut(value) {
             *rows += 1;
-        } else if self.rows.len() < MOST {
-            self.rows.insert(value.to_string(), 1);
+        } else if self.others.len() < MOST {
+            self.others.insert(value.to_string(), 1);
         }
     }
 
     /// What there is to say where none of the values that `table` of the map lists was there.
-    pub fn told<'l>(&self, table: &str, column: &str, mut listed: impl Iterator<Item = &'l str>) -> Option<String> {
-        if self.rows.is_empty() || self.rows.len() == MOST || listed.any(|value| self.rows.contains_key(value)) {
+    pub fn told(&self, table: &str, column: &str) -> Option<String> {
+        if self.hit || self.others.is_empty() {
             return None;
         }
-        let mut most: Vec<(&String, &u64)> = self.rows.iter().collect();
+        let mut most: Vec<(&String, &u64)> = self.others.iter().collect();
         most.sort_by_key(|(_, rows)| std::cmp::Reverse(**rows));
-        let there: Vec<String> = most.iter().take(TOLD).map(|(value, rows)| format!("`{value}` ({rows} rows)")).collect();
+        let there: Vec<String> = most.iter().take(TOLD).map(|(value, rows)| format!("`{value}`, {rows} times")).collect();
         let more = if most.len() > TOLD { ", .." } else { "" };
         Some(format!(
             "no value that `{table}` of the column map lists is in column `{column}`, so all rows count alike; it has {}{more}",
-            there.join(", ")
+            there.join("; ")
         ))
     }
 }

@@ -21,6 +21,25 @@ fn every_shipped_profile_is_run_and_found_right() {
     }
 }
 
+/// The same crowd, with a target that looks at the stock two seconds before it takes it, and with one that does not.
+#[test]
+fn a_run_says_what_race_it_would_have_shown_and_what_race_it_did() {
+    let folder = Folder::new("race");
+    let crowd = ["--profile", "hot-sku", "--orders", "2000", "--faults", "none", "--record", "none"];
+    let clean = folder.run("clean", &crowd, 0);
+    let seen = &clean.0["cases"][0]["sell_outs"];
+    assert!(seen["count"].as_u64() >= Some(1) && seen["raced"] == 0 && seen["window_ms"].is_null(), "{seen}");
+    let shows = seen["shows_from_ms"].as_f64().expect("it was asked for");
+    assert!(0.1 < shows && shows < 100.0, "{shows}");
+    let racing = folder.run("racing", &[&crowd[..], &["--defect", "check-then-reserve"]].concat(), 1);
+    let seen = &racing.0["cases"][0]["sell_outs"];
+    assert!(seen["raced"].as_u64() > Some(100), "{seen}");
+    let window = seen["window_ms"].as_f64().expect("a window");
+    assert!(500.0 < window && window < 4_000.0, "{window}");
+    let page = std::fs::read_to_string(folder.at("racing").join("report.html")).expect("a page");
+    assert!(page.contains("of the last unit&#x27;s buyer") || page.contains("of the last unit's buyer"), "the page tells it");
+}
+
 #[test]
 fn a_profile_names_its_own_fault_sets_and_its_orders_may_share_one_stock() {
     let folder = Folder::new("load-own");

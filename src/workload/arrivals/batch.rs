@@ -19,14 +19,18 @@ pub(super) struct Batches {
     now: (u64, u64, u64),
 }
 
+/// How many batches are over after so long, whenever each of them begins; at least one.
+pub fn batches_in(duration: Span, (every, jitter, within): (Span, Span, Span)) -> u64 {
+    let latest = jitter.saturating_mul(2) + within;
+    // one that begins at the very end is after it
+    duration.0.saturating_sub(latest.0.max(1)) / every.0.max(1) + 1
+}
+
 impl Batches {
     /// Batches as they stand, or scaled so that `orders` are expected in the duration, with as many batches as are over by then; what chance leaves
     /// over comes with the last one of it.
     pub fn new(seed: Seed, (every, jitter, within): (Span, Span, Span), (size, sigma): (f64, f64), fitted: Option<(Span, u32)>) -> Batches {
-        let latest = jitter.saturating_mul(2) + within;
-        // one that begins at the very end is after it
-        let last_of = |duration: Span| (duration.0.saturating_sub(latest.0.max(1))) / every.0.max(1);
-        let last = fitted.map(|(duration, orders)| (last_of(duration), u64::from(orders)));
+        let last = fitted.map(|(duration, orders)| (batches_in(duration, (every, jitter, within)) - 1, u64::from(orders)));
         let scale = last.map_or(1.0, |(last, orders)| orders as f64 / ((last + 1) as f64 * size * libm::exp(sigma * sigma / 2.0)));
         let (every, jitter, within) = (every.0 as f64, jitter.0 as f64, within.0 as f64);
         let mut batches = Batches { seed, every, jitter, median: size * scale, sigma, within, last, now: (0, 0, 0) };

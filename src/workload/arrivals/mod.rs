@@ -23,6 +23,7 @@ mod tests;
 use crate::scenario::{Arrival, Process};
 use crate::sim::{Purpose, Seed, Timestamp};
 use batch::Batches;
+pub use batch::batches_in;
 use path::Path;
 use segment::Segment;
 use std::sync::Arc;
