@@ -220,6 +220,9 @@ pub struct Account {
     attempts: u32,
     refusals: u32,
     replied_yes: bool,
+    /// taken, with the decision to come (202), and a no of the target's own
+    replied_later: bool,
+    replied_no: bool,
     /// something else shows that the target took the order on
     evidence_yes: bool,
     pub cancel_sent: Spot,
@@ -281,7 +284,8 @@ impl Account {
     }
 
     pub fn happened(&self) -> Happened {
-        if self.replied_yes || self.evidence_yes {
+        // what was taken on is the target's, unless another attempt heard the decision
+        if self.replied_yes || self.evidence_yes || self.replied_later && !self.replied_no {
             Happened::Yes
         } else if self.refusals >= self.attempts {
             Happened::No
@@ -516,8 +520,9 @@ impl Account {
         let no = matches!(e.outcome, Outcome::Rejected | Outcome::Refused | Outcome::Backpressure);
         match e.msg.op {
             Op::PlaceOrder => {
-                // taken, with the decision to come (202), is the target's, too
-                self.replied_yes |= yes || e.outcome == Outcome::Pending;
+                self.replied_yes |= yes;
+                self.replied_later |= e.outcome == Outcome::Pending;
+                self.replied_no |= e.outcome == Outcome::Rejected;
                 self.refusals += u32::from(no);
             }
             Op::RequestReturn | Op::RequestExchange if e.msg.ret.is_some() => {

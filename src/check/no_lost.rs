@@ -166,6 +166,20 @@ mod tests {
         assert_eq!(h.judge().verdict_of("NO_LOST"), Verdict::NotExercised);
     }
 
+    /// What was answered with 202 is the target's from then on; where it is the answer to a copy, the first attempt may hear a no.
+    #[test]
+    fn an_order_that_was_taken_to_be_decided_later_is_owed_a_decision() {
+        let mut h = Story::new();
+        let body = h.body(&[(1, A, 1)]);
+        h.place_with(1, body.clone(), Outcome::Pending);
+        h.rejects("NO_LOST", "O1");
+        h.event(1, Op::OrderRejected, |_| {});
+        h.state(1, Code::StateRejected, 0).accepts("NO_LOST");
+        let mut h = Story::new();
+        h.place_with(1, body, Outcome::Pending).resend(1, Outcome::Rejected);
+        assert_ne!(h.judge().verdict_of("NO_LOST"), Verdict::Fail);
+    }
+
     #[test]
     fn accepts_an_order_that_ended_once_and_says_so() {
         let mut h = Story::new();

@@ -88,7 +88,12 @@ pub(super) fn choose(args: &MatrixArgs, setup: &Setup) -> Result<Chosen, Trouble
     };
     let own = profile.as_ref().filter(|profile| args.scenarios.is_empty() && profile.goods.is_some()).map_or(&[][..], |profile| &profile.faults);
     let asked = if args.faults.is_empty() { own } else { &args.faults };
-    let faults = library.fault_sets(if asked.is_empty() { &all } else { asked })?;
+    let faults = library.fault_sets(if asked.is_empty() { &all } else { asked }).map_err(|mut problems| {
+        if let Some(profile) = profile.as_ref().filter(|_| args.faults.is_empty() && !own.is_empty()) {
+            problems.0.push(Problem::plain(format!("it is the key `faults` of load profile `{}` that names it", profile.name), None));
+        }
+        problems
+    })?;
     let selection =
         Selection { profile: profile.clone(), orders: args.orders, seed: Seed(args.seed), seeds: args.seeds, cases, ..Selection::default() };
     let expansion = match args.sweep {

@@ -48,12 +48,14 @@ impl<'a> Look<'a> {
         let counted = self.indices.course(PARTS).into_iter().map(|(middle, rate)| (middle, rate * self.times())).collect();
         let rated = matches!(arrival.process, Process::Poisson | Process::Constant | Process::Hawkes { .. });
         let span = arrival.duration.map_or(self.indices.seconds, |duration| duration.as_secs_f64());
-        let mut course = if rated { expected(arrival, self.case, span * 1e9, PARTS) } else { Vec::new() };
+        // as wide as what is counted, or the two would seem to differ
+        let parts = PARTS.min((span / self.indices.width.max(f64::MIN_POSITIVE)).ceil() as usize).max(1);
+        let mut course = if rated { expected(arrival, self.case, span * 1e9, parts) } else { Vec::new() };
         // orders are fitted into a duration
         let total: f64 = course.iter().sum();
         let scale = if arrival.duration.is_some() && total > 0.0 { f64::from(self.orders) / total } else { 1.0 };
-        course.iter_mut().for_each(|orders| *orders *= scale * PARTS as f64 / span);
-        let middle = |n: usize| (n as f64 + 0.5) * span / PARTS as f64;
+        course.iter_mut().for_each(|orders| *orders *= scale * parts as f64 / span);
+        let middle = |n: usize| (n as f64 + 0.5) * span / parts as f64;
         let goods = self.profile.goods.as_ref();
         Shape {
             counted,
