@@ -207,6 +207,25 @@ fn rate_and_duration_set_the_pace_of_a_profile() {
     folder.orderstorm(&["run", "--profile", "bot-drop", "--rate", "fast"]).exits(2).says(&["`fast` is no rate"]);
 }
 
+/// Who writes stages in orders a second, and no number of orders, gets those rates.
+#[test]
+fn a_profile_without_a_number_of_orders_has_as_many_as_its_rates_make() {
+    let folder = Folder::new("by-rates");
+    let stages = "name = \"k6\"\ntitle = \"Stages\"\n[arrival]\nstages = [{ for = \"1m\", to = 20.0 }, { for = \"5m\", to = 20.0 }]\n";
+    let goods = "[goods]\nskus = 10\npopularity = [{ law = \"uniform\" }]\n";
+    folder.write("k6.toml", format!("{stages}{goods}"));
+    folder.write("times.toml", stages);
+    let orders = |more: &[&str]| {
+        let plan = folder.orderstorm(&[&["plan", "--faults", "none", "--format", "json"], more].concat()).exits(0);
+        serde_json::from_str::<Value>(&plan.out).expect("JSON")["load"]["orders"].clone()
+    };
+    assert_eq!(orders(&["--profile", "k6.toml"]), 6_600);
+    assert_eq!(orders(&["--profile", "k6.toml", "--duration", "1m"]), 600);
+    assert_eq!(orders(&["--profile", "k6.toml", "--orders", "50"]), 50);
+    // for each case of a scenario that borrows the times it would be many
+    assert_eq!(orders(&["S01.base", "--profile", "times.toml"]), 1_000);
+}
+
 #[test]
 fn a_load_is_drawn_over_time_and_the_same_whatever_the_number_of_threads() {
     let folder = Folder::new("pictures");

@@ -41,8 +41,8 @@ pub struct LoadProfileFile {
     /// keys whose values are an assumption rather than a measurement, such as `["basket.qty", "goods.popularity[0].share"]`
     #[serde(default)]
     pub assumed: Vec<String>,
-    /// orders a case, where `--orders` does not say. Where absent, they are as many as the `rate`, or stages in orders a second, make up to the end; 1000
-    /// where there is neither, or no end
+    /// orders a case, where `--orders` does not say. Where absent, a profile with goods has as many as its `rate`, or stages in orders a second, make up to
+    /// the end; else, and where there is neither or no end, 1000
     #[schemars(range(min = 1, max = 100000000))]
     pub orders: Option<u32>,
     /// fault sets that it is run under by itself, where `--faults` does not say; all where empty
@@ -135,7 +135,7 @@ impl LoadProfile {
             about: file.about.clone(),
             assumed: file.assumed.clone(),
             orders: file.orders.unwrap_or(ORDERS),
-            by_rates: file.orders.is_none() && (file.arrival.rate.is_some() || !file.arrival.stages.is_empty()),
+            by_rates: file.orders.is_none() && file.goods.is_some() && (file.arrival.rate.is_some() || !file.arrival.stages.is_empty()),
             faults: file.faults.clone(),
             arrival,
             phases,
