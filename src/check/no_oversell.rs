@@ -4,7 +4,7 @@ use super::sell_outs::SellOutMeter;
 use super::supply::MEMORY;
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
-use crate::model::{Code, NodeId, Op, OrderNo, Outcome, SkuId};
+use crate::model::{Code, Fulfil, NodeId, Op, OrderNo, Outcome, SkuId};
 use crate::sim::Timestamp;
 use rustc_hash::FxHashMap;
 
@@ -78,11 +78,13 @@ impl Checker for NoOversell {
                     && !matches!(e.msg.code, Code::KeyReuse | Code::UnknownSku | Code::Invalid)
                     && !ctx.probe =>
             {
+                // who wants several, or something else as well, may get none of it though there is one: only he counts who surely took the last unit
                 let lines = ctx.account.and_then(|account| account.body.as_ref()).map_or(&[][..], |body| &body.lines);
-                for (i, line) in lines.iter().enumerate() {
-                    if lines[..i].iter().all(|other| other.sku != line.sku) {
-                        self.sell_outs.asked(line.sku, e.msg.order, e.at);
-                    }
+                if let [line] = lines
+                    && line.qty == 1
+                {
+                    let only = if line.fulfil == Fulfil::Pickup { line.node } else { NodeId::NONE };
+                    self.sell_outs.asked(line.sku, e.msg.order, only, e.at);
                 }
             }
             _ => {}
@@ -152,7 +154,7 @@ impl NoOversell {
             let before = self.last_reservation.insert(key, e.n).unwrap_or(0);
             let qty: i64 = e.msg.lines.iter().filter(|other| other.sku == q.sku).map(|other| i64::from(other.qty)).sum();
             if excess >= 0 && excess < qty && limit > 0 && !ctx.probe && is_gone_elsewhere(key, decided, ctx) {
-                self.sell_outs.sold_out(q.sku, e.msg.order, e.at, waited(e, q.sku, ctx));
+                self.sell_outs.sold_out(q.sku, (e.msg.order, key.0), e.at, waited(e, q.sku, ctx));
             }
             if excess <= 0 {
                 continue;

@@ -22,7 +22,7 @@ const SHIPPED: &[Op] = &[Op::ShipmentShipped, Op::FulfillmentPickedUp];
 pub(super) const ABOUT: Invariant = Invariant {
     name: "PARTNER_AGREEMENT",
     summary: "the target's story matches its partners' books",
-    definition: "At rest, per order: authorizations, captures, voids, refunds by authorization and amount; releases and parcels by fulfillment and units: the same multiset in facts and claims.",
+    definition: "At rest, per order: authorizations, captures, voids, refunds by authorization and amount; releases by fulfillment, parcels by fulfillment and units: the same multiset in facts and claims.",
     needs: "payment, release and parcel facts and their events",
     traps: "effects, not attempts; an authorization closed without a capture, or a release that was cancelled, before the target ever announced it.",
     facts_only: false,
@@ -30,7 +30,7 @@ pub(super) const ABOUT: Invariant = Invariant {
 
 /// At rest, per order: authorizations, captures, voids and refunds in the payment partner's books are the same multiset as
 /// those that the target announced, by authorization and amount; so are fulfillments taken on by nodes, and parcels that
-/// left, by fulfillment and units.
+/// left, these with their units.
 ///
 /// Traps: effects are compared, not attempts (a retry under its key leaves one fact). A claim that names no authorization
 /// matches by amount. An effect whose answer was lost and that the target undid before it ever learned of it need not be

@@ -6,7 +6,7 @@
 //! so many lags a second none is oversold with probability `exp(-w * lags a second)`: what a pass is worth follows. And where orders were oversold,
 //! the window is about as long as the lag of that rank. When the target looks nobody sees, so both take it that it looks as often as it is asked.
 
-use crate::model::{OrderNo, SkuId};
+use crate::model::{NodeId, OrderNo, SkuId};
 use crate::sim::{Span, Timestamp};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -55,11 +55,11 @@ impl SellOuts {
         (counted.len() - 1) as f64 / last.as_secs_f64().max(1e-6)
     }
 
-    /// Seconds within which as many asked as raced: about the time from looking at the stock to taking it. None where nothing raced, or where it is
-    /// longer than can be told.
+    /// Seconds within which as many asked as raced: about the time from looking at the stock to taking it. None where nothing raced, where it is longer
+    /// than can be told, or so long that it was no race.
     pub fn window_s(&self) -> Option<f64> {
         let rank = usize::try_from(self.raced).ok()?.checked_sub(1)?;
-        self.lags.get(rank).map(|lag| lag.as_secs_f64())
+        self.lags.get(rank).filter(|lag| **lag <= REMEMBERED).map(|lag| lag.as_secs_f64())
     }
 }
 
@@ -78,11 +78,21 @@ fn shortest(mut lags: Vec<Span>) -> Vec<Span> {
 /// What is known of one SKU.
 #[derive(Default)]
 struct Asks {
-    recent: VecDeque<(Timestamp, OrderNo)>,
-    /// the asks that got a last unit, whose they were, and how many came after each
-    followed: Vec<(Timestamp, OrderNo, usize)>,
+    /// when, whose, and the one node that it could come from, if there is one
+    recent: VecDeque<(Timestamp, OrderNo, NodeId)>,
+    followed: Vec<Followed>,
     /// it has sold out at all
     sold_out: bool,
+}
+
+/// The ask that got a last unit.
+struct Followed {
+    since: Timestamp,
+    order: OrderNo,
+    /// where that unit was
+    node: NodeId,
+    /// so many came after it
+    after: usize,
 }
 
 /// The measuring.
@@ -93,43 +103,45 @@ pub(super) struct SellOutMeter {
 }
 
 impl SellOutMeter {
-    /// The target has decided on an order for this.
-    pub(super) fn asked(&mut self, sku: SkuId, order: OrderNo, at: Timestamp) {
+    /// The target has decided on an order for one unit of this and nothing else; `only`: it can come from nowhere else.
+    pub(super) fn asked(&mut self, sku: SkuId, order: OrderNo, only: NodeId, at: Timestamp) {
         let asks = self.asks.entry(sku).or_default();
         // who is told again what he was told asks no more
-        if asks.recent.iter().rev().take(AGAIN).any(|(_, other)| *other == order) {
+        if asks.recent.iter().rev().take(AGAIN).any(|(_, other, _)| *other == order) {
             return;
         }
         // of an order the promise may be heard before the answer
-        for (since, _, after) in asks.followed.iter_mut().filter(|(_, its, _)| *its != order) {
-            self.measured.lags.push(at.since(*since));
-            self.measured.count += u64::from(*after == 0);
-            *after += 1;
+        for followed in asks.followed.iter_mut().filter(|followed| followed.order != order && (only.is_none() || only == followed.node)) {
+            self.measured.lags.push(at.since(followed.since));
+            self.measured.count += u64::from(followed.after == 0);
+            followed.after += 1;
         }
-        asks.followed.retain(|(.., after)| *after < KEPT);
-        while asks.recent.len() == KEPT || asks.recent.front().is_some_and(|(asked, _)| *asked + REMEMBERED < at) {
+        asks.followed.retain(|followed| followed.after < KEPT);
+        while asks.recent.len() == KEPT || asks.recent.front().is_some_and(|(asked, ..)| *asked + REMEMBERED < at) {
             asks.recent.pop_front();
         }
-        asks.recent.push_back((at, order));
+        asks.recent.push_back((at, order, only));
         if self.measured.lags.len() > 16 * KEPT {
             self.measured.lags = shortest(std::mem::take(&mut self.measured.lags));
         }
     }
 
-    /// The last unit of it was promised to `order`, as is heard `at`; `waited`: not because it asked just now.
-    pub(super) fn sold_out(&mut self, sku: SkuId, order: OrderNo, at: Timestamp, waited: bool) {
+    /// The last unit of it, which was at `node`, was promised to `order`, as is heard `at`; `waited`: not because it asked just now.
+    pub(super) fn sold_out(&mut self, sku: SkuId, (order, node): (OrderNo, NodeId), at: Timestamp, waited: bool) {
         let asks = self.asks.entry(sku).or_default();
         asks.sold_out = true;
         if asks.followed.len() == FOLLOWED {
             asks.followed.remove(0);
         }
-        let its = asks.recent.iter().rposition(|(asked, other)| *other == order && *asked + REMEMBERED >= at).filter(|_| !waited);
+        let its = asks.recent.iter().rposition(|(asked, other, _)| *other == order && *asked + REMEMBERED >= at).filter(|_| !waited);
         let since = its.map_or(at, |its| asks.recent[its].0);
-        let after = its.map_or(0, |its| asks.recent.len() - 1 - its);
-        let later = asks.recent.iter().rev().take(after).map(|(asked, _)| asked.since(since));
-        self.measured.lags.extend(later);
+        let later = its.map_or(0, |its| asks.recent.len() - 1 - its);
+        let could = |only: &NodeId| only.is_none() || *only == node;
+        let before = self.measured.lags.len();
+        self.measured.lags.extend(asks.recent.iter().rev().take(later).filter(|(.., only)| could(only)).map(|(asked, ..)| asked.since(since)));
+        let after = self.measured.lags.len() - before;
         self.measured.count += u64::from(after > 0);
-        asks.followed.push((since, order, after));
+        asks.followed.push(Followed { since, order, node, after });
     }
 
     /// More of it was promised than there was, to so many orders.
@@ -171,12 +183,12 @@ mod tests {
             for order in 1..=80 {
                 asked += -libm::log(1.0 - draw.unit()) / rate;
                 let now = Timestamp::ZERO + Span::from_secs_f64(asked);
-                meter.asked(SkuId(1), OrderNo(order), now);
+                meter.asked(SkuId(1), OrderNo(order), NodeId::NONE, now);
                 // forty units; who looks before the last of them is taken sees one
                 if taken.len() < 40 || asked < taken[39] {
                     taken.push(asked + window);
                     match taken.len() {
-                        40 => meter.sold_out(SkuId(1), OrderNo(order), now + Span::from_secs_f64(window), false),
+                        40 => meter.sold_out(SkuId(1), (OrderNo(order), NodeId(1)), now + Span::from_secs_f64(window), false),
                         41.. => meter.oversold(SkuId(1), 1),
                         _ => {}
                     }
@@ -211,21 +223,37 @@ mod tests {
     #[test]
     fn asks_that_are_too_few_say_nothing_and_those_before_a_sell_out_do_not_count() {
         let mut few = SellOutMeter::default();
-        (0..50).for_each(|ms| few.asked(SkuId(1), OrderNo(ms), at(ms.into())));
-        few.sold_out(SkuId(1), OrderNo(49), at(60), false);
-        (51..54).for_each(|ms| few.asked(SkuId(1), OrderNo(ms), at(ms.into())));
+        (0..50).for_each(|ms| few.asked(SkuId(1), OrderNo(ms), NodeId::NONE, at(ms.into())));
+        few.sold_out(SkuId(1), (OrderNo(49), NodeId(1)), at(60), false);
+        (51..54).for_each(|ms| few.asked(SkuId(1), OrderNo(ms), NodeId::NONE, at(ms.into())));
         let seen = few.measured(1.0);
         assert_eq!((seen.count, seen.lags.len(), seen.asks_per_s()), (1, 3, 0.0));
         // who waited for goods got them when they came, and not when he asked
         let mut waited = SellOutMeter::default();
-        (0..50).for_each(|ms| waited.asked(SkuId(1), OrderNo(ms), at(ms.into())));
-        waited.sold_out(SkuId(1), OrderNo(3), at(9_000), true);
+        (0..50).for_each(|ms| waited.asked(SkuId(1), OrderNo(ms), NodeId::NONE, at(ms.into())));
+        waited.sold_out(SkuId(1), (OrderNo(3), NodeId(1)), at(9_000), true);
         assert_eq!(waited.measured(1.0).lags, []);
         // seconds of business are shorter where its clock runs faster
         let mut fast = SellOutMeter::default();
-        fast.sold_out(SkuId(1), OrderNo(0), at(0), false);
-        (1..=8).for_each(|s| fast.asked(SkuId(1), OrderNo(s), at(60_000 * u64::from(s))));
+        fast.sold_out(SkuId(1), (OrderNo(0), NodeId(1)), at(0), false);
+        (1..=8).for_each(|s| fast.asked(SkuId(1), OrderNo(s), NodeId::NONE, at(60_000 * u64::from(s))));
         assert!((fast.measured(60.0).asks_per_s() - 7.0 / 8.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn who_could_not_have_had_it_does_not_count() {
+        let mut elsewhere = SellOutMeter::default();
+        elsewhere.sold_out(SkuId(1), (OrderNo(1), NodeId(1)), at(0), false);
+        for order in 2..=9 {
+            elsewhere.asked(SkuId(1), OrderNo(order), NodeId(if order % 2 == 0 { 1 } else { 3 }), at(order.into()));
+        }
+        assert_eq!(elsewhere.measured(1.0).lags, [2, 4, 6, 8].map(Span::from_millis));
+        // a stock that is wrong for hours is no race
+        let mut long = SellOutMeter::default();
+        long.sold_out(SkuId(1), (OrderNo(1), NodeId(1)), at(0), false);
+        long.asked(SkuId(1), OrderNo(2), NodeId::NONE, at(7_200_000));
+        long.oversold(SkuId(1), 1);
+        assert_eq!(long.measured(1.0).window_s(), None);
     }
 
     #[test]
@@ -233,10 +261,10 @@ mod tests {
         let mut crowd = SellOutMeter::default();
         for round in 0..40 {
             let its = OrderNo(1000 + round as u32);
-            crowd.sold_out(SkuId(1), its, at(round * 1000), false);
-            (1..=300).for_each(|ms| crowd.asked(SkuId(1), OrderNo(ms), at(round * 1000 + u64::from(ms))));
+            crowd.sold_out(SkuId(1), (its, NodeId(1)), at(round * 1000), false);
+            (1..=300).for_each(|ms| crowd.asked(SkuId(1), OrderNo(ms), NodeId::NONE, at(round * 1000 + u64::from(ms))));
             // its own answer is nobody else's
-            crowd.asked(SkuId(1), its, at(round * 1000 + 301));
+            crowd.asked(SkuId(1), its, NodeId::NONE, at(round * 1000 + 301));
         }
         let seen = crowd.measured(1.0);
         assert_eq!((seen.count, seen.lags.len(), seen.lags[39], seen.lags[40]), (40, KEPT, Span::from_millis(1), Span::from_millis(2)));

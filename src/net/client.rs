@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, trace};
 
@@ -253,12 +254,12 @@ impl Client {
     }
 
     /// Sends one request, once, at this moment and on this thread where a connection is there that nobody uses, and has `done` told what became of it.
-    pub fn start(&self, handle: &Handle, request: Request, done: impl FnOnce(Result<Response, Failed>) + Send + 'static) {
+    /// What has to wait for its turn, or for a place, can be called off.
+    pub fn start(&self, handle: &Handle, request: Request, done: impl FnOnce(Result<Response, Failed>) + Send + 'static) -> Option<AbortHandle> {
         let at_once = self.0.is_plain(&request) && self.0.gap().is_zero();
         let Some(place) = at_once.then(|| self.0.lanes.try_place()).flatten() else {
             let client = self.clone();
-            handle.spawn(async move { done(client.send(request).await) });
-            return;
+            return Some(handle.spawn(async move { done(client.send(request).await) }).abort_handle());
         };
         match self.0.text(&request) {
             Ok(text) => {
@@ -269,13 +270,14 @@ impl Client {
             }
             Err(why) => done(Err(Failed::Malformed(why))),
         }
+        None
     }
 
     /// The same, from a task of the network: gives where the answer comes.
     pub fn ask(&self, request: Request) -> oneshot::Receiver<Result<Response, Failed>> {
         let (tell, told) = oneshot::channel();
         // whoever asked may be gone
-        self.start(&Handle::current(), request, |answer| drop(tell.send(answer)));
+        let _ = self.start(&Handle::current(), request, |answer| drop(tell.send(answer)));
         told
     }
 

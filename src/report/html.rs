@@ -222,7 +222,7 @@ pub fn to_html(report: &RunReport) -> io::Result<String> {
             shared => shared(&report.cases),
             order_count => thousands(orders),
             publish_lag => LagReport::over(report.cases.iter().map(|case| case.publish_lag)).map(|lag| lag.sentence()),
-            sell_outs => SellOutReport::over(report.cases.iter().map(|case| case.sell_outs)).sentence(),
+            sell_outs => SellOutReport::over(report.cases.iter().map(|case| case.sell_outs)).sentence(orders),
             entry_count => thousands(entries),
             wall => seconds(report.wall_s),
             pace => pace(report),

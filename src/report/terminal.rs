@@ -406,7 +406,7 @@ impl Page {
         if let Some(lag) = LagReport::over(report.cases.iter().map(|case| case.publish_lag)) {
             self.line(&lag.sentence());
         }
-        if let Some(sold_out) = SellOutReport::over(report.cases.iter().map(|case| case.sell_outs)).sentence() {
+        if let Some(sold_out) = SellOutReport::over(report.cases.iter().map(|case| case.sell_outs)).sentence(orders) {
             self.line(&sold_out);
         }
         if let [case] = report.cases.as_slice()

@@ -24,13 +24,23 @@ pub fn export(args: &ExportArgs) -> Result<Ended, Trouble> {
     if same(path, &args.history) {
         return Err(Trouble::Usage(format!("error: {} is the history itself\n  = help: name another file with --out", path.display())));
     }
-    let mut file = BufWriter::new(File::create(path).map_err(|error| cannot_write(path, &error))?);
+    let mut file = BufWriter::new(new_file(path)?);
     let done = write(args, &mut file);
     if done.is_err() {
         // half a log would look like a whole one until it is read
         let _ = std::fs::remove_file(path);
     }
     told(done, args, path)
+}
+
+/// What is there is not written over.
+fn new_file(path: &Path) -> Result<File, Trouble> {
+    File::create_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Trouble::Usage(format!("error: {} is there already\n  = help: name another file with --out, or remove it first", path.display()))
+        }
+        _ => cannot_write(path, &error),
+    })
 }
 
 fn write(args: &ExportArgs, out: &mut dyn Write) -> Result<Exported, ExportError> {

@@ -22,7 +22,7 @@ use crate::world::World;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -36,6 +36,8 @@ pub struct Session {
     run: String,
     /// cases that were begun
     begun: AtomicUsize,
+    /// it was told that orders waited for what the profile bounds
+    told: AtomicBool,
     commands: Commands,
     /// who does something to a process that all cases share has it for himself
     shared: RwLock<()>,
@@ -113,7 +115,7 @@ impl Session {
             }
         };
         let (run, begun) = (format!("r{:x}", std::process::id()), AtomicUsize::new(0));
-        Ok(Session { profile, reach, run, begun, commands, shared: RwLock::new(()) })
+        Ok(Session { profile, reach, run, begun, told: AtomicBool::new(false), commands, shared: RwLock::new(()) })
     }
 
     /// What is known of it, in one line.
@@ -357,6 +359,9 @@ pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition
     let (rate, profile) = (part.busiest_second() as f64, &session.profile);
     let orders = (u64::from(part.orders), bounds::FEW);
     ran.bounded = Bounded::of(session.waited().since(before), orders, rate, (profile.max_in_flight, profile.max_rate));
+    if let Some(bounded) = ran.bounded.as_ref().filter(|_| !session.told.swap(true, Ordering::Relaxed)) {
+        anstream::eprintln!("note: {}; that wait is in `ack` and `ack_service`", bounded.why);
+    }
     // whoever has an objective looks at it order by order; here it is what the report would tell as the target's
     let measures = ran.totals.measures();
     let p99 = |stage: Stage| {

@@ -96,7 +96,7 @@ fn judged(
         let (number, of) = (header.partition.saturating_add(1), header.partitions);
         out += &format!("  part {number} of {of} of its case: thresholds are of whole cases and were not judged in this part\n");
     }
-    if let Some(sold_out) = report::SellOutReport::of(&judgement.sell_outs).sentence() {
+    if let Some(sold_out) = report::SellOutReport::of(&judgement.sell_outs).sentence(judgement.orders) {
         out += &format!("{sold_out}\n");
     }
     for story in stories {

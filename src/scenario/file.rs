@@ -50,7 +50,7 @@ pub struct ScenarioFile {
     pub partner: Vec<PartnerFile>,
     /// kinds of orders that a case mixes, in place of `order`, `partner` and the steps of shoppers above
     #[serde(default)]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 10000))]
     pub kind: Vec<KindFile>,
     /// exactly these orders, in place of `matrix.orders` and drawn times; the case then has one channel, and only the faults of `fault`
     #[serde(default)]

@@ -283,6 +283,24 @@ fn a_live_run_that_is_killed_has_the_case_under_way_on_the_disk() {
     folder.orderstorm(&["check", &format!("out/histories/{name}")]).exits(4).says(&["S01.base.none.", "not whole"]);
 }
 
+/// What the profile makes wait would take two minutes to be sent: whoever stops the run sends no more of it.
+#[test]
+fn orders_that_wait_for_their_turn_are_not_sent_after_a_stop() {
+    let folder = Folder::new("stop-queued");
+    let service = Service::start(&folder, &[]);
+    let profile = "name = \"slow\"\ntitle = \"Few at a time\"\n[http]\nbase_url = \"URL\"\n[clock]\nmode = \"skip\"\n[limits]\nmax_rate = 10\n";
+    let target = folder.write("slow.toml", profile.replace("URL", &service.url));
+    let load = "name = \"crowd\"\ntitle = \"A crowd\"\norders = 1200\n[arrival]\nprocess = \"poisson\"\nrate = 600.0\n";
+    let load = folder.write("crowd.toml", load);
+    let run = ["run", "S01.base", "--faults", "none", "--profile", &load, "--target", &target, "--record", "all", "--out", "out"];
+    let child = start(&folder, &run);
+    wait_until("a history", || !files(&folder.at("out/histories")).is_empty());
+    (0..100).for_each(|_| pause());
+    signal("-INT", &child);
+    ends_with_130(child);
+    assert!(folder.at("out/summary.json").exists());
+}
+
 #[test]
 fn a_run_that_is_killed_leaves_no_half_summary_and_its_last_histories_are_incomplete() {
     let folder = Folder::new("stop-kill");

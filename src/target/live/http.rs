@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tracing::{debug, info, trace, warn};
 
 /// Where an answer of ours goes to, and how.
@@ -38,6 +39,11 @@ const GARBAGE: &[u8] = b"\xff\xfe\x00{]<garbage";
 
 /// Room for the body of an order of a few lines.
 const USUAL_BODY: usize = 512;
+
+/// Requests that wait are looked through for those that wait no more where there are so many, each time that their list is full.
+const MOST_QUEUED: usize = 4_096;
+/// A target has so long to take a case's end.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// So many messages that cannot be read, and none between them that can: the rest is not waited for.
 const UNREADABLE_IN_A_ROW: usize = 40;
@@ -237,6 +243,8 @@ pub struct Live {
     ears: Ears<Responder>,
     /// requests of ours without an answer so far
     in_flight: Arc<AtomicUsize>,
+    /// those that waited before they were sent
+    queued: Vec<AbortHandle>,
     skips: bool,
     /// what feeds and callbacks are signed with
     signature: Option<Signature>,
@@ -286,6 +294,7 @@ impl Live {
             name,
             ears: Ears::new(),
             in_flight: Arc::default(),
+            queued: Vec::new(),
             skips,
             signature: (sandbox.signed && !sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret)),
             patience,
@@ -381,9 +390,12 @@ impl Live {
             case.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
             in_flight.fetch_sub(1, Ordering::AcqRel);
         };
+        if self.queued.len() >= MOST_QUEUED && self.queued.len() == self.queued.capacity() {
+            self.queued.retain(|task| !task.is_finished());
+        }
         match how {
-            How::AtOnce => client.start(&self.handle, request, done),
-            how => drop(self.handle.spawn(async move { done(client.send_as(how, request).await) })),
+            How::AtOnce => self.queued.extend(client.start(&self.handle, request, done)),
+            how => self.queued.push(self.handle.spawn(async move { done(client.send_as(how, request).await) }).abort_handle()),
         }
     }
 
@@ -420,8 +432,12 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.harness.leave(&self.name);
         info!(case = self.name, "sandbox closed");
-        // a sandbox that stays behind costs the target memory; nobody waits for this
-        let _ = self.ask(Method::DELETE, "", Vec::new());
+        // what a case that was stopped has not sent is not sent any more
+        self.queued.drain(..).for_each(|task| task.abort());
+        // a sandbox that stays behind costs the target memory; nobody waits for this, and a target that stands still does not hold up the end
+        let headers = vec![("content-type", wire::JSON.to_string())];
+        let request = Request { method: Method::DELETE, path: self.path(""), headers, body: Vec::new() };
+        let _ = self.handle.block_on(async { tokio::time::timeout(GOODBYE, self.client.send(request)).await });
     }
 }
 
