@@ -1,7 +1,7 @@
 //! NO_OVERSELL: nothing is promised that the target cannot honestly believe to have.
 
 use super::sell_outs::SellOutMeter;
-use super::supply::MEMORY;
+use super::supply::{MEMORY, Shelf};
 use super::{Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Fulfil, NodeId, Op, OrderNo, Outcome, SkuId};
@@ -148,8 +148,7 @@ impl NoOversell {
             // decided after its cause was sent; where the cause is not known, after the order was
             let placed = ctx.account.map_or(Timestamp::ZERO, |account| account.placed.at);
             let decided = ctx.sent_at(e.msg.cause).unwrap_or(placed);
-            let safety = ctx.header.fixture.node(key.0).map_or(0, |node| i64::from(node.safety_stock));
-            let limit = (shelf.most(decided, ctx.grace()) - safety).max(0);
+            let limit = limit(shelf, key.0, decided, ctx);
             let excess = shelf.committed - limit;
             let before = self.last_reservation.insert(key, e.n).unwrap_or(0);
             let qty: i64 = e.msg.lines.iter().filter(|other| other.sku == q.sku).map(|other| i64::from(other.qty)).sum();
@@ -206,11 +205,14 @@ fn waited(e: &Entry, sku: SkuId, ctx: &Context<'_>) -> bool {
 
 /// No other node has any of it left to promise.
 fn is_gone_elsewhere((here, sku): Key, decided: Timestamp, ctx: &Context<'_>) -> bool {
-    let elsewhere = (1..).map(NodeId).zip(&ctx.header.fixture.nodes).filter(|(id, _)| *id != here);
-    elsewhere.filter_map(|(id, node)| Some((node, ctx.ledger.shelf(id, sku)?))).all(|(node, shelf)| {
-        let limit = shelf.most(decided, ctx.grace()) - i64::from(node.safety_stock);
-        shelf.committed >= limit
-    })
+    let elsewhere = ctx.header.fixture.node_ids().filter(|id| *id != here);
+    elsewhere.filter_map(|id| Some((id, ctx.ledger.shelf(id, sku)?))).all(|(id, shelf)| shelf.committed >= limit(shelf, id, decided, ctx))
+}
+
+/// The most that could be promised there.
+fn limit(shelf: &Shelf, node: NodeId, decided: Timestamp, ctx: &Context<'_>) -> i64 {
+    let safety = ctx.header.fixture.node(node).map_or(0, |node| i64::from(node.safety_stock));
+    (shelf.most(decided, ctx.grace()) - safety).max(0)
 }
 
 #[cfg(test)]

@@ -459,8 +459,11 @@ impl<'a> Builder<'a> {
         // the hour of summer time is no matter
         let mixed = (self.columns.is_by_wall_clock() && most - least > 3_600).then(|| {
             let hours = |seconds: i32| f64::from(seconds) / 3_600.0;
-            let text = "the times have offsets from {a} h to {b} h: each counts as its row shows it, so days are those of each row, and lags may be off by as much";
-            text.replace("{a}", &hours(least).to_string()).replace("{b}", &hours(most).to_string())
+            format!(
+                "the times have offsets from {} h to {} h: each counts as its row shows it, so days are those of each row, and lags may be off by as much",
+                hours(least),
+                hours(most)
+            )
         });
         let notes = of_regions.into_iter().chain(of_channels).chain(mixed).collect();
         let cancellations = self.cancelled.matched(first, &orders, &self.customers.numbers, &self.skus.numbers);

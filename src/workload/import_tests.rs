@@ -274,7 +274,10 @@ fn by_the_clock_on_the_wall_an_offset_is_left_out() {
     let map = parse_columns(&SHIPPED.replace("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"), "offset").expect("sound").by_wall_clock();
     let text = format!("{HEADER}\n1,A,,1,2011-01-02T21:00:00-0500,1,,EIRE\n2,A,,1,2011-01-02T22:00:00-0400,1,,EIRE\n");
     let import = import_with(&text, &map);
-    assert_eq!((import.started.as_str(), import.span), ("2011-01-02T21:00:00", Span::from_hours(1)));
+    assert_eq!((import.started.as_str(), import.span, import.notes.len()), ("2011-01-02T21:00:00", Span::from_hours(1), 0));
+    // the hour of summer time is no matter, and another continent is
+    let mixed = import_with(&text.replace("-0400", "+0900"), &map);
+    assert!(mixed.notes.len() == 1 && mixed.notes[0].contains("from -5 h to 9 h"), "{:?}", mixed.notes);
 }
 
 #[test]

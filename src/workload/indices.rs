@@ -176,6 +176,15 @@ mod tests {
         assert!(at(&bursty.idc, 60.0) > 50.0 && bursty.cv2 > 1.5 && bursty.hurst.unwrap() > 0.7 && bursty.backlog > 500.0, "{:?}", bursty.idc);
     }
 
+    /// A hundred orders a second from ten seconds on, and the last a moment after a whole second.
+    #[test]
+    fn what_passes_before_the_first_order_is_no_gap_and_a_piece_of_a_second_has_no_rate() {
+        let late = Indices::of((1_000..=2_005u64).map(|n| Timestamp(n * 10_000_000)));
+        assert!(late.cv2.abs() < 1e-6, "{}", late.cv2);
+        let course = late.course(400);
+        assert!(course.last().is_some_and(|(middle, rate)| *middle < 20.0 && (rate - 100.0).abs() < 1e-6), "{course:?}");
+    }
+
     #[test]
     fn a_stream_without_length_has_indices_too() {
         for process in [Process::Burst, Process::Constant] {

@@ -44,3 +44,21 @@ impl Listed {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_matches_nothing_is_told_however_many_values_there_are() {
+        let told = |hit: bool| {
+            let mut values = Listed::default();
+            (0..3 * MOST).for_each(|n| values.note(&format!("country {n}"), false));
+            values.note("country 7", false);
+            values.note("GB", hit);
+            values.told("region", "Country")
+        };
+        assert!(told(false).is_some_and(|says| says.contains("it has `country 7`, 2 times; ") && says.ends_with(", ..")));
+        assert_eq!((told(true), Listed::default().told("region", "Country")), (None, None));
+    }
+}

@@ -341,10 +341,14 @@ impl Live {
         ["/", &self.name, slash, rest].concat()
     }
 
+    /// A request beside the business.
+    fn asking(&self, method: Method, rest: &str, body: Vec<u8>) -> Request {
+        Request { method, path: self.path(rest), headers: vec![("content-type", wire::JSON.to_string())], body }
+    }
+
     /// Asks and waits: reads, and what is beside the business.
     fn ask(&self, method: Method, rest: &str, body: Vec<u8>) -> Result<Response, Failed> {
-        let headers = vec![("content-type", wire::JSON.to_string())];
-        self.handle.block_on(self.client.send(Request { method, path: self.path(rest), headers, body }))
+        self.handle.block_on(self.client.send(self.asking(method, rest, body)))
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, rest: &str) -> Option<T> {
@@ -435,8 +439,7 @@ impl Drop for Live {
         // what a case that was stopped has not sent is not sent any more
         self.queued.drain(..).for_each(|task| task.abort());
         // a sandbox that stays behind costs the target memory; nobody waits for this, and a target that stands still does not hold up the end
-        let headers = vec![("content-type", wire::JSON.to_string())];
-        let request = Request { method: Method::DELETE, path: self.path(""), headers, body: Vec::new() };
+        let request = self.asking(Method::DELETE, "", Vec::new());
         let _ = self.handle.block_on(async { tokio::time::timeout(GOODBYE, self.client.send(request)).await });
     }
 }
@@ -631,8 +634,7 @@ impl Target for Live {
         let open = |waiting: &FxHashMap<Id, VecDeque<Responder>>| waiting.values().flatten().filter(|sender| !sender.is_closed()).count();
         let ask = wire::Skip { to_ns: to.map(|to| to.0), open_calls: open(&self.ears.calls), open_events: open(&self.ears.events) };
         let body = serde_json::to_vec(&ask).unwrap_or_default();
-        let headers = vec![("content-type", wire::JSON.to_string())];
-        let request = Request { method: Method::POST, path: self.path("clock"), headers, body };
+        let request = self.asking(Method::POST, "clock", body);
         let (client, case) = (self.client.clone(), self.case.clone());
         self.ears.asking = Asking::Yes;
         self.handle.spawn(async move {
