@@ -108,12 +108,15 @@ pub struct Parcel {
     /// claims
     pub allocated: Spot,
     pub released_claims: SmallVec<[u64; 1]>,
+    /// none where the claim names none
+    pub claimed_release: Lines,
     pub shipped_claims: SmallVec<[u64; 1]>,
     pub claimed_lines: Lines,
     /// rejected, cancelled or expired, as the target says
     pub ended: Spot,
     /// facts
     pub releases: SmallVec<[u64; 1]>,
+    pub release_lines: Lines,
     pub cancels: SmallVec<[u64; 1]>,
     pub shipments: SmallVec<[u64; 1]>,
     pub shipped_lines: Lines,
@@ -234,6 +237,8 @@ pub struct Account {
     pub held: SmallVec<[Held; 2]>,
     /// `order.accepted`, by distinct event id
     pub accepted: SmallVec<[u64; 1]>,
+    /// what the first of them says that the shopper owes; zero where none says it
+    pub accepted_at: Money,
     /// `order.completed`, `.cancelled`, `.rejected`
     pub ends: SmallVec<[(Op, u64); 1]>,
     pub exception: Spot,
@@ -539,7 +544,12 @@ impl Account {
         self.evidence_yes = true;
         self.last_claim = Some((m.op, e.n));
         match m.op {
-            Op::OrderAccepted => self.accepted.push(e.n),
+            Op::OrderAccepted => {
+                if self.accepted.is_empty() {
+                    self.accepted_at = e.msg.amount;
+                }
+                self.accepted.push(e.n);
+            }
             Op::OrderCompleted | Op::OrderCancelled | Op::OrderRejected => self.ends.push((m.op, e.n)),
             Op::ExceptionRaised => self.exception = Spot { n: e.n, at: e.at },
             Op::InventoryReserved | Op::InventoryReleased => self.reservation(e),
@@ -608,7 +618,10 @@ impl Account {
         let node = parcel.node;
         match m.op {
             Op::FulfillmentAllocated => parcel.allocated.set_first(e),
-            Op::FulfillmentReleased => parcel.released_claims.push(e.n),
+            Op::FulfillmentReleased => {
+                parcel.released_claims.push(e.n);
+                parcel.claimed_release.extend(m.lines.iter().copied());
+            }
             Op::FulfillmentRejected | Op::FulfillmentCancelled | Op::FulfillmentExpired => parcel.ended.set_first(e),
             Op::ShipmentShipped | Op::FulfillmentPickedUp => {
                 parcel.shipped_claims.push(e.n);
@@ -662,6 +675,7 @@ impl Account {
             Op::NodeRelease => {
                 let parcel = self.parcel_mut(m.fulfillment);
                 parcel.releases.push(e.n);
+                parcel.release_lines.extend(m.lines.iter().copied());
                 if parcel.node.is_none() {
                     parcel.node = m.node;
                 }

@@ -22,15 +22,15 @@ const SHIPPED: &[Op] = &[Op::ShipmentShipped, Op::FulfillmentPickedUp];
 pub(super) const ABOUT: Invariant = Invariant {
     name: "PARTNER_AGREEMENT",
     summary: "the target's story matches its partners' books",
-    definition: "At rest, per order: authorizations, captures, voids, refunds by authorization and amount; releases by fulfillment, parcels by fulfillment and units: the same multiset in facts and claims.",
-    needs: "payment, release and parcel facts and their events",
-    traps: "effects, not attempts; an authorization closed without a capture, or a release that was cancelled, before the target ever announced it.",
+    definition: "At rest, per order: authorizations, captures, voids, refunds by authorization and amount; releases and parcels by fulfillment and units: the same multiset in facts and claims. And the amount that `order.accepted` says, where it says one, is what the order comes to.",
+    needs: "payment, release and parcel facts and their events; the body of the order",
+    traps: "effects, not attempts; an authorization closed without a capture, or a release that was cancelled, before the target ever announced it. A release that is announced without its lines is compared by number alone.",
     facts_only: false,
 };
 
 /// At rest, per order: authorizations, captures, voids and refunds in the payment partner's books are the same multiset as
 /// those that the target announced, by authorization and amount; so are fulfillments taken on by nodes, and parcels that
-/// left, these with their units.
+/// left, with their units. What the target said at acceptance that the shopper owes is what the order comes to.
 ///
 /// Traps: effects are compared, not attempts (a retry under its key leaves one fact). A claim that names no authorization
 /// matches by amount. An effect whose answer was lost and that the target undid before it ever learned of it need not be
@@ -46,6 +46,7 @@ impl Checker for PartnerAgreement {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(account) = ctx.account else { return };
+        owes_what_it_comes_to(order, account, ctx);
         if account.money.is_empty() && account.parcels.iter().all(|p| p.releases.is_empty() && p.released_claims.is_empty()) {
             return;
         }
@@ -95,11 +96,33 @@ impl Checker for PartnerAgreement {
                     ctx.fail(order, what, "every effect is announced once, and nothing else is", evidence);
                 }
             }
-            if parcel.shipments.len() == 1 && parcel.shipped_claims.len() == 1 && !is_same(&parcel.shipped_lines, &parcel.claimed_lines) {
+            if let ([fact], [claim]) = (parcel.shipments.as_slice(), parcel.shipped_claims.as_slice())
+                && !is_same(&parcel.shipped_lines, &parcel.claimed_lines)
+            {
                 let what = format!("{} of {order} left with other units than were announced", parcel.fid);
-                ctx.fail(order, what, "the units announced are those that left", vec![parcel.shipments[0], parcel.shipped_claims[0]]);
+                ctx.fail(order, what, "the units announced are those that left", vec![*fact, *claim]);
+            }
+            if let ([fact], [claim]) = (parcel.releases.as_slice(), parcel.released_claims.as_slice())
+                && !parcel.claimed_release.is_empty()
+                && !is_same(&parcel.release_lines, &parcel.claimed_release)
+            {
+                let what = format!("{} of {order} was taken on by its node with other units than were announced as released", parcel.fid);
+                ctx.fail(order, what, "the units announced are those that the node was given", vec![*fact, *claim]);
             }
         }
+    }
+}
+
+/// The first thing that a target says of an order, and the shopper reads, may be said without an amount.
+fn owes_what_it_comes_to(order: OrderNo, account: &Account, ctx: &mut Context<'_>) {
+    let (Some(body), said) = (&account.body, account.accepted_at) else { return };
+    if said == Money::ZERO {
+        return;
+    }
+    ctx.judged();
+    if said != body.total() {
+        let what = format!("{order} was accepted at {said}, and comes to {}", body.total());
+        ctx.fail(order, what, "what the shopper is told to owe is what the order comes to", vec![account.placed.n, account.accepted[0]]);
     }
 }
 
@@ -154,7 +177,7 @@ fn by_sku(lines: &Lines) -> Vec<(SkuId, i64)> {
 mod tests {
     use crate::check::Verdict;
     use crate::check::testing::*;
-    use crate::model::Op;
+    use crate::model::{Money, Op};
 
     fn shipped() -> Story {
         let mut h = Story::new();
@@ -206,6 +229,41 @@ mod tests {
             at_node(m, DC1, &[(1, A, 1)]);
         });
         h.rejects("PARTNER_AGREEMENT", "F2 of O1 left its node 1 times, announced as shipped 0 times");
+    }
+
+    #[test]
+    fn rejects_a_release_that_was_announced_with_other_units_and_accepts_one_without_any() {
+        let told = |units: Option<i32>| {
+            let mut h = Story::new();
+            h.place(1, &[(1, A, 2)]).accept(1);
+            h.fact(1, Op::NodeRelease, |m| {
+                parcel(m, 1);
+                at_node(m, DC1, &[(1, A, 1)]);
+            });
+            h.event(1, Op::FulfillmentReleased, |m| {
+                parcel(m, 1);
+                units.into_iter().for_each(|units| at_node(m, DC1, &[(1, A, units)]));
+            });
+            h
+        };
+        told(Some(1)).accepts("PARTNER_AGREEMENT");
+        told(None).accepts("PARTNER_AGREEMENT");
+        let finding = told(Some(2)).rejects("PARTNER_AGREEMENT", "F1 of O1 was taken on by its node with other units than were announced");
+        assert_eq!(finding.evidence.len(), 2, "the fact and the claim");
+    }
+
+    #[test]
+    fn rejects_an_acceptance_at_another_amount_than_the_order_comes_to() {
+        let at = |amount: i64| {
+            let mut h = Story::new();
+            h.place(1, &[(1, A, 2)]);
+            h.event(1, Op::OrderAccepted, |m| m.amount = Money(amount));
+            h
+        };
+        let comes_to = Story::new().body(&[(1, A, 2)]).total().0;
+        at(comes_to).accepts("PARTNER_AGREEMENT");
+        at(comes_to - 1).rejects("PARTNER_AGREEMENT", "was accepted at");
+        assert_eq!(at(0).judge().verdict_of("PARTNER_AGREEMENT"), Verdict::NotExercised, "a target need not say it");
     }
 
     #[test]
