@@ -17,6 +17,8 @@ mod shoppers;
 mod stream;
 mod text;
 mod trials;
+#[cfg(test)]
+mod truth;
 mod verify;
 
 pub use axis::{FEWEST_DAYS, FEWEST_ORDERS};
@@ -31,6 +33,7 @@ use crate::scenario::Problems;
 use crate::sim::Span;
 use crate::workload::{Account, Import};
 use axis::Axis;
+use modulation::Residual;
 use rate::Rate;
 use serde::Serialize;
 use std::fmt;
@@ -218,9 +221,8 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     let work = Work::of(history, wanted, drawing)?;
     let axis = &work.axis;
     let rate = Rate::fitted(axis);
-    let factor = modulation::day_factor(axis, &rate).filter(|factor| factor.cv > 0.0);
-    let clusters = modulation::clusters(axis, &rate, factor);
-    let sure = factor.is_some_and(|factor| factor.z > SURE);
+    let Residual { alone, beside, clusters } = Residual::of(axis, &rate);
+    let sure = |factor: Option<DayFactor>| factor.is_some_and(|factor| factor.z > SURE);
     let models = match wanted.model {
         Some(model) => vec![model],
         None if clusters.count() => vec![Model::Poisson, Model::Nhpp, Model::Cox, Model::Hawkes],
@@ -229,12 +231,16 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     work.expect(models.len());
     let trial = |model: Model| {
         let rate = if model == Model::Poisson { Rate::flat(axis) } else { rate.clone() };
-        // days that differ by chance alone have no factor, whatever else is tried
-        let factor = factor.filter(|_| model == Model::Cox || model == Model::Hawkes && (sure || wanted.model.is_some()));
+        let factor = match model {
+            Model::Poisson | Model::Nhpp => None,
+            Model::Cox => alone,
+            // days that differ by chance alone have no factor, whatever else is tried
+            Model::Hawkes => beside.filter(|_| sure(beside) || wanted.model.is_some()),
+        };
         work.trial(model, Times { rate, factor, clusters: (model == Model::Hawkes).then_some(clusters) })
     };
     let mut trials = models.into_iter().map(trial).collect::<Result<Vec<Trial>, FitError>>()?;
-    let at = if wanted.model.is_some() { 0 } else { best(&trials, sure) };
+    let at = if wanted.model.is_some() { 0 } else { best(&trials, sure(alone)) };
     let chosen = trials.remove(at);
     let whole = work.whole(&chosen.times)?;
 
@@ -247,8 +253,9 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
     };
     let checks = chosen.report.checks.iter().chain(&whole.checks);
     let short: Vec<&str> = checks.filter(|check| check.is_too_short()).map(|check| check.statistic).collect();
-    let notes = text::notes(history, &work, wanted, (factor, sure), clusters, (&short, rate.many_odd));
     let model = chosen.report.model;
+    let factor = if model == Model::Hawkes { beside } else { alone };
+    let notes = text::notes(history, &work, wanted, (factor, sure(factor)), clusters, (&short, rate.many_odd));
     trials.insert(at, chosen);
     let (first, last) = work.ends();
     let report = Report {

@@ -7,7 +7,7 @@ use super::laws::{Numbers, distance};
 use super::rate::Rate;
 use super::stream::{Stream, WINDOWS, variation};
 use crate::model::Channel;
-use crate::scenario::{Goods, LoadProfile};
+use crate::scenario::{Goods, LoadProfile, Process};
 use crate::sim::{Seed, Span};
 use crate::workload::Import;
 use crate::workload::arrivals::{Share, due};
@@ -124,8 +124,12 @@ pub(super) fn arrivals(axis: &Axis, rate: &Rate, profile: &LoadProfile, seed: Se
     let orders = axis.times.len();
     let replica = |number: usize| {
         let case = seed.derive(&format!("replica {number}"));
-        let due = due(&profile.arrival, case, case.derive("orders"), Share::whole(orders as u32));
-        let times: Vec<f64> = due.map(|at| BEGINS_S + at.0 as f64 / 1e9).collect();
+        // clusters come in any number: cut at that of the history, they would leave its last days to chance
+        let more = if matches!(profile.arrival.process, Process::Hawkes { .. }) { 2 } else { 1 };
+        let share = Share { orders: orders as u32 * more, ..Share::whole(orders as u32) };
+        let due = due(&profile.arrival, case, case.derive("orders"), share);
+        let end = days as f64 * DAY_S;
+        let times: Vec<f64> = due.map(|at| BEGINS_S + at.0 as f64 / 1e9).take_while(|at| *at < end).collect();
         Stream::of(&times, days, rate, &|_| true)
     };
     let replicas: Vec<Stream> = (0..REPLICAS).map(replica).inspect(|_| drawn()).collect();

@@ -356,7 +356,8 @@ fn the_whole_history_is_accepted_with_a_cox_model_and_not_with_a_poisson_model()
     assert!(text(&report["chosen"]) == "cox" || text(&report["chosen"]) == "hawkes", "{}", report["chosen"]);
     assert_eq!((&model(&report, "poisson")["accepted"], &model(&report, "cox")["accepted"]), (&Value::Bool(false), &Value::Bool(true)));
     let factor = &report["day_factor"];
-    assert!((number(&factor["cv"]) - 0.183).abs() < 0.01, "{factor}");
+    // 0.177 where orders are independent, of which the clusters explain some
+    assert!((number(&factor["cv"]) - 0.168).abs() < 0.01, "{factor}");
     let odd: Vec<&str> = report["events"].as_array().expect("a list").iter().map(|event| text(&event["date"])).collect();
     assert_eq!(odd, ["2010-12-22", "2010-12-23"], "the last days before Christmas");
     assert!((number(&report["clusters"]["branching"]) - 0.075).abs() < 0.02, "{}", report["clusters"]);
