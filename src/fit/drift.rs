@@ -20,14 +20,19 @@ pub const FEWEST_WEEKS: usize = 12;
 const LATER: usize = 10;
 /// Limits of the ratio of replicas to history.
 pub(super) const TOPS: (f64, f64) = (0.85, 1.15);
+/// Nearer to each other than this part of the top they are as good as the same: where weeks share little of it, the ratio of two such shares is chance.
+pub(super) const TOPS_APART: f64 = 0.075;
 /// Nearer than this, the ranks of the history stand still as far as anybody can tell.
 const NEAR: f64 = 0.05;
 /// What is tried: parts of the nightly share that the decline alone would ask for, which knows nothing of chance and of those who come back, and how
 /// much steeper.
 const SHARES: [f64; 5] = [0.6, 0.8, 1.0, 1.2, 1.4];
 const STEEPER: [f64; 5] = [1.0, 1.1, 1.2, 1.3, 1.4];
+/// Draws without drift, which say how much chance alone changes tops; and the standard deviations of theirs by which a history has to be beyond them.
+const STILL: usize = 20;
+const SURE: f64 = 3.0;
 /// Draws that a search takes at most.
-pub(super) const TRIES: usize = 1 + SHARES.len() * STEEPER.len();
+pub(super) const TRIES: usize = STILL + SHARES.len() * STEEPER.len();
 
 /// How ranks change in a profile.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -115,21 +120,28 @@ fn shared(one: &[u32], other: &[u32]) -> f64 {
     one.iter().filter(|sku| other.binary_search(sku).is_ok()).count() as f64
 }
 
-/// The drift with which what is drawn comes nearest to the history; none where it stands still. `draw` makes orders with it, and says how far their
-/// popularity is from the history's, in units of its limit, and how much of the tops they share.
-pub(super) fn search(real: Overlap, mut draw: impl FnMut(Option<Drift>) -> Option<(f64, Overlap)>) -> Option<Drift> {
+/// The drift with which what is drawn comes nearest to the history; none where it stands still as far as can be told. `draw` makes orders with it, by
+/// a number of the draw, and says how far their popularity is from the history's, in units of its limit, and how much of the tops they share.
+pub(super) fn search(real: Overlap, mut draw: impl FnMut(Option<Drift>, usize) -> Option<(f64, Overlap)>) -> Option<Drift> {
+    if real.later >= real.next {
+        return None;
+    }
     let apart = |drawn: Overlap| [drawn.next / real.next, drawn.later / real.later].map(libm::log);
-    let (of_ranks, still) = draw(None)?;
-    if real.later >= real.next || apart(still).iter().all(|off| off.abs() < NEAR) {
+    let stills = (0..STILL).map(|number| draw(None, number)).collect::<Option<Vec<(f64, Overlap)>>>()?;
+    let mean = |of: &dyn Fn(&(f64, Overlap)) -> f64| stills.iter().map(of).sum::<f64>() / STILL as f64;
+    let lost = mean(&|(_, drawn)| drawn.next - drawn.later);
+    let by_chance = mean(&|(_, drawn)| (drawn.next - drawn.later - lost).powi(2)).sqrt();
+    let still = (mean(&|(of_ranks, _)| *of_ranks), Overlap { next: mean(&|(_, drawn)| drawn.next), later: mean(&|(_, drawn)| drawn.later), ..real });
+    if real.next - real.later <= lost + SURE * by_chance || apart(still.1).iter().all(|off| off.abs() < NEAR) {
         return None;
     }
     // the worst of the three counts, each in units of its limit
     let of = |(of_ranks, drawn): (f64, Overlap)| apart(drawn).iter().map(|off| off.abs() / libm::log(TOPS.1)).fold(of_ranks, f64::max);
     let decline = 1.0 - libm::exp(libm::log(real.later / real.next) / (7.0 * (real.weeks - 1).max(1) as f64));
-    let mut best = (of((of_ranks, still)), None);
+    let mut best = (of(still), None);
     for (share, steeper) in SHARES.iter().flat_map(|share| STEEPER.map(|steeper| (share, steeper))) {
         let drift = Drift { nightly: decline * share, steeper };
-        let off = draw(Some(drift)).map_or(f64::INFINITY, of);
+        let off = draw(Some(drift), 0).map_or(f64::INFINITY, of);
         if off < best.0 {
             best = (off, Some(drift));
         }
@@ -171,7 +183,7 @@ mod tests {
     fn a_search_takes_what_comes_nearest_and_nothing_where_ranks_stand_still() {
         let real = Overlap { top: 100, next: 0.7, weeks: 10, later: 0.5 };
         // as if each change left the top, and steepness were 1.2
-        let draw = |drift: Option<Drift>| {
+        let draw = |drift: Option<Drift>, _: usize| {
             let Drift { nightly, steeper } = drift.unwrap_or(Drift { nightly: 0.0, steeper: 1.0 });
             let kept = |weeks: f64| libm::pow(1.0 - nightly, 7.0 * weeks);
             Some(((steeper - 1.2).abs() * 10.0, Overlap { next: 0.73 * kept(1.0), later: 0.73 * kept(10.0), ..real }))
@@ -179,6 +191,12 @@ mod tests {
         let found = search(real, draw).expect("there is drift");
         assert!((0.0045..0.0065).contains(&found.nightly) && found.steeper == 1.2, "{found:?}");
         let still = Overlap { later: 0.69, ..real };
-        assert_eq!(search(still, |_| Some((0.0, still))), None);
+        assert_eq!(search(still, |_, _| Some((0.0, still))), None);
+        // what is lost by chance alone is 0.1, give or take as much
+        let by_chance = |real: Overlap| {
+            search(real, |drift, number| Some((0.0, drift.map_or(Overlap { later: 0.7 - 0.2 * (number % 2) as f64, ..real }, |_| real))))
+        };
+        assert_eq!(by_chance(Overlap { later: 0.4, ..real }), None);
+        assert!(by_chance(Overlap { later: 0.25, ..real }).is_some());
     }
 }

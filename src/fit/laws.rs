@@ -6,6 +6,8 @@ use serde::Serialize;
 
 /// A law stands for the numbers themselves only where nobody would see the difference: so far may its distribution be off.
 const AS_GOOD: f64 = 0.02;
+/// SKUs differ for certain where the variance of their lines is so many standard errors above that of chance.
+const SURE: f64 = 3.0;
 /// A law of numbers holds so many.
 pub(super) const MOST: usize = 1_000;
 
@@ -132,6 +134,24 @@ pub(super) fn ranks(lines: &[u64]) -> Vec<Tried<Ranks>> {
     tried
 }
 
+/// How popular SKUs are that had so many lines. Counts differ by chance as well, and replicas of them would differ by it twice. Taken as Poisson counts
+/// of means with a gamma law, their variance less their mean is that of popularity: they are drawn to their mean until that is theirs (Louis, Journal of
+/// the American Statistical Association 79, 1984, of estimates that are to vary as what they estimate). An order has a SKU in one line only, so lines
+/// of one order do not add to the chance of a SKU.
+pub(super) fn popularity(lines: &[u64]) -> Vec<f64> {
+    let n = lines.len().max(1) as f64;
+    let mean = lines.iter().map(|count| *count as f64).sum::<f64>() / n;
+    let variance = lines.iter().map(|count| (*count as f64 - mean).powi(2)).sum::<f64>() / n;
+    let sure = variance - mean > SURE * mean * (2.0 / n).sqrt();
+    let kept = if sure { (1.0 - mean / variance).sqrt() } else { 0.0 };
+    lines.iter().map(|count| mean + kept * (*count as f64 - mean)).collect()
+}
+
+/// All are as popular as each other, the most popular standing first.
+pub(super) fn alike(weights: &[f64]) -> bool {
+    weights.first() == weights.last()
+}
+
 /// A catalogue of which a part never sold: how many SKUs are on offer, and the spread of their lognormal popularity.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Catalogue {
@@ -163,6 +183,7 @@ pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::{Alias, Purpose, Seed};
 
     fn counts(weights: &[f64], total: f64) -> Vec<u64> {
         let sum: f64 = weights.iter().sum();
@@ -190,6 +211,37 @@ mod tests {
         assert_eq!(on_offer(&[9, 7, 5, 3]), 4, "all have sold");
         assert_eq!(on_offer(&[5, 2, 2, 1, 1, 1, 1]), 7 + 4);
         assert_eq!(on_offer(&[1, 1, 1, 1]), 4 + 8, "none sold twice");
+    }
+
+    /// Lines of SKUs of a lognormal law, as they come by chance.
+    fn drawn(skus: u32, sigma: f64, lines: u64) -> Vec<u64> {
+        let table = Alias::new(&rank_weights(PopularityName::Lognormal, skus, (0.0, 0.0), sigma)).expect("weights");
+        let mut counts = vec![0; skus as usize];
+        (0..lines).for_each(|line| counts[table.sample(&mut Seed(4).draw(Purpose(1), line, 0)) as usize] += 1);
+        counts.retain(|count| *count > 0);
+        counts.sort_unstable_by(|a, b| b.cmp(a));
+        counts
+    }
+
+    #[test]
+    fn popularity_varies_as_much_as_that_of_which_it_was_drawn() {
+        let cv = |values: &[f64]| {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt() / mean
+        };
+        for (skus, sigma, lines) in [(800, 0.2, 35_000), (800, 0.3, 35_000), (3_000, 0.5, 35_000), (300, 1.2, 35_000)] {
+            let counts = drawn(skus, sigma, lines);
+            let truth = cv(&rank_weights(PopularityName::Lognormal, skus, (0.0, 0.0), sigma));
+            let found = cv(&popularity(&counts));
+            assert!((found / truth - 1.0).abs() < 0.06, "{sigma}: {found}, and not {truth}");
+        }
+        for skus in [200, 800, 3_000] {
+            let alike = popularity(&drawn(skus, 0.0, 35_000));
+            assert!(alike.iter().all(|weight| *weight == alike[0]), "{skus}: {alike:?}");
+        }
+        // of a few that sell a lot nearly all is known
+        let skewed = popularity(&[2_000, 400, 100, 30, 9, 3, 1, 1]);
+        assert!((skewed[0] - 2_000.0).abs() < 4.0 && (skewed[7] - 1.0).abs() < 1.0, "{skewed:?}");
     }
 
     #[test]

@@ -153,6 +153,8 @@ pub struct Report {
     pub day_factor: Option<DayFactor>,
     pub clusters: Clusters,
     pub popularity: Vec<Tried<Ranks>>,
+    /// SKUs differ no more than by chance, so the profile has one popularity for all
+    pub alike: bool,
     pub basket_lines: Vec<Tried<Number>>,
     pub basket_units: Vec<Tried<Number>>,
     /// where goods that never sold are on offer too; else the counts are taken
@@ -277,6 +279,7 @@ pub fn fit(history: &Import, wanted: &Wanted<'_>, drawing: Drawing<'_>) -> Resul
         day_factor: factor,
         clusters,
         popularity: laws::ranks(&work.popularity),
+        alike: laws::alike(&work.weights),
         basket_lines: work.lines,
         basket_units: work.units,
         catalogue: whole.wares.catalogue,

@@ -3,7 +3,7 @@
 use super::axis::{Axis, BEGINS_S, DAY_S};
 use super::drift::Drift;
 use super::events::{Crowd, Event, Shape};
-use super::laws::{Catalogue, Number};
+use super::laws::{self, Catalogue, Number};
 use super::trials::{Times, Wares};
 use super::verify::Counted;
 use super::{Afterwards, Shoppers};
@@ -19,8 +19,8 @@ pub(super) struct Parts<'a> {
     pub times: &'a Times,
     pub wares: Wares,
     pub counted: &'a Counted,
-    /// lines of each SKU, the most popular first
-    pub popularity: &'a [u64],
+    /// of each SKU, the most popular first
+    pub popularity: &'a [f64],
     pub shoppers: &'a Shoppers,
     pub after: Option<&'a Afterwards>,
 }
@@ -40,18 +40,24 @@ impl Parts<'_> {
         if let Some((price, sigma)) = self.shoppers.price {
             line(format!("price = {price}\nprice_sigma = {:?}", digits(sigma)));
         }
-        let counts = |list: String| format!("law = \"empirical\"\nweights = {list}");
+        let skus = self.popularity.len();
+        let weights = |of: &dyn Fn(f64) -> f64| {
+            let weights: Vec<f64> = self.popularity.iter().map(|weight| digits(of(*weight))).collect();
+            format!("law = \"empirical\"\nweights = {}", list(&weights, 20))
+        };
         let (told, law) = match (self.wares.catalogue, self.wares.drift) {
             (Some(Catalogue { sigma, .. }), _) => {
-                let told = format!("{} SKUs sold, most of them a few times: more than these are on offer", self.popularity.len());
+                let told = format!("{skus} SKUs sold, most of them a few times: more than these are on offer");
                 (told, format!("law = \"lognormal\"\nsigma = {:?}", digits(sigma)))
             }
-            (None, None) => ("lines of each SKU, the most popular first".into(), counts(list(self.popularity, 20))),
+            (None, None) if laws::alike(self.popularity) => ("SKUs differ no more than by chance".into(), "law = \"uniform\"".into()),
+            (None, None) => ("lines of each SKU, less what is chance in them, the most popular first".into(), weights(&|weight| weight)),
             (None, Some(Drift { nightly, steeper })) => {
                 line(format!("drift = {:?}", digits(nightly)));
-                let steep = |count: &u64| libm::pow(*count as f64, steeper).round().max(1.0) as u64;
-                let told = format!("lines of each SKU to the power of {steeper}, the most popular first: drift flattens them to what they were");
-                (told, counts(list(&self.popularity.iter().map(steep).collect::<Vec<_>>(), 20)))
+                let told = format!(
+                    "lines of each SKU, less what is chance in them, to the power of {steeper}, the most popular first: drift flattens them to what they were"
+                );
+                (told, weights(&|weight| libm::pow(weight, steeper)))
             }
         };
         line(format!("# {told}"));

@@ -45,7 +45,8 @@ pub(super) fn text(report: &Report) -> String {
     let kept = if report.clusters.count() { "" } else { ": not kept" };
     row("clusters", format!("one order sets off {branching:.3}, half-life {half_life:.2} mean gaps, log-likelihood +{gain:.0}{kept}"));
     let tried: Vec<String> = report.popularity.iter().map(|tried| format!("{} {:.3}", ranks(tried.law), tried.ks)).collect();
-    let taken = report.catalogue.map_or("empirical taken".into(), |Catalogue { skus, sigma }| {
+    let counts = if report.alike { "uniform taken, for SKUs differ no more than by chance" } else { "empirical taken" };
+    let taken = report.catalogue.map_or(counts.into(), |Catalogue { skus, sigma }| {
         format!("lognormal({sigma:.1}) over {skus} SKUs taken, for most that sold did so a few times, and others were on offer")
     });
     row(

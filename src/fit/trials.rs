@@ -70,6 +70,8 @@ pub(super) struct Work<'a> {
     pub counted: Counted,
     /// lines of each SKU that sold, the most popular first
     pub popularity: Vec<u64>,
+    /// how popular these are, without what is chance in their lines
+    pub weights: Vec<f64>,
     pub lines: Vec<Tried<Number>>,
     pub units: Vec<Tried<Number>>,
     weekly: Tops,
@@ -101,6 +103,7 @@ impl<'a> Work<'a> {
             lines: laws::numbers(&counted.lines),
             units: laws::numbers(&counted.units),
             counted,
+            weights: laws::popularity(&popularity),
             popularity,
             tops: weekly.overlap(&|_| true),
             weekly,
@@ -144,7 +147,7 @@ impl<'a> Work<'a> {
             times,
             wares,
             counted: &self.counted,
-            popularity: &self.popularity,
+            popularity: &self.weights,
             shoppers: &self.shoppers,
             after: self.after.as_ref(),
         };
@@ -187,10 +190,10 @@ impl<'a> Work<'a> {
     }
 
     fn drift(&self, times: &Times) -> Option<Drift> {
-        drift::search(self.tops?, |drift| {
+        drift::search(self.tops?, |drift, number| {
             self.tell("drift");
             let (_, profile) = self.profile(times, Wares { drift, ..self.wares() }).ok()?;
-            verify::tried(&self.counted, &self.axis, &profile, self.seed)
+            verify::tried(&self.counted, &self.axis, &profile, self.seed.derive(&format!("drift {number}")))
         })
     }
 

@@ -80,3 +80,33 @@ fn clusters_alone_are_accepted_without_a_day_factor() {
         assert!(!profile.contains("cox = "), "seed {seed}: {:?}", report.day_factor);
     }
 }
+
+/// Popularity of so many SKUs by a law, and how ranks change.
+fn goods(skus: u32, law: &str, drift: f64) -> String {
+    format!("skus = {skus}\ndrift = {drift:?}\npopularity = [{{ {law} }}]")
+}
+
+#[test]
+fn popularity_that_hardly_differs_is_accepted_and_stands_still() {
+    for (skus, law) in
+        [(200, "law = \"uniform\""), (800, "law = \"uniform\""), (800, "law = \"lognormal\", sigma = 0.3"), (300, "law = \"lognormal\", sigma = 1.2")]
+    {
+        for seed in 1..=3 {
+            let Fitted { profile, report, .. } = fitted(&history(&profile(14_000, 84, "", &goods(skus, law, 0.0)), seed)).expect("a fit");
+            assert_eq!((report.verdict, report.drift), (Verdict::Accepted, None), "{skus} {law}, seed {seed}: {}", report.text());
+            assert_eq!(profile.contains("popularity]]\nlaw = \"uniform\""), law.contains("uniform"), "{profile}");
+        }
+    }
+}
+
+#[test]
+fn ranks_that_change_are_said_to() {
+    for nightly in [0.01, 0.03] {
+        for seed in 1..=3 {
+            let truth = profile(14_000, 84, "", &goods(300, "law = \"lognormal\", sigma = 1.2", nightly));
+            let Fitted { report, .. } = fitted(&history(&truth, seed)).expect("a fit");
+            assert_eq!(report.verdict, Verdict::Accepted, "{nightly}, seed {seed}: {}", report.text());
+            assert!(report.drift.is_some_and(|drift| (0.4..2.5).contains(&(drift.nightly / nightly))), "{nightly}, seed {seed}: {:?}", report.drift);
+        }
+    }
+}
