@@ -8,6 +8,9 @@ use serde::Serialize;
 const AS_GOOD: f64 = 0.02;
 /// SKUs differ for certain where the variance of their lines is so many standard errors above that of chance.
 const SURE: f64 = 3.0;
+/// A success of a negative binomial law is no more likely, so that five digits of its probability hold three of that of a failure. What is rarer is as
+/// well said by fewer failures.
+const MOST_P: f64 = 0.999;
 /// A law of numbers holds so many.
 pub(super) const MOST: usize = 1_000;
 
@@ -72,8 +75,11 @@ pub(super) fn numbers(numbers: &Numbers) -> Vec<Tried<Number>> {
     let mean = numbers.mean(|n| n - 1.0);
     let mut tried = Vec::new();
     if mean > 0.0 {
-        let p = |r: f64| (r / (r + mean)).clamp(1e-6, 1.0 - 1e-6);
-        let r = libm::exp(least(-6.0, 6.0, |log_r| surprise(&NumberLaw::negative_binomial(libm::exp(log_r), p(libm::exp(log_r)), most))));
+        let p = |r: f64| (r / (r + mean)).max(1e-6);
+        let most_log_r = libm::log(MOST_P / (1.0 - MOST_P) * mean).min(6.0);
+        let r = libm::exp(least(most_log_r.min(-6.0), most_log_r, |log_r| {
+            surprise(&NumberLaw::negative_binomial(libm::exp(log_r), p(libm::exp(log_r)), most))
+        }));
         tried.push(Tried { law: Number::NegativeBinomial { r, p: p(r) }, ks: distance(&real, &NumberLaw::negative_binomial(r, p(r), most).weights) });
         let mu = numbers.mean(libm::log);
         let sigma = numbers.mean(|n| (libm::log(n) - mu).powi(2)).sqrt().max(0.05);
@@ -204,6 +210,23 @@ mod tests {
         assert_eq!(chosen(&numbers(&dozens)), Number::Empirical);
         assert_eq!(chosen(&numbers(&Numbers::of([1, 1, 1].into_iter()))), Number::Empirical);
         assert_eq!(Numbers::of([5_000, 0, 2].into_iter()).cut, 1);
+    }
+
+    #[test]
+    fn numbers_that_are_nearly_always_one_have_a_law_whose_mean_outlives_five_digits() {
+        for more in [1, 2, 7, 40, 300] {
+            let rare = Numbers { counts: vec![20_000, more, more / 3], cut: 0 };
+            let tried = numbers(&rare);
+            let Number::NegativeBinomial { r, p } =
+                tried.iter().map(|tried| tried.law).find(|law| matches!(law, Number::NegativeBinomial { .. })).unwrap()
+            else {
+                panic!("{tried:?}")
+            };
+            let written = (p * 1e5).round() / 1e5;
+            assert!(written <= 0.999_99 && r >= 1e-6, "{r} {p}");
+            let (mean, real) = (r * (1.0 - written) / written, rare.mean(|n| n - 1.0));
+            assert!((mean / real - 1.0).abs() < 0.02, "{more}: {mean} {real}");
+        }
     }
 
     #[test]
