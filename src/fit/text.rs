@@ -211,6 +211,12 @@ pub(super) fn notes(
     }
     let late = history.cancellations.orders.iter().filter(|(_, lag)| *lag > Span::from_days(30)).count();
     when(late > 0, format!("orders that came back after more than 30 days: {late}; the profile lets nothing come back later than that"));
+    if let Some([late, watched]) = work.after.as_ref().and_then(|after| after.cut_off()) {
+        let seen = format!(
+            "a tenth of what is taken back comes {late:.1} days after the order or later, and too few orders were watched for {watched:.1} days"
+        );
+        when(true, format!("{seen}: more may come back than the profile says"));
+    }
     when(!wanted.told.cancellations, "the columns map names no `order.cancellation_prefixes`: what is cancelled or returned was not fitted".into());
     let none = wanted.told.cancellations && history.cancellations.documents == 0;
     when(none, "no number begins with one of `order.cancellation_prefixes`: what is cancelled or returned was not fitted".into());
