@@ -18,6 +18,9 @@ const ENOUGH_WATCHED: f64 = 0.1;
 /// Where the last tenth of what comes back begins later in the time for which enough orders were watched, more may come after it.
 const LATE: f64 = 0.8;
 
+/// A profile holds so many.
+const MOST_PEOPLE: f64 = 1e9;
+
 /// What the columns map lets a history tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Told {
@@ -30,7 +33,7 @@ pub struct Told {
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Shoppers {
-    /// different customers
+    /// of so many, each as likely to order as any other, as many order as there are different customers
     pub people: Option<u32>,
     /// share of the orders to the west
     pub west: Option<f64>,
@@ -55,7 +58,7 @@ impl Shoppers {
         let mean = logs.iter().sum::<f64>() / n;
         let sigma = (logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / n).sqrt();
         Shoppers {
-            people: u32::try_from(history.customers.len()).ok().filter(|people| *people > 0),
+            people: people(history.orders.iter().filter(|order| order.customer.is_some()).count(), history.customers.len()),
             west: told.regions.then_some(west),
             channels: told.channels.then(|| {
                 let count = |channel: Channel| (channel.name(), history.orders.iter().filter(|order| order.channel == channel).count() as u64);
@@ -64,6 +67,27 @@ impl Shoppers {
             price: (!logs.is_empty()).then(|| (libm::exp(mean).round().clamp(1.0, 1e8) as i64, sigma.min(2.0))),
         }
     }
+}
+
+/// How many people there are where so many orders are of so many different customers, if each order is of any of them. Where some order more often than
+/// others that is fewer than there are, but as many as make the customers of a replica different from each other as often.
+fn people(orders: usize, customers: usize) -> Option<u32> {
+    if customers == 0 {
+        return None;
+    }
+    // where all are different, any more people would do as well
+    let seen = (customers as f64).min(orders as f64 - 0.5);
+    let expected = |people: f64| -people * libm::expm1(orders as f64 * libm::log1p(-1.0 / people));
+    let (mut few, mut many) = (customers as f64, MOST_PEOPLE);
+    for _ in 0..60 {
+        let middle = (few * many).sqrt();
+        if expected(middle) < seen {
+            few = middle;
+        } else {
+            many = middle;
+        }
+    }
+    Some(many.round() as u32)
 }
 
 /// Shares of the orders that are taken back, and how late: from the 10th to the 90th percentile, and returns at most 30 days.
@@ -188,6 +212,36 @@ mod tests {
             assert!(short.cut_off().is_some_and(|[late, watched]| late < 12.5 && (12.0..13.5).contains(&watched)), "seed {seed}: {short:?}");
             assert!((short.cancel - 0.1).abs() < 0.01, "seed {seed}: {short:?}");
         }
+    }
+
+    #[test]
+    fn a_replica_has_as_many_different_customers_as_the_history() {
+        let different = |people: u32, seed: u64| history(&(profile(14_000, 84, "", ONE) + &format!("[shoppers]\npeople = {people}\n")), seed);
+        for people in [1, 50, 4_000, 14_000, 100_000] {
+            let known = different(people, 1);
+            let found = Shoppers::of(&known, Told::default()).people.expect("customers");
+            assert!((f64::from(found) / f64::from(people) - 1.0).abs() < 0.1, "{found}, and not {people}");
+            let (seen, again) = (known.customers.len() as f64, different(found, 2).customers.len() as f64);
+            assert!((again / seen - 1.0).abs() < 0.01, "{people}: {seen} customers, and {again} in a replica");
+        }
+        // a tenth of the customers has nine tenths of the orders
+        let mut regulars = different(100_000, 1);
+        regulars.orders.iter_mut().enumerate().filter(|(n, _)| n % 10 > 0).for_each(|(n, order)| order.customer = Some(n as u32 % 100));
+        let mut seen: Vec<u32> = regulars.orders.iter().filter_map(|order| order.customer).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        regulars.customers.truncate(seen.len());
+        let found = Shoppers::of(&regulars, Told::default()).people.expect("customers");
+        let again = different(found, 2).customers.len() as f64;
+        assert!((again / seen.len() as f64 - 1.0).abs() < 0.01, "{} customers, and {again} in a replica", seen.len());
+    }
+
+    #[test]
+    fn people_are_within_what_a_profile_holds() {
+        assert_eq!(people(14_000, 0), None);
+        assert_eq!(people(14_000, 1), Some(1));
+        assert!(people(14_000, 14_000).is_some_and(|people| people > 100_000_000), "all are different");
+        assert_eq!(people(1_000_000, 1_000_000), Some(1_000_000_000));
     }
 
     #[test]
