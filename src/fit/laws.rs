@@ -142,8 +142,8 @@ pub(super) fn ranks(lines: &[u64]) -> Vec<Tried<Ranks>> {
 
 /// How popular SKUs are that had so many lines. Counts differ by chance as well, and replicas of them would differ by it twice. Taken as Poisson counts
 /// of means with a gamma law, their variance less their mean is that of popularity: they are drawn to their mean until that is theirs (Louis, Journal of
-/// the American Statistical Association 79, 1984, of estimates that are to vary as what they estimate). An order has a SKU in one line only, so lines
-/// of one order do not add to the chance of a SKU.
+/// the American Statistical Association 79, 1984, of estimates that are to vary as what they estimate). An order has a SKU in one line as a rule, so
+/// that lines of one order do not add to the chance of a SKU.
 pub(super) fn popularity(lines: &[u64]) -> Vec<f64> {
     let n = lines.len().max(1) as f64;
     let mean = lines.iter().map(|count| *count as f64).sum::<f64>() / n;
