@@ -108,6 +108,7 @@ seeds; 1: none was, or something was done wrong under load; 4: the harness was t
     #[command(after_help = "Examples:
   orderstorm probe --rate 50,100,150 --client timeout=1s,retries=3,backoff=none
   orderstorm probe --rate 150 --trigger brownout --lasts 2s,10s,30s --client timeout=1s,retries=none
+  orderstorm probe --rate 50 --trigger pause --lasts 10s --target profiles/target/reference-restarted.toml
 
 Exit code 0: it recovered everywhere; 1: it stayed down somewhere, or something was done wrong; 4: the harness was the limit, or a rate was
 more than the target holds without any trigger. docs/capacity.md says how.")]
@@ -445,7 +446,7 @@ pub struct ProbeArgs {
     /// Orders a second while nothing is wrong
     #[arg(long, value_name = "RATE,..", value_delimiter = ',', default_value = "100")]
     pub rate: Vec<f64>,
-    /// What goes wrong for a while: a spike of three times the rate, or (embedded only) a brownout that leaves a tenth of the capacity
+    /// What goes wrong for a while
     #[arg(long, value_enum, default_value_t = Trigger::Spike)]
     pub trigger: Trigger,
     /// How long it goes wrong
@@ -455,8 +456,16 @@ pub struct ProbeArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Trigger {
+    /// three times the rate is offered
     Spike,
+    /// a tenth of the capacity is left (embedded target only)
     Brownout,
+    /// the target stands still (a live one: where its profile says how)
+    Pause,
+    /// no request reaches it, and nobody is told
+    Blackhole,
+    /// payment, screening, warehouses and all other partners answer 503
+    Partners,
 }
 
 #[derive(Args, Debug, Clone)]

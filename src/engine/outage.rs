@@ -69,9 +69,12 @@ impl<O: Observer> Loop<'_, O> {
     /// Whoever sent it gives up before the target goes on.
     pub(super) fn may_give_up(&mut self, id: Id) {
         let too_long = self.paused.is_some_and(|until| until >= self.now + SEND_TIMEOUT);
-        let Some(waiting) = self.pending.get_mut(&id).filter(|waiting| too_long && !waiting.lost) else { return };
-        waiting.lost = true;
-        let send = waiting.send.clone();
+        let Some(send) = self.pending.get(&id).filter(|waiting| too_long && !waiting.lost).map(|waiting| waiting.send.clone()) else { return };
+        if self.patience_of(&send).is_some() {
+            // he does so in his own time, and hears what comes before
+            return;
+        }
+        self.pending.entry(id).and_modify(|waiting| waiting.lost = true);
         self.give_up_later(send);
     }
 }

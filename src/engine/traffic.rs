@@ -10,15 +10,23 @@ use crate::world::Send;
 use std::sync::Arc;
 
 impl<O: Observer> Loop<'_, O> {
-    /// Whoever sent it hears nothing and gives up.
+    /// Whoever sent it hears nothing and gives up: in his own time, if he has one, since he began to wait.
     pub(super) fn give_up_later(&mut self, send: Send) {
+        if self.patience_of(&send).is_some() {
+            return;
+        }
         let (order, id) = (send.msg.order, send.msg.id);
         let heard = Flight::Hear { send, outcome: Outcome::TimedOut, code: Code::None, retry_after: Span::ZERO };
         self.later_msg(SEND_TIMEOUT, 5, order, id, heard);
     }
 
+    /// How long a client waits for an answer, where clients have a patience of their own.
+    pub(super) fn patience_of(&self, send: &Send) -> Option<Span> {
+        self.world.client_timeout().filter(|_| send.link == Link::Commands)
+    }
+
     pub(super) fn wait_for(&mut self, send: Send, lost: bool) {
-        if let Some(timeout) = self.world.client_timeout().filter(|_| send.link == Link::Commands && !lost) {
+        if let Some(timeout) = self.patience_of(&send) {
             self.later_msg(timeout, 5, send.msg.order, send.msg.id, Flight::GiveUp(send.msg.id));
         }
         self.pending.insert(send.msg.id, Waiting { send, lost, delivered: false, answered: false });
@@ -165,8 +173,8 @@ impl<O: Observer> Loop<'_, O> {
                 Outbound::Reply { to, outcome, code, retry_after } => {
                     // who has a patience of his own may lose it while the answer is on its way
                     let Some(waiting) = self.pending.get_mut(&to) else { continue };
-                    if patient.is_some() && waiting.send.link == Link::Commands && !waiting.lost {
-                        if !std::mem::replace(&mut waiting.answered, true) {
+                    if patient.is_some() && waiting.send.link == Link::Commands {
+                        if !waiting.lost && !std::mem::replace(&mut waiting.answered, true) {
                             let send = waiting.send.clone();
                             let link = self.link_time_of(&send, 1);
                             self.later_msg(link, 5, send.msg.order, send.msg.id, Flight::Answered { to, outcome, code, retry_after });

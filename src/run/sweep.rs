@@ -217,22 +217,11 @@ fn rule(link: Link, action: FaultAction) -> FaultRule {
         _ => Span::from_mins(20),
     };
     FaultRule {
-        name: action.name().into(),
-        link,
-        ops: Vec::new(),
-        action,
-        share: 0.0,
-        directed: false,
-        lasts: None,
-        address: None,
-        nth: None,
-        copies: 1,
-        again: Vec::new(),
         new_id: link == Link::Commands,
         delay: exactly(delay),
         retry_after: Span::from_secs(30),
         resync: Span::from_hours(1),
         down: Span::from_secs(5),
-        after: None,
+        ..FaultRule::of(link, action)
     }
 }

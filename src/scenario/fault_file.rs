@@ -423,6 +423,28 @@ impl FaultAction {
 }
 
 impl FaultRule {
+    /// One that hits nothing yet: what it is to hit is for whoever makes it to say.
+    pub fn of(link: Link, action: FaultAction) -> FaultRule {
+        FaultRule {
+            name: action.name().into(),
+            link,
+            ops: Vec::new(),
+            action,
+            share: 0.0,
+            directed: false,
+            lasts: None,
+            address: None,
+            nth: None,
+            copies: 1,
+            again: Vec::new(),
+            new_id: false,
+            delay: super::SpanRange { lo: Span::ZERO, hi: Span::ZERO },
+            retry_after: Span::ZERO,
+            resync: Span::ZERO,
+            down: Span::ZERO,
+            after: None,
+        }
+    }
     pub fn concerns(&self, op: Op) -> bool {
         match (self.link, &self.after) {
             (Link::Target, Some(after)) => after.op == op,

@@ -139,6 +139,34 @@ fn retries_keep_a_target_down_and_budgets_and_short_queues_do_not() {
     assert!(std::fs::read_to_string(folder.at("three/vulnerability.svg")).expect("a file").contains("stayed down"));
 }
 
+/// Each trigger of the probe acts: what waited for a target that stood still is worked off by the spare capacity, what was lost comes again by
+/// clients' retries alone, and partners that fail are no matter of orders taken on.
+#[test]
+fn each_trigger_shows_what_it_leaves_behind() {
+    let folder = Folder::new("triggers");
+    let service = format!("{MODEL},mean=100ms,queue=none");
+    let probe = |trigger: &str, client: &str, out: &str| {
+        let asked = ["probe", "S01.last-units", "--rate", "75", "--lasts", "10s", "--trigger", trigger, "--objective", "p99<1s"];
+        folder.orderstorm(&[&asked[..], &["--service", &service, "--client", client, "--out", out]].concat());
+        result(&folder, &format!("{out}/probe.json"))["cells"][0].clone()
+    };
+    let after = |cell: &Value| cell["recovered_after_s"].as_u64();
+    let (once, thrice, patient) = ("timeout=1s,retries=none", "timeout=1s,retries=3,backoff=none", "timeout=40s,retries=none");
+    // 750 orders at 25 a second, less the second that each may wait
+    let paused = probe("pause", once, "pause");
+    assert_eq!(paused["ideal_s"].as_f64(), Some(30.0), "{paused}");
+    assert!(after(&paused).is_some_and(|seconds| (24..=36).contains(&seconds)), "{paused}");
+    assert!(after(&probe("pause", thrice, "pause-retries")).is_none());
+    // nobody sends again what was lost: nothing is left behind
+    let lost = probe("blackhole", once, "blackhole");
+    assert_eq!((after(&lost), lost["ideal_s"].is_null()), (Some(0), true), "{lost}");
+    // four attempts each leave a quarter of the capacity
+    assert!(after(&probe("blackhole", thrice, "blackhole-retries")).is_none());
+    assert_eq!(after(&probe("partners", thrice, "partners")), Some(0));
+    // whoever waits for longer than it stands still hears the answer that comes then
+    assert!(after(&probe("pause", patient, "patient")).is_some_and(|seconds| seconds <= 36));
+}
+
 /// What queued up near the capacity takes minutes to be worked off, though nobody keeps it up: no metastable failure. And who never held the
 /// objective has nothing to come back to.
 #[test]
@@ -257,5 +285,6 @@ fn what_cannot_be_asked_is_said() {
     }
     says(&["probe", "--client", "retries=3,backoff=sometimes"], "not understood");
     says(&["probe", "--trigger", "brownout", "--target", "reference"], "for the embedded target");
+    says(&["probe", "--trigger", "earthquake"], "possible values: spike, brownout, pause, blackhole, partners");
     says(&["capacity", "--target", "reference", "--service", "workers=3"], "as fast as it is");
 }

@@ -5,6 +5,7 @@ mod rig;
 mod skew;
 mod spec;
 mod told;
+mod trigger;
 mod watch;
 
 pub use probe::probe;

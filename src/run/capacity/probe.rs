@@ -8,6 +8,7 @@ use super::super::{Ended, Stop, Trouble, say};
 use super::rig::{Flaw, MOST_ORDERS, Rig, at_rate, flaw};
 use super::spec;
 use super::told::command;
+use super::trigger::{LEFT, SPIKE};
 use super::watch::Seconds;
 use crate::capacity::{Objective, Second, itself_before, recovered};
 use crate::cli::{Format, ProbeArgs, Trigger};
@@ -35,8 +36,6 @@ const BACK_S: u64 = 60;
 const CURE_S: u64 = 60;
 const CURE_VIRTUAL_S: u64 = 1_800;
 const CURE_ORDERS: f64 = 2e6;
-const SPIKE: f64 = 3.0;
-const LEFT: f64 = 0.1;
 
 /// What is offered in one trial: as usual, the trigger, as before, and the cures.
 #[derive(Clone, Copy)]
@@ -168,17 +167,14 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let mut rig = Rig::new(&args.loaded, None, stop)?;
     let human = args.loaded.format == Format::Human;
     let (name, id) = (rig.setup.target.clone(), rig.named());
-    let what = match args.trigger {
-        Trigger::Spike => format!("{SPIKE} times the rate"),
-        Trigger::Brownout => format!("{:.0} % of the capacity", LEFT * 100.0),
-    };
+    let (trigger, what) = (args.trigger.name(), args.trigger.says());
+    // of whatever length
+    if let Some(why) = args.trigger.rule(Span::from_secs(1)).and_then(|rule| rig.cannot(&rule)) {
+        return Err(bad(format!("--trigger {trigger}: {why}\n  = help: --trigger spike or blackhole")));
+    }
     let live = args.loaded.target != "embedded";
     let capacity = if live { None } else { capacity_of(&rig.setup.conditions.service) };
-    let ideal = |rate: f64, lasts: u64| {
-        let load = rate / capacity?;
-        let (offered, left) = if args.trigger == Trigger::Spike { (load * SPIKE, 1.0) } else { (load, LEFT) };
-        Some(if load >= 1.0 { f64::INFINITY } else { (lasts as f64 * (offered - left) / (1.0 - load)).max(0.0) })
-    };
+    let ideal = |rate: f64, lasts: u64| args.trigger.ideal(rate / capacity?, lasts);
     let grid: Vec<Vec<Course<'_>>> =
         args.rate.iter().flat_map(|rate| lasts.iter().map(|lasts| courses(live, *rate, *lasts, ideal(*rate, *lasts)))).collect();
     // who has no orders left is no longer put under load, and what comes of it would be told as if he were
@@ -227,7 +223,6 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
                 "flaw": cell.flaw.as_ref().map(Flaw::why)})
         })
         .collect();
-    let trigger = if args.trigger == Trigger::Spike { "spike" } else { "brownout" };
     let command = probe_command(args, trigger);
     let summary = json!({"command": command, "partial": stop.is_set(), "scenario": args.loaded.scenario, "target": name, "trigger": trigger, "client": args.loaded.client,
         "service": args.loaded.service, "cells": list});
@@ -311,7 +306,7 @@ fn one(
 ) -> Result<Option<Cell>, Trouble> {
     let Course { rate, lasts, .. } = course;
     let (begins, ends, until) = (course.begins() as u64, course.ends() as u64, course.until() as u64);
-    let spike = if trigger == Trigger::Spike { SPIKE } else { 1.0 };
+    let spike = trigger.offers();
     let parts = course.parts(spike);
     let at_once = |(share, seconds): &(f64, u64)| [Stage { lasts: Span::ZERO, to: *share }, Stage { lasts: Span::from_secs(*seconds), to: *share }];
     let mut stages: Vec<Stage> = parts.iter().flat_map(at_once).collect();
@@ -321,6 +316,7 @@ fn one(
     let from = Timestamp::ZERO + OPENS;
     rig.setup.conditions.service.brownout =
         (trigger == Trigger::Brownout).then(|| Brownout { from: from + Span::from_secs(begins), to: from + Span::from_secs(ends), left: LEFT });
+    rig.fault = trigger.rule(Span::from_secs(lasts)).map(|rule| (rule, Span::from_secs(begins)));
     let arrival = Arrival { base: Base::Stages(stages), ..at_rate(rate) };
     let (before, longest) = (rig.offered_s.get(), course.seconds());
     let passed = |span: Span| {

@@ -7,13 +7,14 @@ use super::super::progress::Progress;
 use super::super::{Stop, Trouble, cannot_write, matrix};
 use super::skew::Keys;
 use super::spec;
+use super::trigger::with_fault;
 use super::watch::{Drain, Seconds, Watch};
 use crate::capacity::{Decision, Objective, Sends, Step, Trial};
 use crate::check::{Judgement, Suite, Verdict};
 use crate::cli::{Format, LoadedArgs};
 use crate::history::Observer;
 use crate::net::Waited;
-use crate::scenario::{Arrival, Base, Case, Library, LoadProfile, Scenario, Selection, Stage, expand};
+use crate::scenario::{Arrival, Base, Case, FaultRule, Library, LoadProfile, Scenario, Selection, Stage, expand};
 use crate::sim::{Seed, Span, Timestamp, VirtualClock};
 use crate::workload::{self, OPENS};
 use std::cell::Cell;
@@ -40,6 +41,8 @@ pub(super) const MOST_ORDERS: f64 = 50_000_000.0;
 pub(super) struct Rig<'a> {
     pub case: Case,
     pub setup: Setup,
+    /// what acts on it, and how long after the shop opens it begins to
+    pub fault: Option<(FaultRule, Span)>,
     session: Option<Session>,
     pub dir: PathBuf,
     /// trials so far, so that each has a record of its own
@@ -88,7 +91,7 @@ impl<'a> Rig<'a> {
         let progress = Progress::new(args.format == Format::Human);
         // a trial ends when it is decided, and by nothing else
         let case = Case { thresholds: Vec::new(), ..case };
-        Ok(Rig { case, setup, session, dir, trials: Cell::new(0), progress, offered_s: Cell::new(0.0), stop })
+        Ok(Rig { case, setup, fault: None, session, dir, trials: Cell::new(0), progress, offered_s: Cell::new(0.0), stop })
     }
 
     /// Offers orders as `arrival` says until `done` is set, or all are over.
@@ -96,6 +99,10 @@ impl<'a> Rig<'a> {
         let orders = orders.clamp(1.0, MOST_ORDERS) as u32;
         let case = Case { arrival: Arc::new(arrival), orders, seed, ..self.case.clone() };
         let part = workload::whole(&case);
+        let case = match &self.fault {
+            Some((rule, from)) => with_fault(case, &part, rule, *from),
+            None => case,
+        };
         let Some(session) = &self.session else {
             let mut suite = Suite::new(execute::header(&self.setup, &case, &part), case.scenario.expect.clone());
             let ran = execute::simulate(&self.setup, &case, &part, &mut VirtualClock::new(), done, (&mut suite, observer));
@@ -117,6 +124,12 @@ impl<'a> Rig<'a> {
             Broken::Disk(error) => cannot_write(&file, &error),
             Broken::Target(why) => Trouble::Environment(format!("error: {why}")),
         })
+    }
+
+    /// Why this cannot be done to the target, if so.
+    pub fn cannot(&self, rule: &FaultRule) -> Option<String> {
+        let session = self.session.as_ref()?;
+        session.not_applicable(&with_fault(self.case.clone(), &workload::whole(&self.case), rule, Span::ZERO))
     }
 
     pub fn named(&self) -> String {
