@@ -298,6 +298,10 @@ impl Account {
             Happened::Unknown
         }
     }
+    /// The target has taken it on, or turned it down for good.
+    pub fn is_decided(&self) -> bool {
+        self.replied_no || self.happened() == Happened::Yes
+    }
     /// Nothing was heard of it but answers, and no fault acted on it.
     pub fn is_untouched(&self) -> bool {
         self.heard.is_empty() && self.calls.is_empty() && !self.first_fault.is_set() && self.said.is_none()

@@ -7,7 +7,7 @@ use crate::sim::Timestamp;
 pub(super) const ABOUT: Invariant = Invariant {
     name: "EVIDENCE",
     summary: "the record is whole",
-    definition: "Entry numbers have no gap and times never go back, and nothing is heard of an order after it was settled. A broken record is nobody's failure: it makes the verdict unknown, and what else it shows may be an effect of the damage.",
+    definition: "Entry numbers have no gap and times never go back, and nothing is heard of an order after it was settled; the target answers what it is asked at rest. A broken record is nobody's failure: it makes the verdict unknown, and what else it shows may be an effect of the damage.",
     needs: "every entry",
     traps: "",
     facts_only: false,
@@ -20,6 +20,8 @@ pub(super) struct Evidence {
     last_at: Timestamp,
     /// entries that do not fit the one before, or came too late to be judged
     pub unknowns: u64,
+    /// questions at rest that the target did not answer
+    pub unanswered: u64,
     damage: Option<String>,
 }
 

@@ -130,6 +130,8 @@ pub struct Suite {
     settled: Settled,
     entries: u64,
     orders: u64,
+    /// of them, those that were taken on or turned down
+    decided: u64,
     rest_seen: bool,
     /// after `mark.replay`: only those that hear the replay go on
     replaying: bool,
@@ -198,6 +200,7 @@ impl Suite {
             settled: Settled::default(),
             entries: 0,
             orders: 0,
+            decided: 0,
             rest_seen: false,
             replaying: false,
             stopped: false,
@@ -288,6 +291,7 @@ impl Suite {
         self.call_all(Who::All, order, Standing { at_rest, suspended }, |checker, ctx| checker.settle_order(order, ctx));
         if let Some(account) = self.ledger.order(order) {
             self.settled.set(order, End::of(account));
+            self.decided += u64::from(!order.is_probe() && account.is_decided());
         }
         self.ledger.forget(order);
     }
@@ -409,6 +413,11 @@ impl Suite {
             _ => {}
         }
         self.evidence.observe(e);
+        if e.kind == Kind::State && e.outcome == Outcome::TimedOut {
+            // nothing was said, so there is nothing to be compared
+            self.evidence.unanswered += 1;
+            return;
+        }
         if e.msg.op == Op::MarkReplay && !self.replaying {
             self.begin_replay();
         }
@@ -447,7 +456,7 @@ impl Suite {
 
     fn judgement(self, at_rest: bool) -> Judgement {
         let damage = self.evidence.damage().map(|text| format!("the record is damaged: {text}"));
-        let record = Tally { activations: self.entries, unknowns: self.evidence.unknowns, ..Tally::of(&evidence::ABOUT) };
+        let record = Tally { activations: self.entries, unknowns: self.evidence.unknowns + self.evidence.unanswered, ..Tally::of(&evidence::ABOUT) };
         let (mut results, mut findings) = (Vec::new(), Vec::new());
         for tally in std::iter::once(record).chain(self.tallies) {
             // what a damaged record shows may be an effect of the damage
@@ -461,9 +470,17 @@ impl Suite {
         let mut verdict = judged.fold(Verdict::Pass, Verdict::merge);
         let mut reason = String::new();
         let nothing = results.iter().skip(1).all(|r| r.verdict == Verdict::NotExercised);
-        if self.orders == 0 || nothing {
+        if self.evidence.unanswered > 0 {
+            let questions = if self.evidence.unanswered == 1 { "question" } else { "questions" };
+            reason = format!(
+                "{} {questions} at rest had no answer that could be read: what the target makes of those orders or shelves is not known",
+                self.evidence.unanswered
+            );
+        }
+        // a shelf that was asked for is no order
+        if self.orders == 0 || nothing || self.decided == 0 {
             verdict = verdict.merge(Verdict::NotExercised);
-            reason = if self.orders == 0 { "no order was placed" } else { "no order was taken on" }.into();
+            reason = if self.orders == 0 { "no order was placed" } else { "no order was taken on or turned down" }.into();
         }
         if !at_rest {
             verdict = verdict.merge(Verdict::Unknown);
@@ -545,7 +562,14 @@ mod tests {
         let mut h = Story::new();
         let body = h.body(&[(1, A, 1)]);
         let shed = h.place_with(1, body, Outcome::Backpressure).judge();
-        assert_eq!((shed.verdict, shed.reason.as_str()), (Verdict::NotExercised, "no order was taken on"));
+        assert_eq!((shed.verdict, shed.reason.as_str()), (Verdict::NotExercised, "no order was taken on or turned down"));
+        // what lies on a shelf is no order
+        let mut h = Story::new();
+        let body = h.body(&[(1, A, 1)]);
+        h.place_with(1, body, Outcome::Error).shelf_state(DC1, A, 10, 0);
+        let judgement = h.judge();
+        assert_eq!((judgement.verdict, judgement.reason.as_str()), (Verdict::NotExercised, "no order was taken on or turned down"));
+        assert!(judgement.results.iter().skip(1).any(|result| result.activations > 0), "it was asked for");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::fault::{Acted, Crash, Link, Moment, Storm};
 use crate::history::{Entry, Kind, Observer};
 use crate::model::{Code, Harm, Id, LineQty, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::{Calendar, Clock, Law, Paged, Purpose, Sampler, Seed, Span, Timestamp};
-use crate::target::{Inbound, Outbound, Target};
+use crate::target::{Inbound, Look, Outbound, Target};
 use crate::world::{Actions, Later, Send, World};
 use rustc_hash::FxHashMap;
 use std::iter::Peekable;
@@ -625,11 +625,18 @@ impl<O: Observer> Loop<'_, O> {
             let states = self.target.order_states(some);
             for (order, state) in some.iter().zip(states) {
                 let mut msg = Message::of_order(Op::GetOrder, Id::NONE, *order);
-                match state {
-                    Some((code, held, net)) => (msg.code, msg.qty, msg.amount) = (code, held, Money(net)),
-                    None => msg.code = Code::UnknownOrder,
-                }
-                self.note_down(Kind::State, Outcome::Ok, self.now, msg);
+                let outcome = match state {
+                    Look::Is((code, held, net)) => {
+                        (msg.code, msg.qty, msg.amount) = (code, held, Money(net));
+                        Outcome::Ok
+                    }
+                    Look::Unknown => {
+                        msg.code = Code::UnknownOrder;
+                        Outcome::Ok
+                    }
+                    Look::Silent => Outcome::TimedOut,
+                };
+                self.note_down(Kind::State, outcome, self.now, msg);
             }
         }
         for (node, sku) in self.world.stocked() {
@@ -643,10 +650,19 @@ impl<O: Observer> Loop<'_, O> {
             // nobody answers
             return;
         }
-        let Some((on_hand, reserved)) = self.target.inventory(node, sku) else { return };
-        let mut msg = Message { node, sku, cause, qty: on_hand as i32, ..Message::new(Op::GetInventory, Id::NONE) };
-        msg.lines.push(LineQty { sku, qty: reserved as i32, ..LineQty::default() });
-        self.note_down(Kind::State, Outcome::Ok, self.now, msg);
+        let at_rest = cause.is_none();
+        let mut msg = Message { node, sku, cause, ..Message::new(Op::GetInventory, Id::NONE) };
+        let outcome = match self.target.inventory(node, sku, at_rest) {
+            Look::Is((on_hand, reserved)) => {
+                msg.qty = on_hand as i32;
+                msg.lines.push(LineQty { sku, qty: reserved as i32, ..LineQty::default() });
+                Outcome::Ok
+            }
+            // in the middle of things nobody waits for it; at rest it was told of the shelf, and asked more than once
+            Look::Unknown | Look::Silent if !at_rest || !self.target.tells_stock() => return,
+            Look::Unknown | Look::Silent => Outcome::TimedOut,
+        };
+        self.note_down(Kind::State, outcome, self.now, msg);
     }
 }
 

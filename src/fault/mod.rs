@@ -252,7 +252,7 @@ impl Storm {
                 Some(lasts) => {
                     let window = &mut self.opened[at as usize];
                     let opened = if rule.after.is_some() { *window } else { Some(*window.get_or_insert(now)) };
-                    opened.is_some_and(|opened| opened <= now && now < opened + lasts)
+                    drawn && opened.is_some_and(|opened| opened <= now && now < opened + lasts)
                 }
                 None => rule.directed && near && self.directed.insert((at, entity, msg.op)) || drawn,
             }

@@ -47,10 +47,12 @@ pub fn to_junit(report: &RunReport) -> io::Result<Vec<u8>> {
         }
         out.add_test_suite(suite);
     }
-    if !report.doubts.is_empty() {
+    let stopped = report.partial.then(|| "stopped before its end: cases that were not begun are not here".to_string());
+    let doubts: Vec<&String> = report.doubts.iter().chain(&stopped).collect();
+    if !doubts.is_empty() {
         // whatever the cases came to, the run cannot pass
         let mut suite = TestSuite::new("run");
-        for doubt in &report.doubts {
+        for doubt in doubts {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
             status.set_message(doubt.as_str());
             status.set_type(Verdict::Unknown.name());

@@ -299,15 +299,17 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
     if let Some(told) = live.as_ref().and_then(Session::finish) {
         eprintln!("{told}");
     }
-    match broken {
-        Some(Broken::Disk(error)) => return Err(cannot_write(&histories, &error)),
-        Some(Broken::Target(why)) => return Err(Trouble::Environment(format!("error: {why}"))),
-        None => {}
-    }
     let reports = rows.cases;
+    let lost = match broken {
+        Some(Broken::Disk(error)) => return Err(cannot_write(&histories, &error)),
+        Some(Broken::Target(why)) if reports.is_empty() => return Err(Trouble::Environment(format!("error: {why}"))),
+        Some(Broken::Target(why)) => Some(why),
+        None => None,
+    };
     let partial = stop.is_set();
     // cases that were never begun have no row, and what was not tried was not shown
-    let doubts: Vec<String> = chosen.recorded.iter().filter_map(|recorded| recorded.doubt.clone()).collect();
+    let lost_at = lost.as_ref().map(|why| format!("the target was lost: {why}"));
+    let doubts: Vec<String> = chosen.recorded.iter().filter_map(|recorded| recorded.doubt.clone()).chain(lost_at).collect();
     let least = if partial || !doubts.is_empty() { Verdict::Unknown } else { Verdict::NotApplicable };
     let verdict = reports.iter().fold(least, |worst, case| worst.merge(case.verdict));
     let report = RunReport {
@@ -338,6 +340,10 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
             shown(report::print(&report, view))?;
             say(&format!("\nReport   {}\nSummary  {}\nJUnit    {}\n", paths.html.display(), paths.summary.display(), paths.junit.display()));
         }
+    }
+    if let Some(why) = lost {
+        // what had come to an end is told, as after Ctrl-C
+        return Err(Trouble::Environment(format!("error: {why}\n  = help: the report holds the cases that had come to their end before")));
     }
     Ok(match (partial, verdict) {
         (true, _) => Ended::Stopped,

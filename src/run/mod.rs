@@ -30,6 +30,7 @@ pub use stop::Stop;
 use crate::cli::{Cli, Command};
 use matrix::{defect, jobs, out_dir, progress};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// How a verb ended, and with which exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,16 +141,27 @@ pub fn run(cli: &Cli, stop: &Stop) -> Result<Ended, Trouble> {
         Command::Schema(args) => listing::schema(args),
         Command::Init(args) => listing::init(args),
         Command::Completions(args) => {
-            crate::cli::completions(args.shell, &mut std::io::stdout());
+            let mut script = Vec::new();
+            crate::cli::completions(args.shell, &mut script);
+            say(&String::from_utf8_lossy(&script));
             Ok(Ended::Good)
         }
     }
+    .and_then(|ended| UNSAID.get().map_or(Ok(ended), |why| Err(Trouble::Environment(why.clone()))))
 }
+
+/// Why something could not be printed, where that is no matter of the reader's.
+static UNSAID: OnceLock<String> = OnceLock::new();
 
 /// Prints to standard output; a closed pipe is a reader who has seen enough.
 fn say(text: &str) {
     use std::io::Write;
-    let _ = anstream::stdout().write_all(text.as_bytes());
+    let mut out = anstream::stdout();
+    if let Err(error) = shown(out.write_all(text.as_bytes()).and_then(|()| out.flush())) {
+        // told at the end: what is done meanwhile is done all the same
+        let (Trouble::Usage(why) | Trouble::Environment(why)) = error;
+        let _ = UNSAID.set(why);
+    }
 }
 
 /// The same for what a report printed by itself: only another fault than a closed pipe is one.

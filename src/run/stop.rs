@@ -1,5 +1,6 @@
 //! A safe stop: the first Ctrl-C ends the run with what it has, the second ends the program.
 
+use crate::sim::Stopwatch;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,6 +8,9 @@ use std::time::Duration;
 
 /// So often whoever waits looks whether it was set.
 const LOOKS: Duration = Duration::from_millis(50);
+
+/// A second signal within so long is the first once more.
+const SAME_WISH_S: f64 = 0.5;
 
 /// Set once, read by every run.
 #[derive(Clone, Default)]
@@ -71,9 +75,14 @@ impl Stop {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
             runtime.block_on(async {
                 let Ok(mut ends) = Ends::listen() else { return };
+                let mut first: Option<Stopwatch> = None;
                 while ends.wanted().await {
-                    if stop.is_set() {
-                        std::process::exit(130);
+                    match &first {
+                        // who ends a program and then its whole group, as `timeout` does, means it once
+                        Some(since) if since.seconds() < SAME_WISH_S => continue,
+                        Some(_) => std::process::exit(130),
+                        None if stop.is_set() => std::process::exit(130),
+                        None => first = Some(Stopwatch::start()),
                     }
                     eprintln!("\nStopping: {said}. Ctrl-C again ends at once.");
                     stop.set();

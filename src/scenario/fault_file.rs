@@ -36,7 +36,7 @@ pub struct FaultRuleFile {
     pub ops: Vec<String>,
     #[serde(rename = "do")]
     pub action: FaultAction,
-    /// share of the messages of the link that it hits, besides the directed ones
+    /// share of the messages of the link that it hits, besides the directed ones; with `lasts` of those in the window, all where absent
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub share: f64,
@@ -54,7 +54,7 @@ pub struct FaultRuleFile {
     /// the node and SKU); every one where absent
     #[schemars(range(min = 1))]
     pub nth: Option<u32>,
-    /// act on everything in a window of this length that opens with the first message of the link (an outage)
+    /// act on everything (or on `share` of it) in a window of this length that opens with the first message of the link (an outage)
     pub lasts: Option<String>,
     /// duplicate: how many more
     #[serde(default = "one")]
@@ -501,8 +501,8 @@ impl FaultRule {
     fn is_certain(&self) -> bool {
         match &self.after {
             // that there is a second one is not certain
-            Some(after) => after.nth == 1,
-            None => self.directed || self.lasts.is_some() || self.share >= 1.0,
+            Some(after) => after.nth == 1 && (self.lasts.is_none() || self.share >= 1.0),
+            None => self.directed && self.lasts.is_none() || self.share >= 1.0,
         }
     }
 }
@@ -573,6 +573,12 @@ impl FaultSet {
         if let Some(why) = taken {
             let message = format!("a fault set cannot be named `{}`: that {why}", file.name);
             check.value_itself("name", message, Some("give it another name; it is a part of the names of its cases".into()));
+        }
+        if file.rule.is_empty() && !file.name.eq_ignore_ascii_case("none") {
+            // all that it would show is that nothing happens where nothing is done
+            let help =
+                "such as\n[[rule]]\nname = \"late\"\nlink = \"events\"\ndo = \"delay\"\ndelay = \"5m\"\nwithout faults there is `--faults none`";
+            check.value("name", format!("the fault set `{}` has no rules", file.name), Some(help.into()));
         }
         let rules = resolve_rules(&file.rule, "rule", &standard_fixture(), check);
         let set = FaultSet { name: file.name.clone(), title: file.title.clone(), about: file.about.clone(), rules, origin: origin.to_string() };
@@ -687,7 +693,7 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
         link: rule.link,
         ops,
         action: rule.action,
-        share: rule.share,
+        share: if rule.lasts.is_some() && !check.spans.has(&key("share")) { 1.0 } else { rule.share },
         directed: rule.directed && address.is_none(),
         address,
         nth: rule.nth,

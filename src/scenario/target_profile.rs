@@ -495,6 +495,12 @@ impl TargetProfile {
         }
         let settle = check.span("clock.settle", &file.clock.settle);
         let case_time = check.span("limits.case_time", &file.limits.case_time);
+        for (key, word, known) in file.policies.iter().flat_map(Policies::words).filter(|(_, word, known)| !word.is_empty() && !known.contains(word))
+        {
+            // it would silently switch a rule off
+            let help = did_you_mean(word, known.iter().copied(), format!("known are {}", known.join(" and ")));
+            check.value(&format!("policies.{key}"), format!("`{word}` is no word for this policy"), Some(help));
+        }
         let mapping = Self::mapping(file, check);
         let profile = TargetProfile {
             name: file.name.clone(),

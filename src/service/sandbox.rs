@@ -212,11 +212,11 @@ impl Actor {
                 self.target.deliver(now, Inbound::Message(msg.into()), &mut self.out);
             }
             Ask::Order(order, to) => {
-                let view = self.target.order_state(order);
+                let view = self.target.order_state(order).known();
                 let _ = to.send(view.map(|(state, reserved, net)| OrderView { state: state.name().into(), reserved, net }));
             }
             Ask::Stock(node, sku, to) => {
-                let (on_hand, reserved) = self.target.inventory(node, sku).unwrap_or_default();
+                let (on_hand, reserved) = self.target.inventory(node, sku, true).known().unwrap_or_default();
                 let _ = to.send(StockView { on_hand, reserved });
             }
             Ask::Events { after, most, to } => {

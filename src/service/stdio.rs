@@ -137,7 +137,7 @@ impl Stdio {
     fn request(&mut self, now: Timestamp, asked: &ToAdapter) {
         let text = |key: &str| asked.args[key].as_str().unwrap_or_default();
         match asked.op.as_str() {
-            "GetOrder" => match self.target.order_state(self.names.order(text("order_id"))) {
+            "GetOrder" => match self.target.order_state(self.names.order(text("order_id"))).known() {
                 Some((state, reserved, net)) => {
                     self.answer(asked.id, "ok", json!(OrderView { state: state.name().into(), reserved, net }));
                 }
@@ -145,7 +145,7 @@ impl Stdio {
             },
             "GetInventory" => match (self.names.node(text("node_id")), self.names.sku(text("sku"))) {
                 (Ok(node), Ok(sku)) => {
-                    let (on_hand, reserved) = self.target.inventory(node, sku).unwrap_or_default();
+                    let (on_hand, reserved) = self.target.inventory(node, sku, true).known().unwrap_or_default();
                     self.answer(asked.id, "ok", json!(StockView { on_hand, reserved }));
                 }
                 _ => self.answer(asked.id, "rejected", Value::Null),

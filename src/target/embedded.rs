@@ -3,7 +3,7 @@
 //! that again.
 
 use super::service_model::{Discipline, Lane, ServiceModel};
-use super::{Inbound, Outbound, Target};
+use super::{Inbound, Look, Outbound, Target};
 use crate::model::{Class, Code, Fixture, Id, Message, Money, NodeId, OrderNo, Outcome, SkuId};
 use crate::reference::{Defect, Effect, Input, Reference, Settings};
 use crate::sim::{Calendar, Purpose, Sampler, Seed, Span, Timestamp};
@@ -411,12 +411,12 @@ impl Target for Embedded {
         self.publish(now, out);
     }
 
-    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
-        self.core.order_state(order)
+    fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)> {
+        self.core.order_state(order).map_or(Look::Unknown, Look::Is)
     }
 
-    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
-        Some(self.core.inventory(node, sku))
+    fn inventory(&mut self, node: NodeId, sku: SkuId, _at_rest: bool) -> Look<(i64, i64)> {
+        Look::Is(self.core.inventory(node, sku))
     }
 }
 

@@ -65,9 +65,9 @@ fn what_it_had_stored_is_there_again_and_what_the_sink_has_is_not_sent_again() {
     let told = events(&work(&mut target, 1, 500, Some(place())));
     assert!(told.len() > 1 && told[0].op == Op::OrderAccepted);
     target.acknowledged(Timestamp::ZERO, told[0].id);
-    let before = (target.order_state(OrderNo(1)), target.inventory(NodeId(1), SkuId(1)));
+    let before = (target.order_state(OrderNo(1)), target.inventory(NodeId(1), SkuId(1), true));
     assert_eq!(events(&restart(&mut target, 6)), told[1..], "the same ids with the same content");
-    assert_eq!((target.order_state(OrderNo(1)), target.inventory(NodeId(1), SkuId(1))), before);
+    assert_eq!((target.order_state(OrderNo(1)), target.inventory(NodeId(1), SkuId(1), true)), before);
     assert_eq!(events(&restart(&mut target, 12)), told[1..], "as often as it falls");
 }
 
@@ -133,7 +133,7 @@ fn what_was_at_work_is_gone_and_was_never_told() {
     assert_eq!(work(&mut target, 1, 0, Some(place())), [], "it takes a moment");
     restart(&mut target, 6);
     assert_eq!(work(&mut target, 6, 5_000, None), []);
-    assert_eq!(target.order_state(OrderNo(1)), None);
+    assert_eq!(target.order_state(OrderNo(1)), Look::Unknown);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn defects_lose_in_a_crash_what_they_had_said_or_done() {
         work(&mut target, 0, 900, Some(snapshot()));
         let told = work(&mut target, 1, 300, Some(place()));
         let owed = restart(&mut target, 6);
-        (told, events(&owed), target.order_state(OrderNo(1)).is_some())
+        (told, events(&owed), target.order_state(OrderNo(1)).known().is_some())
     };
     let yes = |out: &[Outbound]| out.iter().any(|out| matches!(out, Outbound::Reply { outcome: Outcome::Ok, .. }));
     let (told, owed, known) = after_crash(Defect::AcknowledgedBeforeStored);

@@ -49,6 +49,25 @@ pub enum Skip {
     Idle,
 }
 
+/// What comes of a look at an order or a shelf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look<T> {
+    Is(T),
+    /// it says that it knows of no such thing
+    Unknown,
+    /// it does not say, or nobody can read what it says
+    Silent,
+}
+
+impl<T> Look<T> {
+    pub fn known(self) -> Option<T> {
+        match self {
+            Look::Is(it) => Some(it),
+            Look::Unknown | Look::Silent => None,
+        }
+    }
+}
+
 /// A system under test. Time only passes by the arguments: a target reads no clock.
 pub trait Target {
     fn deliver(&mut self, now: Timestamp, inbound: Inbound, out: &mut Vec<Outbound>);
@@ -80,16 +99,20 @@ pub trait Target {
     /// It goes on.
     fn resume(&mut self) {}
     /// `GetOrder`: (state, units still reserved, captured less refunded).
-    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)>;
+    fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)>;
     /// The same of many orders, in their order.
-    fn order_states(&mut self, orders: &[OrderNo]) -> Vec<Option<(Code, i32, i64)>> {
+    fn order_states(&mut self, orders: &[OrderNo]) -> Vec<Look<(Code, i32, i64)>> {
         orders.iter().map(|order| self.order_state(*order)).collect()
     }
-    /// `GetInventory`: (on hand, reserved).
-    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)>;
+    /// `GetInventory`: (on hand, reserved). `at_rest`: there is time to ask again where no answer comes.
+    fn inventory(&mut self, node: NodeId, sku: SkuId, at_rest: bool) -> Look<(i64, i64)>;
 
     /// Can it be asked for the state of an order at all?
     fn tells_states(&self) -> bool {
+        true
+    }
+    /// And for what lies on a shelf?
+    fn tells_stock(&self) -> bool {
         true
     }
     /// Lives elsewhere, in time that passes by itself; what it says comes in by its inbox.

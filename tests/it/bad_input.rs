@@ -246,3 +246,43 @@ fn a_recorded_history_that_cannot_be_read_is_refused_with_its_place() {
     source(&file, &wrong).says(&["map.toml:", "minor_digits"]);
     assert!(!folder.at("out").exists(), "nothing was begun");
 }
+
+/// What could not be printed is no success, whatever was done.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_standard_output_is_told() {
+    let folder = Folder::new("full");
+    for arguments in [&["list", "scenarios"][..], &["completions", "bash"], &["plan", "S01.base"], &["schema", "fault"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let output = folder.command(arguments).stdout(full).output().expect("the program can be started");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.contains("cannot print")), (Some(3), true), "{arguments:?}: {said}");
+    }
+}
+
+/// Each of these would have switched something off without a word.
+#[test]
+fn words_and_rules_that_do_nothing_are_refused() {
+    let folder = Folder::new("idle");
+    let target = "name = \"t\"\ntitle = \"t\"\n[http]\nbase_url = \"http://127.0.0.1:1\"\n[policies]\ncapture = \"on_shp\"\n";
+    let target = folder.write("target.toml", target);
+    folder.orderstorm(&["run", "S01.base", "--target", &target]).exits(2).says(&["target.toml:6", "`on_shp` is no word", "on_ship"]);
+    let empty = folder.write("empty.toml", "name = \"bad-evening\"\ntitle = \"t\"\n");
+    folder.orderstorm(&["run", "S01.base", "--faults", &empty]).exits(2).says(&["empty.toml:1", "has no rules"]);
+}
+
+/// Half of the calls of an outage are half of them, and without a share it is all.
+#[test]
+fn a_share_of_a_window_is_a_share_of_it() {
+    let folder = Folder::new("window");
+    let fired = |name: &str, share: &str| {
+        let rule =
+            format!("name = \"{name}\"\ntitle = \"t\"\n[[rule]]\nname = \"r\"\nlink = \"calls\"\ndo = \"unavailable\"\nlasts = \"20m\"\n{share}");
+        let set = folder.write(&format!("{name}.toml"), rule);
+        let summary = folder.run(name, &["S01.base", "--faults", &set, "--orders", "12"], 0);
+        let fired = summary.cases().iter().filter_map(|case| case["faults_fired"].as_object());
+        fired.flat_map(|rules| rules.values().filter_map(serde_json::Value::as_u64)).sum::<u64>()
+    };
+    let (all, whole, half) = (fired("every", ""), fired("whole", "share = 1.0\n"), fired("half", "share = 0.5\n"));
+    assert!(all == whole && all > 30 && half < all * 3 / 4 && half > 0, "{all} {whole} {half}");
+}

@@ -198,6 +198,80 @@ fn careless(to: String) -> String {
     url
 }
 
+/// One request or answer of HTTP/1.1 with a `content-length`: its first line, and all of it. None where the connection ends.
+fn whole(from: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let (mut all, mut first, mut length) = (Vec::new(), String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if from.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        all.extend_from_slice(line.as_bytes());
+        if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
+            length = bytes.trim().parse().ok()?;
+        }
+        match (first.is_empty(), line.trim().is_empty()) {
+            (true, _) => first = line.trim().to_string(),
+            (false, true) => break,
+            (false, false) => {}
+        }
+    }
+    let mut body = vec![0; length];
+    from.read_exact(&mut body).ok()?;
+    all.extend(body);
+    Some((first, all))
+}
+
+/// Passes on what `instead` has no status for, by the first line of a request.
+fn relay(to: String, instead: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let instead = Arc::new(instead);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (Ok(from), Ok(on)) = (stream, std::net::TcpStream::connect(&to)) else { return };
+            let instead = instead.clone();
+            std::thread::spawn(move || {
+                let (mut asks, mut answers) = (BufReader::new(&from), BufReader::new(&on));
+                while let Some((first, request)) = whole(&mut asks) {
+                    let answer = match instead(&first) {
+                        Some(status) => Some(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").into_bytes()),
+                        None => (&on).write_all(&request).ok().and_then(|()| whole(&mut answers)).map(|(_, answer)| answer),
+                    };
+                    if answer.and_then(|answer| (&from).write_all(&answer).ok()).is_none() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+/// What the target does not say is neither a loss nor a yes.
+#[test]
+fn questions_at_rest_are_asked_again_and_without_an_answer_nothing_is_known() {
+    let folder = Folder::new("live-silent");
+    let ran = |out: &str, defect: &[&str], case: &str, instead: Box<dyn Fn(&str) -> Option<&'static str> + Send + Sync>| {
+        let mut service = Service::start(&folder, defect);
+        service.url = relay(service.address().to_string(), instead);
+        let (code, said) = service.run(&folder, out, &["--faults", "none", "--case", case]);
+        (code, text(&folder.summary(out).cases()[0]["reason"]).to_string(), said)
+    };
+    let asked = Mutex::new(std::collections::BTreeSet::new());
+    let once = Box::new(move |first: &str| {
+        (first.contains("/orders/O") && first.starts_with("GET") && asked.lock().expect("whole").insert(first.to_string())).then_some("503 Not now")
+    });
+    let (code, _, said) = ran("once", &[], "S01.base.none.web.1", once);
+    assert_eq!(code, 0, "{said}");
+    let never = |what: &'static str| Box::new(move |first: &str| (first.starts_with("GET") && first.contains(what)).then_some("503 Not now"));
+    let (code, reason, said) = ran("never", &[], "S01.base.none.web.1", never("/orders/O"));
+    assert_eq!((code, reason.contains("had no answer that could be read")), (4, true), "{reason} {said}");
+    // which would have been seen
+    let (code, reason, said) = ran("shelves", &["--defect", "negative-delta-ignored"], "S03.base.none.*.12", never("/inventory/"));
+    assert_eq!((code, reason.contains("had no answer that could be read")), (4, true), "{reason} {said}");
+}
+
 #[test]
 fn a_target_that_says_yes_to_forged_news_fails() {
     let folder = Folder::new("live-forged");
@@ -411,6 +485,23 @@ fn the_order_that_the_document_of_adapters_shows_is_what_comes_over_the_pipe() {
     let shown = page.lines().skip_while(|line| *line != "```json").find(is_it).expect("an example");
     let came = lines.lines().find(is_it).expect("an order");
     assert_eq!(in_one_run(shown), in_one_run(came), "docs/adapter.md shows another line than what comes:\n{came}");
+}
+
+/// Whoever loses the target in the middle has the report of what came to its end before.
+#[test]
+fn a_target_that_is_lost_leaves_what_had_ended_and_no_green_report() {
+    let folder = Folder::new("live-lost");
+    let command = r#"["sh", "-c", "echo start >> '${dir}/starts'; [ $(wc -l < '${dir}/starts') -gt 3 ] || exec '${self}' serve --stdio"]"#;
+    let profile = format!(
+        "name = \"a\"\ntitle = \"a\"\nprotocol = \"adapter\"\n[adapter]\ncommand = {command}\n[clock]\nmode = \"skip\"\n[limits]\ncases = 1\n"
+    );
+    let profile = folder.write("short.toml", profile);
+    let ran = folder.orderstorm(&["run", "S01.base", "--faults", "none", "--target", &profile, "--out", "out"]).exits(3);
+    assert!(ran.err.contains("no answer to `init`") && ran.err.contains("the report holds"), "{ran}");
+    let summary = folder.summary("out");
+    assert_eq!((summary.cases().len(), summary.0["verdict"].as_str()), (3, Some("unknown")), "{ran}");
+    let junit = std::fs::read_to_string(folder.at("out/junit.xml")).expect("a file");
+    assert!(junit.contains("the target was lost") && junit.contains("<error"), "{junit}");
 }
 
 #[test]

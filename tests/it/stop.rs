@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::live::Service;
+use crate::stub::{Freeze, SOLD_OUT, Stub};
 use crate::world::{Folder, items, text};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -246,14 +247,34 @@ fn a_verb_with_nothing_to_keep_ends_at_the_first_stop() {
     assert!(!child.wait().expect("a child").success());
 }
 
+/// Whoever ends a program and then its whole group, as `timeout` does, means it once.
+#[test]
+fn two_stops_at_once_are_one() {
+    let folder = Folder::new("stop-twice-at-once");
+    let child = start(&folder, &["run", "--seeds", "2000", "--record", "all", "--out", "out"]);
+    until_recorded(&folder, 1);
+    signal("-TERM", &child);
+    signal("-TERM", &child);
+    ends_with_130(child);
+    assert!(folder.at("out/summary.json").exists(), "what there was is told");
+}
+
 #[test]
 fn a_second_stop_ends_at_once() {
     let folder = Folder::new("stop-twice");
-    let child = start(&folder, &["run", "--seeds", "2000", "--record", "all", "--out", "out"]);
-    until_recorded(&folder, 1);
+    let stub = Stub::start(Some(Freeze { after: Duration::from_millis(100), lasts: Duration::from_secs(6) }));
+    let (scenario, target) = (folder.write("load.toml", SOLD_OUT), folder.write("stub.toml", stub.profile()));
+    let profile = folder.write("rate.toml", "name = \"rate\"\ntitle = \"t\"\norders = 1000\n[arrival]\nprocess = \"poisson\"\nrate = 50.0\n");
+    let child = start(&folder, &["run", &scenario, "--faults", "none", "--profile", &profile, "--target", &target, "--out", "out"]);
+    wait_until("orders under way", || stub.orders().0 >= 3);
+    // it stands still by now
+    (0..8).for_each(|_| pause());
     signal("-INT", &child);
+    // a target that stands still is waited for a while
+    (0..16).for_each(|_| pause());
     signal("-INT", &child);
     ends_with_130(child);
+    assert!(!folder.at("out/summary.json").exists(), "it did not come to that");
 }
 
 /// A target that says nothing more after its first line: the case is under way, and nearly nothing of it is recorded.

@@ -8,7 +8,7 @@ use orderstorm::run::Stop;
 use orderstorm::run::execute::{Conditions, Setup, simulate, storm};
 use orderstorm::scenario::{Case, Library, LoadProfile, Selection, expand};
 use orderstorm::sim::{Clock, Seed, Span, Timestamp, VirtualClock, WallClock};
-use orderstorm::target::{Embedded, Inbound, Outbound, ServiceModel, Target};
+use orderstorm::target::{Embedded, Inbound, Look, Outbound, ServiceModel, Target};
 use orderstorm::workload::{partition, whole};
 use orderstorm::world::World;
 
@@ -77,11 +77,11 @@ impl Target for Elsewhere {
     fn restart(&mut self, now: Timestamp, out: &mut Vec<Outbound>) {
         self.0.restart(now, out);
     }
-    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
+    fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)> {
         self.0.order_state(order)
     }
-    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
-        self.0.inventory(node, sku)
+    fn inventory(&mut self, node: NodeId, sku: SkuId, at_rest: bool) -> Look<(i64, i64)> {
+        self.0.inventory(node, sku, at_rest)
     }
 }
 

@@ -57,7 +57,7 @@ impl Trigger {
 
     /// The fault that it is, where it is one.
     pub(super) fn rule(self, lasts: Span) -> Option<FaultRule> {
-        let window = |link, action| FaultRule { lasts: Some(lasts), name: self.name().into(), ..FaultRule::of(link, action) };
+        let window = |link, action| FaultRule { lasts: Some(lasts), share: 1.0, name: self.name().into(), ..FaultRule::of(link, action) };
         match self {
             Trigger::Spike | Trigger::Brownout => None,
             Trigger::Pause => Some(FaultRule { down: lasts, name: self.name().into(), ..FaultRule::of(Link::Target, FaultAction::Pause) }),

@@ -1,9 +1,9 @@
 //! A target that speaks the canonical contract over HTTP: commands, feeds and callbacks go out as requests, its calls and events come in
 //! at a server of ours. async ends here: the engine sees a [`Target`] with an inbox.
 
-use super::super::{Inbound, Outbound, Skip, Target};
+use super::super::{Inbound, Look, Outbound, Skip, Target};
 use super::exchange::Exchange;
-use super::{Asking, Commands, Controlled, Ears, Heard, What};
+use super::{Asking, Commands, Controlled, Ears, Heard, What, until_told};
 use crate::model::{Class, Code, Harm, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Client, Deed, Failed, How, Limits, Request, Response, Server, SpanKind, Spans};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock, time_of_day_ns};
@@ -251,6 +251,8 @@ pub struct Live {
     patience: Span,
     /// keys that went out, where somebody reads the log
     keys: FxHashSet<Id>,
+    /// it did not answer when it was asked at rest
+    mute: bool,
     process: Controlled,
 }
 
@@ -299,6 +301,7 @@ impl Live {
             signature: (sandbox.signed && !sandbox.webhook_secret.is_empty()).then(|| Signature::new(&sandbox.webhook_secret)),
             patience,
             keys: FxHashSet::default(),
+            mute: false,
             process: Controlled::by(commands),
         };
         harness.register(&live.name, live.case.clone());
@@ -351,8 +354,33 @@ impl Live {
         self.handle.block_on(self.client.send(self.asking(method, rest, body)))
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&self, rest: &str) -> Option<T> {
-        read_as(&self.ask(Method::GET, rest, Vec::new()).ok()?)
+    fn read<T: serde::de::DeserializeOwned>(&self, rest: &str) -> Look<T> {
+        self.ask(Method::GET, rest, Vec::new()).map_or(Look::Silent, |response| read_as(&response))
+    }
+
+    /// What it says of these, asked once, all at a time: one after another, each would wait for the network.
+    fn ask_states(&self, orders: &[OrderNo]) -> Vec<Look<(Code, i32, i64)>> {
+        let ask = |order: &OrderNo| {
+            let path = self.path(&["orders/", &self.case.names.show_order(*order)].concat());
+            Request { method: Method::GET, path, headers: Vec::new(), body: Vec::new() }
+        };
+        let (client, requests): (Client, Vec<Request>) = (self.client.clone(), orders.iter().map(ask).collect());
+        let state = |response: &Response| match read_as(response) {
+            Look::Is(OrderView { state, reserved, net }) => Code::parse(&state).map_or(Look::Silent, |code| Look::Is((code, reserved, net))),
+            Look::Unknown => Look::Unknown,
+            Look::Silent => Look::Silent,
+        };
+        // by one task of the network, which sees many answers at a time, and wakes this thread once
+        let asking = self.handle.spawn(async move {
+            let asked: Vec<_> = requests.into_iter().map(|request| client.ask(request)).collect();
+            let mut answers = Vec::new();
+            for answer in asked {
+                answers.push(answer.await.ok().and_then(Result::ok));
+            }
+            answers
+        });
+        let answers = self.handle.block_on(asking).unwrap_or_else(|_| orders.iter().map(|_| None).collect());
+        answers.iter().map(|answer| answer.as_ref().map_or(Look::Silent, state)).collect()
     }
 
     /// A resend, or a duplicate: of interest to nobody but the log.
@@ -422,8 +450,12 @@ fn json(said: &impl Serialize) -> Vec<u8> {
 }
 
 /// What a good answer to a read says.
-fn read_as<T: serde::de::DeserializeOwned>(response: &Response) -> Option<T> {
-    (response.status == 200).then(|| serde_json::from_slice(&response.body).ok())?
+fn read_as<T: serde::de::DeserializeOwned>(response: &Response) -> Look<T> {
+    match response.status {
+        200 => serde_json::from_slice(&response.body).map_or(Look::Silent, Look::Is),
+        404 => Look::Unknown,
+        _ => Look::Silent,
+    }
 }
 
 /// Does it answer with its manifest?
@@ -575,38 +607,34 @@ impl Target for Live {
         self.process.broken().is_some() || self.ears.is_silent() || self.speaks_in_vain()
     }
 
-    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
-        self.order_states(&[order]).pop().flatten()
+    fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)> {
+        self.order_states(&[order]).pop().unwrap_or(Look::Silent)
     }
 
-    /// All at a time: one after another, each would wait for the network.
-    fn order_states(&mut self, orders: &[OrderNo]) -> Vec<Option<(Code, i32, i64)>> {
-        let ask = |order: &OrderNo| {
-            let path = self.path(&["orders/", &self.case.names.show_order(*order)].concat());
-            Request { method: Method::GET, path, headers: Vec::new(), body: Vec::new() }
-        };
-        let (client, requests): (Client, Vec<Request>) = (self.client.clone(), orders.iter().map(ask).collect());
-        let state = |response: &Response| {
-            let view: OrderView = read_as(response)?;
-            Some((Code::parse(&view.state)?, view.reserved, view.net))
-        };
-        // by one task of the network, which sees many answers at a time, and wakes this thread once
-        let asking = self.handle.spawn(async move {
-            let asked: Vec<_> = requests.into_iter().map(|request| client.ask(request)).collect();
-            let mut answers = Vec::new();
-            for answer in asked {
-                answers.push(answer.await.ok().and_then(Result::ok));
-            }
-            answers
+    /// All at a time, and those that had no answer a few times more.
+    fn order_states(&mut self, orders: &[OrderNo]) -> Vec<Look<(Code, i32, i64)>> {
+        let mut seen = vec![Look::Silent; orders.len()];
+        let mut mute = self.mute;
+        until_told(&mut mute, true, || {
+            let left: Vec<usize> = (0..orders.len()).filter(|at| seen[*at] == Look::Silent).collect();
+            let asked: Vec<OrderNo> = left.iter().map(|at| orders[*at]).collect();
+            left.iter().zip(self.ask_states(&asked)).for_each(|(at, look)| seen[*at] = look);
+            if seen.contains(&Look::Silent) { Look::Silent } else { Look::Is(()) }
         });
-        let answers = self.handle.block_on(asking).unwrap_or_else(|_| orders.iter().map(|_| None).collect());
-        answers.iter().map(|answer| answer.as_ref().and_then(state)).collect()
+        self.mute |= !seen.is_empty() && seen.iter().all(|look| *look == Look::Silent);
+        seen
     }
-
-    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
+    fn inventory(&mut self, node: NodeId, sku: SkuId, at_rest: bool) -> Look<(i64, i64)> {
         let estate = self.case.names.estate();
-        let view: StockView = self.read(&format!("inventory/{}/{}", estate.node_name(node), estate.sku_name(sku)))?;
-        Some((view.on_hand, view.reserved))
+        let path = format!("inventory/{}/{}", estate.node_name(node), estate.sku_name(sku));
+        let mut mute = self.mute;
+        let look = until_told(&mut mute, at_rest, || self.read(&path));
+        self.mute = mute;
+        match look {
+            Look::Is(StockView { on_hand, reserved }) => Look::Is((on_hand, reserved)),
+            Look::Unknown => Look::Unknown,
+            Look::Silent => Look::Silent,
+        }
     }
 
     fn is_live(&self) -> bool {

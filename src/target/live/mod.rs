@@ -16,12 +16,13 @@ pub use http::{Harness, Live, Opening};
 pub use mapped::{Mapped, MappedOpening, Shared};
 pub use process::{Adapter, Process};
 
-use super::{Outbound, Skip};
+use super::{Look, Outbound, Skip};
 use crate::model::{Code, Id, Message, Outcome};
-use crate::sim::{Mailbox, Span, Stopwatch, Timestamp};
+use crate::sim::{Inbox, Mailbox, NoInbox, Span, Stopwatch, Timestamp};
 use crate::wire::Skipped;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// One thing that came from the target. `R` is whatever its answer goes to.
 struct Heard<R> {
@@ -70,6 +71,24 @@ struct Ears<R> {
     asking: Asking,
     /// since when the target has not answered that question at all
     silent: Option<Stopwatch>,
+}
+
+/// At rest whoever did not answer a question is asked again, each time after so long: `not now` passes, and a connection that broke says nothing of
+/// what was asked.
+const ASKED_AGAIN_MS: [u64; 5] = [250, 500, 1_000, 2_000, 4_000];
+
+/// Asks until there is an answer, where there is time for that. Who has answered to none of a whole series is `mute`, and nobody waits for him again.
+fn until_told<T>(mute: &mut bool, at_rest: bool, mut ask: impl FnMut() -> Look<T>) -> Look<T> {
+    let mut seen = ask();
+    for pause in ASKED_AGAIN_MS.iter().filter(|_| at_rest && !*mute) {
+        if !matches!(seen, Look::Silent) {
+            return seen;
+        }
+        NoInbox.wait(Duration::from_millis(*pause));
+        seen = ask();
+    }
+    *mute |= at_rest && matches!(seen, Look::Silent);
+    seen
 }
 
 /// A target that does not answer for so long is gone: nobody waits for ever.

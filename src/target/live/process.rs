@@ -1,8 +1,8 @@
 //! A target behind a child process of ours: JSON lines on its standard input and output, in any language. What it writes to standard error
 //! is shown. When it ends, every request that is open is of unknown outcome.
 
-use super::super::{Inbound, Outbound, Skip, Target};
-use super::{Asking, Ears, Heard, What, commands};
+use super::super::{Inbound, Look, Outbound, Skip, Target};
+use super::{Asking, Ears, Heard, What, commands, until_told};
 use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
 use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, StockView, ToAdapter};
@@ -87,8 +87,9 @@ impl Shared {
             Err(error) => return self.fault(line, &format!("no JSON of the protocol ({error})")),
         };
         if said.re != 0 {
-            let asked = self.asked().remove(&said.re);
-            match asked {
+            // what was heard is in the inbox before the question is gone: who sees none open has heard all answers
+            let mut open = self.asked();
+            match open.remove(&said.re) {
                 Some(Asked::Here(to)) => {
                     let _ = to.send(said);
                 }
@@ -99,7 +100,10 @@ impl Shared {
                     let code = if matches!(outcome, Outcome::Rejected | Outcome::Backpressure) { code } else { Code::None };
                     self.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
                 }
-                None => self.fault(line, "an answer to what nobody asked, or to what was answered before"),
+                None => {
+                    drop(open);
+                    self.fault(line, "an answer to what nobody asked, or to what was answered before");
+                }
             }
         } else if !said.log.is_empty() {
             eprintln!("adapter: {}: {}", said.log, said.msg);
@@ -121,8 +125,8 @@ impl Shared {
     fn end(&self) {
         self.dead.store(true, Ordering::Release);
         let at = self.clock.now();
-        let asked = std::mem::take(&mut *self.asked());
-        let mut open: Vec<(u64, Asked)> = asked.into_iter().collect();
+        let mut asked = self.asked();
+        let mut open: Vec<(u64, Asked)> = asked.drain().collect();
         open.sort_unstable_by_key(|(id, _)| *id);
         for (_, asked) in open {
             if let Asked::Message(to) = asked {
@@ -152,6 +156,8 @@ pub struct Process {
     /// children that ended before: their faults count, too
     unreadable: usize,
     ended_by_itself: bool,
+    /// it did not answer when it was asked at rest
+    mute: bool,
 }
 
 impl Process {
@@ -169,6 +175,7 @@ impl Process {
             names,
             unreadable: 0,
             ended_by_itself: false,
+            mute: false,
         };
         process.init(false)?;
         Ok(process)
@@ -240,6 +247,17 @@ impl Process {
         let now_ns = self.running.shared.clock.now().0;
         self.write(&ToAdapter { id, op: op.into(), args, now_ns, ..ToAdapter::default() });
         answer.recv_timeout(self.adapter.timeout).ok()
+    }
+
+    fn look<T: serde::de::DeserializeOwned>(&mut self, op: &str, args: &serde_json::Value, at_rest: bool) -> Look<T> {
+        let mut mute = self.mute;
+        let look = until_told(&mut mute, at_rest, || match self.ask(op, args.clone()) {
+            Some(said) if said.class == "ok" => serde_json::from_value(said.result).map_or(Look::Silent, Look::Is),
+            Some(said) if said.class == "rejected" => Look::Unknown,
+            _ => Look::Silent,
+        });
+        self.mute = mute;
+        look
     }
 }
 
@@ -380,18 +398,22 @@ impl Target for Process {
         self.signal("CONT");
     }
 
-    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
-        let said = self.ask("GetOrder", serde_json::json!({"order_id": self.names.show_order(order)})).filter(|said| said.class == "ok")?;
-        let view: OrderView = serde_json::from_value(said.result).ok()?;
-        Some((Code::parse(&view.state)?, view.reserved, view.net))
+    fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)> {
+        match self.look("GetOrder", &serde_json::json!({"order_id": self.names.show_order(order)}), true) {
+            Look::Is(OrderView { state, reserved, net }) => Code::parse(&state).map_or(Look::Silent, |code| Look::Is((code, reserved, net))),
+            Look::Unknown => Look::Unknown,
+            Look::Silent => Look::Silent,
+        }
     }
 
-    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
+    fn inventory(&mut self, node: NodeId, sku: SkuId, at_rest: bool) -> Look<(i64, i64)> {
         let estate = self.names.estate();
         let args = serde_json::json!({"node_id": estate.node_name(node), "sku": estate.sku_name(sku)});
-        let said = self.ask("GetInventory", args).filter(|said| said.class == "ok")?;
-        let view: StockView = serde_json::from_value(said.result).ok()?;
-        Some((view.on_hand, view.reserved))
+        match self.look("GetInventory", &args, at_rest) {
+            Look::Is(StockView { on_hand, reserved }) => Look::Is((on_hand, reserved)),
+            Look::Unknown => Look::Unknown,
+            Look::Silent => Look::Silent,
+        }
     }
 
     fn is_live(&self) -> bool {

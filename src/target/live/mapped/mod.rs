@@ -9,10 +9,10 @@ mod steps;
 
 pub use case::Shared;
 
-use super::super::{Inbound, Outbound, Skip, Target};
+use super::super::{Inbound, Look, Outbound, Skip, Target};
 use super::exchange::Exchange;
 use super::http::{Ear, Harness, Responder, answered, respond, salt};
-use super::{Commands, Controlled, Ears, Heard, What};
+use super::{Commands, Controlled, Ears, Heard, What, until_told};
 use crate::model::{Code, Id, Message, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Deed, SpanKind};
 use crate::sim::{Clock, Inbox, Span, Stopwatch, Timestamp, WallClock};
@@ -83,6 +83,8 @@ pub struct Mapped {
     settled_at: u64,
     process: Controlled,
     retries: Retries,
+    /// it did not answer when it was asked at rest
+    mute: bool,
 }
 
 /// How far time has moved for a target that was turned away with an event.
@@ -123,6 +125,7 @@ impl Mapped {
             settled_at: u64::MAX,
             process: Controlled::by(commands),
             retries: Retries { seen: 0, since: Stopwatch::start(), step: FIRST_STEP },
+            mute: false,
         };
         mapped.begin(stop, tell).map_err(|why| {
             let authority = mapped.case.shared.client.authority();
@@ -177,9 +180,15 @@ impl Mapped {
         self.case.taped()
     }
 
-    fn read(&self, read: Option<&crate::mapping::Read>, order: OrderNo, cmd: &Message) -> Option<BTreeMap<String, Value>> {
-        let scope = self.case.scope_of(cmd, false).with("item", Value::default());
-        self.handle.block_on(steps::read(&self.case, read?, order, &scope))
+    fn read(&mut self, read: Option<&crate::mapping::Read>, order: OrderNo, cmd: &Message, at_rest: bool) -> Look<BTreeMap<String, Value>> {
+        let Some(read) = read else { return Look::Silent };
+        let mut mute = self.mute;
+        let look = until_told(&mut mute, at_rest, || {
+            let scope = self.case.scope_of(cmd, false).with("item", Value::default());
+            self.handle.block_on(steps::read(&self.case, read, order, &scope))
+        });
+        self.mute = mute;
+        look
     }
 
     /// One number of a read. What is none is the profile's mistake, and no nought.
@@ -312,25 +321,38 @@ impl Target for Mapped {
         self.process.broken().is_some() || self.case.troubled_for() > UNKNOWN_ANYWAY.as_secs_f64()
     }
 
-    fn order_state(&mut self, order: OrderNo) -> Option<(Code, i32, i64)> {
+    fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)> {
         let msg = Message::of_order(crate::model::Op::GetOrder, Id::NONE, order);
         let mapping = self.case.shared.mapping.clone();
-        let values = self.read(mapping.read_order.as_ref(), order, &msg)?;
+        let values = match self.read(mapping.read_order.as_ref(), order, &msg, true) {
+            Look::Is(values) => values,
+            Look::Unknown => return Look::Unknown,
+            Look::Silent => return Look::Silent,
+        };
         let state = values.get("state").map(ToString::to_string).unwrap_or_default();
         let Some(code) = Code::parse(&state).filter(|code| *code != Code::None) else {
             self.case.trouble(format!("profile, read.order: `state` came out as `{state}`: expected open, completed, state_cancelled, .."));
-            return None;
+            return Look::Silent;
         };
         let number = |name| self.number("read.order", &values, name);
-        Some((code, i32::try_from(number("reserved")?).ok()?, number("net")?))
+        let held = number("reserved").and_then(|held| i32::try_from(held).ok());
+        held.zip(number("net")).map_or(Look::Silent, |(held, net)| Look::Is((code, held, net)))
     }
 
-    fn inventory(&mut self, node: NodeId, sku: SkuId) -> Option<(i64, i64)> {
+    fn inventory(&mut self, node: NodeId, sku: SkuId, at_rest: bool) -> Look<(i64, i64)> {
         let msg = Message { node, sku, ..Message::new(crate::model::Op::GetInventory, Id::NONE) };
         let mapping = self.case.shared.mapping.clone();
-        let values = self.read(mapping.read_stock.as_ref(), OrderNo::NONE, &msg)?;
+        let values = match self.read(mapping.read_stock.as_ref(), OrderNo::NONE, &msg, at_rest) {
+            Look::Is(values) => values,
+            Look::Unknown => return Look::Unknown,
+            Look::Silent => return Look::Silent,
+        };
         let number = |name| self.number("read.stock", &values, name);
-        Some((number("on_hand")?, number("reserved")?))
+        number("on_hand").zip(number("reserved")).map_or(Look::Silent, Look::Is)
+    }
+
+    fn tells_stock(&self) -> bool {
+        self.case.shared.mapping.read_stock.is_some()
     }
 
     fn tells_states(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Steps, one after another: a request is made from what is known, its answer is judged by the rules, and what it says is kept.
 
+use super::super::super::Look;
 use super::case::{Case, Reached, lock, short};
 use crate::mapping::{Body, OutcomeClass, OutcomeRule, Read, Scope, Session, SessionScope, Step, Template, value_of};
 use crate::model::{Code, Message, OrderNo, Outcome};
@@ -428,27 +429,28 @@ pub(super) async fn look(case: &Case, step: &Step, scope: &Scope) -> Result<Opti
 }
 
 /// A read: its values by name; none where the target does not know.
-pub(super) async fn read(case: &Case, read: &Read, order: OrderNo, scope: &Scope) -> Option<BTreeMap<String, Value>> {
+pub(super) async fn read(case: &Case, read: &Read, order: OrderNo, scope: &Scope) -> Look<BTreeMap<String, Value>> {
     let told = |why: String| case.trouble(why);
     if !holds(&read.step, scope).map_err(|Mistaken(why)| told(why)).unwrap_or(false) {
-        return None;
+        return Look::Unknown;
     }
-    let (ended, answered) = asked(case, order, &read.step, scope, Sort::Upkeep).await.map_err(|Mistaken(why)| told(why)).ok()?;
+    let answer = asked(case, order, &read.step, scope, Sort::Upkeep).await;
+    let Ok((ended, answered)) = answer.map_err(|Mistaken(why)| told(why)) else { return Look::Silent };
     if !ended.goes_on() {
-        return None;
+        return if ended.outcome == Outcome::Rejected { Look::Unknown } else { Look::Silent };
     }
     let mut out = BTreeMap::new();
     for (name, expr) in &read.out {
         match expr.eval(&answered) {
-            Ok(value) if value.is_undefined() || value.is_none() => return None,
+            Ok(value) if value.is_undefined() || value.is_none() => return Look::Unknown,
             Ok(value) => drop(out.insert(name.clone(), value)),
             Err(why) => {
                 told(mistaken(&read.step, &why).0);
-                return None;
+                return Look::Silent;
             }
         }
     }
-    Some(out)
+    Look::Is(out)
 }
 
 /// Reads the lookups that are missing.
