@@ -566,10 +566,10 @@ mod tests {
         // what lies on a shelf is no order
         let mut h = Story::new();
         let body = h.body(&[(1, A, 1)]);
-        h.place_with(1, body, Outcome::Error).shelf_state(DC1, A, 10, 0);
+        h.stock(DC1, A, 10).place_with(1, body, Outcome::Backpressure).shelf_state(DC1, A, 10, 0);
         let judgement = h.judge();
-        assert_eq!((judgement.verdict, judgement.reason.as_str()), (Verdict::NotExercised, "no order was taken on or turned down"));
         assert!(judgement.results.iter().skip(1).any(|result| result.activations > 0), "it was asked for");
+        assert_eq!((judgement.verdict, judgement.reason.as_str()), (Verdict::NotExercised, "no order was taken on or turned down"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::history::{Entry, Kind, Observer};
 use crate::model::{Code, Harm, Id, LineQty, Message, Money, NodeId, Op, Order, OrderNo, Outcome, SkuId};
 use crate::sim::{Calendar, Clock, Law, Paged, Purpose, Sampler, Seed, Span, Timestamp};
 use crate::target::{Inbound, Look, Outbound, Target};
-use crate::world::{Actions, Later, Send, World};
+use crate::world::{Actions, Later, Send, Tried, World};
 use rustc_hash::FxHashMap;
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -73,6 +73,8 @@ pub struct Ran {
     pub ended: Timestamp,
     /// the worst lateness that the clock admitted
     pub lag: Span,
+    /// what of its scenario came to be
+    pub tried: Tried,
 }
 
 /// Something under way.
@@ -326,7 +328,7 @@ impl<'a> Engine<'a> {
         } else {
             l.rest(&orders);
         }
-        Ran { entries: l.n, events: turns, stopped, fired: l.fired, acted: l.storm.acted(), ended: l.now, lag }
+        Ran { entries: l.n, events: turns, stopped, fired: l.fired, acted: l.storm.acted(), ended: l.now, lag, tried: l.world.tried() }
     }
 }
 

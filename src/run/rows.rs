@@ -7,8 +7,10 @@ use crate::check::{CheckResult, PublishLag, SellOuts, Verdict};
 use crate::cli::Record;
 use crate::history::Fingerprints;
 use crate::measure::{Measures, MeterTotals};
+use crate::model::Op;
 use crate::report::{CaseReport, FindingReport, LagReport, SellOutReport};
 use crate::scenario::Case;
+use crate::world::Tried;
 use std::collections::BTreeMap;
 
 /// A part of a case shows that the case fails. What a whole case must hold is seen here only where the part is all of it.
@@ -79,6 +81,7 @@ pub(super) struct Parts {
     findings_total: u64,
     ended: f64,
     fired: BTreeMap<String, u64>,
+    tried: Tried,
     outcomes: BTreeMap<String, u64>,
     /// the first reason, doubt and early end that a part gave
     said: String,
@@ -112,6 +115,7 @@ impl Parts {
         for (at, rule) in case.fault.rules.iter().enumerate() {
             *self.fired.entry(rule.name.clone()).or_default() += part.ran.fired.get(at).copied().unwrap_or(0);
         }
+        self.tried = self.tried.or(part.ran.tried);
         for (op, times) in &part.judgement.outcomes {
             *self.outcomes.entry(op.to_string()).or_default() += times;
         }
@@ -141,6 +145,26 @@ impl Parts {
     }
 }
 
+/// What the scenario has shoppers and partners do that none of them did, if there is something. Of several kinds of orders, a small case may have none.
+fn never_tried(case: &Case, tried: Tried) -> Option<String> {
+    let [kind] = case.scenario.kinds.as_slice() else { return None };
+    let is_idle = |bits: u64, at: usize| at < 64 && bits >> at & 1 == 0;
+    let step = kind.steps.iter().enumerate().find(|(at, step)| step.action.is_of_order() && is_idle(tried.steps, *at));
+    if let Some((at, step)) = step {
+        let (does, on) = (word_of(&step.action), step.on.map_or("order.placed", Op::name));
+        return Some(format!("step {} of the scenario (`{does}` on `{on}`) never came to be", at + 1));
+    }
+    let partner = kind.partner.iter().enumerate().find(|(at, _)| is_idle(tried.partners, *at));
+    partner.map(|(at, behaves)| {
+        format!("partner {} of the scenario (`{}` at `{}`) was never asked in that way", at + 1, word_of(&behaves.answer), word_of(&behaves.at))
+    })
+}
+
+/// As a file writes it.
+fn word_of(word: &impl serde::Serialize) -> String {
+    serde_json::to_value(word).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 /// The row of one case from its parts. `short`: some were never begun. `record`: which of their histories were to be kept.
 pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, parts: Parts, short: bool, record: Record) -> CaseReport {
     let Parts { checks, fired, broke, .. } = parts;
@@ -159,6 +183,9 @@ pub(super) fn case_report(setup: &execute::Setup, chosen: &Chosen, case: &Case, 
         } else if !case.fault.rules.is_empty() && fired.values().all(|n| *n == 0) {
             verdict = verdict.merge(Verdict::NotExercised);
             reason = format!("no rule of fault set `{}` ever acted", case.fault.name);
+        } else if let Some(idle) = never_tried(case, parts.tried).filter(|_| verdict == Verdict::Pass) {
+            verdict = Verdict::NotExercised;
+            reason = idle;
         } else if verdict == Verdict::Unknown {
             let which: Vec<&str> = checks.iter().filter(|check| check.verdict == Verdict::Unknown).map(|check| check.name.as_str()).collect();
             reason = if parts.said.is_empty() { format!("could not be decided: {}", which.join(", ")) } else { parts.said };

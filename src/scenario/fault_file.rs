@@ -501,8 +501,8 @@ impl FaultRule {
     fn is_certain(&self) -> bool {
         match &self.after {
             // that there is a second one is not certain
-            Some(after) => after.nth == 1 && (self.lasts.is_none() || self.share >= 1.0),
-            None => self.directed && self.lasts.is_none() || self.share >= 1.0,
+            Some(after) => after.nth == 1,
+            None => self.directed || self.lasts.is_some() || self.share >= 1.0,
         }
     }
 }
@@ -685,7 +685,8 @@ fn resolve_rule(rule: &FaultRuleFile, path: &str, fixture: &Fixture, check: &mut
         check.key(path, format!("rule `{}` needs `resync`", rule.name), Some("when a snapshot mends what was lost, such as `\"1h\"`".into()));
     }
     let address = address(rule, path, fixture, check);
-    if address.is_none() && !rule.directed && rule.share == 0.0 && rule.lasts.is_none() {
+    let of_none = rule.share == 0.0 && if rule.lasts.is_some() { check.spans.has(&key("share")) } else { !rule.directed };
+    if address.is_none() && of_none {
         check.key(path, format!("rule `{}` never acts", rule.name), Some("leave `directed` true, or give it `share` or `lasts`".into()));
     }
     FaultRule {

@@ -139,6 +139,22 @@ pub struct World {
     met: FxHashMap<(OrderNo, u8), u32>,
     /// by operation: some step of some kind waits for such an event
     awaited: Vec<bool>,
+    tried: Tried,
+}
+
+/// What of a scenario came to be, a bit each, where all its orders are of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tried {
+    /// steps of shoppers that were set off
+    pub steps: u64,
+    /// partners that behaved as they were told to
+    pub partners: u64,
+}
+
+impl Tried {
+    pub fn or(self, other: Tried) -> Tried {
+        Tried { steps: self.steps | other.steps, partners: self.partners | other.partners }
+    }
 }
 
 impl World {
@@ -167,6 +183,7 @@ impl World {
             bank_answers: Sampler::new(BANK_ANSWERS),
             partner_answers: Sampler::new(PARTNER_ANSWERS),
             met: FxHashMap::default(),
+            tried: Tried::default(),
         };
         let mut out = Actions::default();
         world.open(&plan.opening, &mut out);
@@ -347,7 +364,13 @@ impl World {
         *nth += 1;
         let nth = *nth;
         let fits = |b: &&Behaviour| b.at == point && (b.node.is_none() || b.node == node) && b.nth.is_none_or(|n| n == nth);
-        self.kind(order).partner.iter().find(fits).copied().filter(|b| b.answer != PartnerAnswer::Ok || b.after.is_some())
+        let (at, behaviour) = self.kind(order).partner.iter().enumerate().find(|(_, b)| fits(b)).map(|(at, b)| (at, *b))?;
+        self.tried.partners |= 1u64.checked_shl(at as u32).unwrap_or(0);
+        Some(behaviour).filter(|b| b.answer != PartnerAnswer::Ok || b.after.is_some())
+    }
+
+    pub fn tried(&self) -> Tried {
+        self.tried
     }
 }
 

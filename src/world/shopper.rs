@@ -68,13 +68,14 @@ impl World {
         if on.is_some_and(|op| !self.awaited[op as usize]) {
             return;
         }
-        let World { scenario, shopper, seed, .. } = self;
+        let World { scenario, shopper, seed, tried, .. } = self;
         for (i, step) in scenario.kind_of(order, *seed).steps.iter().enumerate() {
             let done = shopper.set_off.entry(order).or_insert(0);
             if !step.action.is_of_order() || step.on != on || *done >> i & 1 == 1 {
                 continue;
             }
             *done |= 1 << i;
+            tried.steps |= 1u64.checked_shl(i as u32).unwrap_or(0);
             let mut draw = seed.draw(STEP_DELAY, order.0.into(), i as u32);
             let wait = if step.after.lo >= step.after.hi { step.after.lo } else { draw.span(step.after.lo, step.after.hi) };
             for time in 0..step.times {

@@ -284,5 +284,30 @@ fn a_share_of_a_window_is_a_share_of_it() {
         fired.flat_map(|rules| rules.values().filter_map(serde_json::Value::as_u64)).sum::<u64>()
     };
     let (all, whole, half) = (fired("every", ""), fired("whole", "share = 1.0\n"), fired("half", "share = 0.5\n"));
-    assert!(all == whole && all > 30 && half < all * 3 / 4 && half > 0, "{all} {whole} {half}");
+    // each set has luck of its own, and who is refused half of the time asks less often
+    assert!(all > 30 && whole > all / 2 && half < all / 2 && half > 0, "{all} {whole} {half}");
+}
+
+/// What a scenario has shoppers or partners do, and none of them ever did, is not shown by a pass.
+#[test]
+fn a_step_and_a_partner_that_never_come_to_be_are_not_exercised() {
+    let folder = Folder::new("never");
+    let ran = |name: &str, more: &str, code: i32| {
+        let text = format!(
+            "name = \"{}\"\ntitle = \"t\"\nstock = {{ \"A@DC1\" = 10 }}\nmatrix = {{ channels = [\"web\"], orders = [1] }}\n[order]\nlines = [{{ sku = \"A\", qty = 1 }}]\n{more}",
+            name.to_uppercase()
+        );
+        let file = folder.write(&format!("{name}.toml"), text);
+        let summary = folder.run(name, &[&file, "--faults", "none"], code);
+        summary.cases()[0]["reason"].as_str().unwrap_or_default().to_string()
+    };
+    let step = ran("step", "[[step]]\ndo = \"cancel\"\non = \"order.held\"\nafter = \"1m\"\n[expect]\nflow = [\"order.accepted\"]\n", 4);
+    assert_eq!(step, "step 1 of the scenario (`cancel` on `order.held`) never came to be");
+    let partner = "[[partner]]\nat = \"node.pick\"\nnode = \"S2\"\nanswer = \"short\"\n[expect]\nflow = [\"order.accepted\"]\n";
+    assert_eq!(ran("partner", partner, 4), "partner 1 of the scenario (`short` at `node.pick`) was never asked in that way");
+    ran(
+        "done",
+        "[[step]]\ndo = \"cancel\"\non = \"order.accepted\"\n[[partner]]\nat = \"payment.authorize\"\nanswer = \"pending\"\n[expect]\nflow = [\"order.accepted\"]\n",
+        0,
+    );
 }
