@@ -88,7 +88,7 @@ impl Trial {
         }
         let steady = self.steady();
         let late = Mean::of(steady, slow).mean;
-        let wrong = Mean::of(steady, errors).mean;
+        let wrong = Mean::of(self.counted(), errors).mean;
         let fine = steady.len() >= LEAST && late <= 1.0 - self.objective.quantile && wrong <= self.objective.errors;
         if self.confirms && fine && backlog_grows(steady).is_none() {
             return Some(Decision::Held);
@@ -98,8 +98,10 @@ impl Trial {
 
     /// The batches after the warm-up. The first is never counted; how many more by the rule MSER (White, Simulation 69, 1997): those without which the
     /// mean of the rest is surest, and half of them at most.
+    /// That is for late orders alone: whatever comes in bursts, as errors do, would be counted less often than it comes, for the bursts of the first
+    /// half would be warm-up.
     pub fn steady(&self) -> &[Batch] {
-        let rest = self.batches.get(1..).unwrap_or_default();
+        let rest = self.counted();
         let unsure = |from: usize| {
             let Mean { error, .. } = Mean::of(&rest[from..], slow);
             error * error
@@ -108,11 +110,16 @@ impl Trial {
         &rest[from..]
     }
 
+    /// All but the first.
+    fn counted(&self) -> &[Batch] {
+        self.batches.get(1..).unwrap_or_default()
+    }
+
     fn decide(&self, steady: &[Batch]) -> Option<Decision> {
         let Objective { quantile, within, errors: may } = self.objective;
         let allowed = 1.0 - quantile;
         let late = Mean::of(steady, slow);
-        let wrong = Mean::of(steady, errors);
+        let wrong = Mean::of(self.counted(), errors);
         let percent = |share: f64| format!("{:.2} %", share * 100.0);
         if late.at_least() > allowed {
             let what = format!("{} of the orders were answered later than {within}, where {} may", percent(late.mean), percent(allowed));
@@ -143,7 +150,7 @@ impl Trial {
             return "it did not come to a steady state".into();
         }
         let allowed = 1.0 - self.objective.quantile;
-        let (late, wrong) = (Mean::of(steady, slow), Mean::of(steady, errors));
+        let (late, wrong) = (Mean::of(steady, slow), Mean::of(self.counted(), errors));
         let interval = |of: &Mean, what: &str, may: f64| {
             let (least, most) = (of.at_least().max(0.0) * 100.0, of.at_most() * 100.0);
             format!("{least:.2} to {most:.2} % of the orders {what}, where {:.2} % may", may * 100.0)
@@ -296,6 +303,19 @@ mod tests {
         assert!(after > 8, "{after}");
         let (lost, _) = decided(|at| if at < 4 { noise(at) } else { 400 * at as u64 }, 0, |_| 20);
         assert_ne!(lost, Decision::Held);
+    }
+
+    /// Bursts of late orders in the first half may be warm-up. Errors are counted as often as they come.
+    #[test]
+    fn errors_that_come_in_bursts_are_counted_as_often_as_they_come() {
+        // one batch in six has 40 of 5,000 without an answer, a third more than may be; those of the first half would be warm-up
+        let mut trial = Trial::new(OBJECTIVE, 24).confirming();
+        let ended = (0..).find_map(|at| {
+            let burst = if (2..=10).contains(&at) && at % 4 == 2 || at == 20 { 40 } else { 0 };
+            trial.push(Batch { offered: 5_000, slow: burst, errors: burst, backlog: 20 })
+        });
+        assert!(trial.steady().len() < 16, "{}", trial.steady().len());
+        assert!(matches!(ended, Some(Decision::Lost(why)) if why.contains("had no answer")));
     }
 
     #[test]

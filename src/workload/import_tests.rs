@@ -174,6 +174,25 @@ fn every_flaw_has_its_reason_and_keeps_its_line() {
     }
 }
 
+/// One quote too many makes a field of all that follows: every row in it is lost, and is told to be.
+#[test]
+fn rows_that_a_stray_quote_takes_in_are_rows_that_are_lost() {
+    let row = |order: usize| GOOD.replacen('1', &order.to_string(), 1);
+    let with = |broken: &[usize]| {
+        let all: Vec<String> = (1..=40).map(|n| if broken.contains(&n) { row(n).replacen(",A,", ",\"A,", 1) } else { row(n) }).collect();
+        rows(&all.iter().map(String::as_str).collect::<Vec<_>>()).account
+    };
+    for broken in [&[10][..], &[10, 30]] {
+        let account = with(broken);
+        assert_eq!((account.rows, account.adds_up()), (40, true), "{account}");
+        assert!(account.accepted < 20 && rejected(&account)[0].0 == "malformed_row", "{account}");
+        assert_eq!(account.examples[&Reason::MalformedRow][0].line, 11, "{account}");
+    }
+    // what somebody wrote over several lines is a field like any other
+    let account = rows(&["1,A,\"two\nlines, of text\",2,2011-01-02 03:04:05,2.55,7,Germany", &row(2)]).account;
+    assert_eq!((account.rows, account.accepted), (2, 2));
+}
+
 #[test]
 fn bytes_that_are_no_text_are_refused_only_where_they_matter() {
     let latin1 = |row: &str| {

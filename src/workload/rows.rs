@@ -61,6 +61,14 @@ struct Source<'a> {
     columns: &'a Columns,
 }
 
+/// How many lines of the file stand in a record whose quoted fields take in whole rows: a comment may go over several lines, but not with as many fields
+/// on one of them as the header has.
+fn swallowed(record: &csv::ByteRecord, delimiter: u8, fields: usize) -> Option<u64> {
+    let inside = || record.iter().flat_map(|field| field.split(|byte| *byte == b'\n').skip(1)).filter(|line| !line.is_empty());
+    let is_row = |line: &[u8]| fields > 1 && line.iter().filter(|byte| **byte == delimiter).count() + 1 == fields;
+    inside().any(is_row).then(|| 1 + inside().count() as u64)
+}
+
 impl Source<'_> {
     fn error(&self, line: Option<u64>, message: impl Into<String>) -> ImportError {
         ImportError { file: self.name.to_string(), line, message: message.into(), help: None, lacks_columns: false }
@@ -114,8 +122,17 @@ impl Source<'_> {
             }
             // The reader says where it stopped; where it began may be before some blank lines.
             let breaks = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-            let line = csv.position().line().saturating_sub(1 + breaks);
-            if record.len() == header.len() {
+            // A record that its quote never lets end took in the end of the last line, too.
+            let ended = u64::from(!record.as_slice().ends_with(b"\n"));
+            let line = csv.position().line().saturating_sub(ended + breaks);
+            let swallowed = if breaks > 0 { swallowed(&record, self.columns.delimiter(), header.len()) } else { None };
+            if let Some(lines) = swallowed {
+                // each is a row of the file, and none of them could be read
+                for at in 0..lines {
+                    let where_from = if at == 0 { "a quote begins here".into() } else { format!("a quote that began in line {line}") };
+                    each(line + at, Err((Reason::MalformedRow, format!("{where_from} and takes in whole rows: one is missing or too many"))));
+                }
+            } else if record.len() == header.len() {
                 let fields = places.map(|place| place.and_then(|place| record.get(place)).and_then(said).map(Cow::Borrowed));
                 each(line, Ok(Row { fields }));
             } else {

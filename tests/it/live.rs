@@ -248,11 +248,14 @@ fn relay(to: String, instead: impl Fn(&str) -> Option<&'static str> + Send + Syn
     url
 }
 
+/// What is answered in place of the target, if anything is, by the first line of a request.
+type Instead = Box<dyn Fn(&str) -> Option<&'static str> + Send + Sync>;
+
 /// What the target does not say is neither a loss nor a yes.
 #[test]
 fn questions_at_rest_are_asked_again_and_without_an_answer_nothing_is_known() {
     let folder = Folder::new("live-silent");
-    let ran = |out: &str, defect: &[&str], case: &str, instead: Box<dyn Fn(&str) -> Option<&'static str> + Send + Sync>| {
+    let ran = |out: &str, defect: &[&str], case: &str, instead: Instead| {
         let mut service = Service::start(&folder, defect);
         service.url = relay(service.address().to_string(), instead);
         let (code, said) = service.run(&folder, out, &["--faults", "none", "--case", case]);
