@@ -117,6 +117,9 @@ pub struct Parcel {
     /// facts
     pub releases: SmallVec<[u64; 1]>,
     pub release_lines: Lines,
+    pub release_node: NodeId,
+    /// none where no claim names one
+    pub claimed_node: NodeId,
     pub cancels: SmallVec<[u64; 1]>,
     pub shipments: SmallVec<[u64; 1]>,
     pub shipped_lines: Lines,
@@ -625,6 +628,7 @@ impl Account {
             Op::FulfillmentReleased => {
                 parcel.released_claims.push(e.n);
                 parcel.claimed_release.extend(m.lines.iter().copied());
+                parcel.claimed_node = m.node;
             }
             Op::FulfillmentRejected | Op::FulfillmentCancelled | Op::FulfillmentExpired => parcel.ended.set_first(e),
             Op::ShipmentShipped | Op::FulfillmentPickedUp => {
@@ -680,6 +684,7 @@ impl Account {
                 let parcel = self.parcel_mut(m.fulfillment);
                 parcel.releases.push(e.n);
                 parcel.release_lines.extend(m.lines.iter().copied());
+                parcel.release_node = m.node;
                 if parcel.node.is_none() {
                     parcel.node = m.node;
                 }

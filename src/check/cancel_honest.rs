@@ -1,7 +1,7 @@
 //! CANCEL_HONEST: what a shopper is told about a cancellation comes true.
 
 use super::per_order::PerOrder;
-use super::{Checker, Context, Invariant};
+use super::{Account, Checker, Context, Invariant};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Id, Lines, Op, OrderNo, Outcome};
 use smallvec::SmallVec;
@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 pub(super) const ABOUT: Invariant = Invariant {
     name: "CANCEL_HONEST",
     summary: "what a shopper is told about a cancellation comes true",
-    definition: "By the answers to CancelOrder. `ok`, where the policy `cancel_ok` is `done`: of the order (or of the units named) nothing ever leaves, neither before nor after. `rejected` with `too_late`, and no other answer: the order is not cancelled for the customer. `pending` (and `ok` under `cancel_ok` = `accepted`): exactly one of the two, so an order that ends as cancelled has no parcel that left.",
-    needs: "CancelOrder with its reply; parcel facts; `order.cancelled` with its `code`; the policy `cancel_ok`",
+    definition: "By the answers to CancelOrder. `ok`, where the policy `cancel_ok` is `done`: of the order (or of the units named) nothing ever leaves, neither before nor after. `rejected` with `too_late`, and no other answer: the order is not cancelled for the customer. `pending` (and `ok` under `cancel_ok` = `accepted`): exactly one of the two, so an order that ends as cancelled has no parcel that left, and where it was asked for once `order.cancelled` and `order.cancel_rejected` do not both come. And units of `line.cancelled` are no units that left.",
+    needs: "CancelOrder with its reply; parcel facts; `order.cancelled` with its `code`, `order.cancel_rejected`, `line.cancelled`; the policy `cancel_ok`",
     traps: "`replayed`, time-outs and errors promise nothing: only the first definite answer to a key counts. Two cancellations may be answered in two ways; an order that is cancelled for another reason (fraud, out of stock) was not too late to be. That something comes of a pending one at all is NO_LOST's.",
     facts_only: false,
 };
@@ -28,6 +28,8 @@ struct State {
     asked: SmallVec<[Asked; 1]>,
     /// `order.cancelled`: why, and which entry
     cancelled: Option<(Code, u64)>,
+    /// `order.cancel_rejected` of the whole order
+    refused: Option<u64>,
 }
 
 #[derive(Default)]
@@ -40,7 +42,8 @@ impl Checker for CancelHonest {
         &ABOUT
     }
     fn hears(&self, kind: Kind, op: Op) -> bool {
-        matches!(kind, Kind::Sent | Kind::Reply) && op == Op::CancelOrder || kind == Kind::Event && op == Op::OrderCancelled
+        matches!(kind, Kind::Sent | Kind::Reply) && op == Op::CancelOrder
+            || kind == Kind::Event && matches!(op, Op::OrderCancelled | Op::OrderCancelRejected)
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
@@ -54,14 +57,16 @@ impl Checker for CancelHonest {
                     asked.answer = Some((e.outcome, m.code, e.n));
                 }
             }
-            Kind::Event => state.cancelled = state.cancelled.or(Some((m.code, e.n))),
+            Kind::Event if m.op == Op::OrderCancelled => state.cancelled = state.cancelled.or(Some((m.code, e.n))),
+            Kind::Event if m.lines.is_empty() => state.refused = state.refused.or(Some(e.n)),
             _ => {}
         }
     }
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
-        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
         let Some(account) = ctx.account else { return };
+        units_called_off(order, account, ctx);
+        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
         let left: Vec<u64> = account.parcels.iter().flat_map(|parcel| parcel.shipments.iter().copied()).collect();
         let done = |outcome: Outcome| outcome == Outcome::Ok && ctx.header.fixture.policies.cancel_ok == "done";
         let mut promised: SmallVec<[(usize, i64, [u64; 2]); 2]> = SmallVec::new();
@@ -117,6 +122,32 @@ impl Checker for CancelHonest {
             }
         }
         self::too_late(order, &state, ctx);
+        both_ways(order, &state, ctx);
+    }
+}
+
+/// What the target called off, and what left, are different units.
+fn units_called_off(order: OrderNo, account: &Account, ctx: &mut Context<'_>) {
+    for line in account.lines.iter().filter(|line| line.cancelled > 0) {
+        ctx.judged();
+        if line.cancelled + line.shipped > line.qty {
+            let what = format!(
+                "of {} units of line {} of {order} {} were announced as cancelled, and {} have left",
+                line.qty, line.line.0, line.cancelled, line.shipped
+            );
+            let left = account.parcels.iter().flat_map(|parcel| parcel.shipments.iter().copied()).collect();
+            ctx.fail(order, what, "units that are announced as cancelled do not leave", left);
+        }
+    }
+}
+
+/// It was asked for once, and both done and refused.
+fn both_ways(order: OrderNo, state: &State, ctx: &mut Context<'_>) {
+    let [first, more @ ..] = state.asked.as_slice() else { return };
+    let (Some((Code::Customer, done)), Some(refused)) = (state.cancelled, state.refused) else { return };
+    if first.lines.is_empty() && more.iter().all(|asked| asked.key == first.key) {
+        let what = format!("the one cancellation of {order} was both done ({}) and refused ({})", Op::OrderCancelled, Op::OrderCancelRejected);
+        ctx.fail(order, what, "exactly one of both comes of it", vec![first.n, done, refused]);
     }
 }
 
@@ -145,7 +176,7 @@ fn too_late(order: OrderNo, state: &State, ctx: &mut Context<'_>) {
 mod tests {
     use crate::check::Verdict;
     use crate::check::testing::*;
-    use crate::model::{Code, Op, Outcome};
+    use crate::model::{Code, Id, Op, Outcome};
 
     /// An order that is cancelled with this answer.
     fn asked(outcome: Outcome, code: Code) -> Story {
@@ -187,6 +218,29 @@ mod tests {
         let mut h = asked(Outcome::Pending, Code::None);
         cancelled(h.ship(1, 1, DC1, &[(1, A, 2)]), Code::Customer).rejects("CANCEL_HONEST", "both done");
         cancelled(&mut asked(Outcome::Rejected, Code::TooLate), Code::Customer).rejects("CANCEL_HONEST", "answered `too_late`");
+    }
+
+    #[test]
+    fn rejects_two_ends_of_one_cancellation_and_accepts_an_end_each_of_two() {
+        let mut h = asked(Outcome::Pending, Code::None);
+        cancelled(h.claim(1, Op::OrderCancelRejected, |m| m.code = Code::TooLate), Code::Customer);
+        h.rejects("CANCEL_HONEST", "was both done (order.cancelled) and refused (order.cancel_rejected)");
+        let mut h = asked(Outcome::Pending, Code::None);
+        let other = h.sent(1, Op::CancelOrder, |m| m.key = Id(4711));
+        h.reply(other, Outcome::Pending);
+        cancelled(h.claim(1, Op::OrderCancelRejected, |m| m.code = Code::TooLate), Code::Customer).accepts("CANCEL_HONEST");
+    }
+
+    #[test]
+    fn rejects_units_that_were_announced_as_cancelled_and_left() {
+        let story = |called_off: i32| {
+            let mut h = Story::new();
+            h.place(1, &[(1, A, 2)]).accept(1).ship(1, 1, DC1, &[(1, A, 1)]);
+            h.claim(1, Op::LineCancelled, |m| at_node(m, DC1, &[(1, A, called_off)]));
+            h
+        };
+        story(1).accepts("CANCEL_HONEST");
+        story(2).rejects("CANCEL_HONEST", "of 2 units of line 1 of O1 2 were announced as cancelled, and 1 have left");
     }
 
     #[test]

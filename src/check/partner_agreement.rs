@@ -22,7 +22,7 @@ const SHIPPED: &[Op] = &[Op::ShipmentShipped, Op::FulfillmentPickedUp];
 pub(super) const ABOUT: Invariant = Invariant {
     name: "PARTNER_AGREEMENT",
     summary: "the target's story matches its partners' books",
-    definition: "At rest, per order: authorizations, captures, voids, refunds by authorization and amount; releases and parcels by fulfillment and units: the same multiset in facts and claims. And the amount that `order.accepted` says, where it says one, is what the order comes to.",
+    definition: "At rest, per order: authorizations, captures, voids, refunds by authorization and amount; releases by fulfillment, units and node, parcels by fulfillment and units: the same multiset in facts and claims. And the amount that `order.accepted` says, where it says one, is what the order comes to.",
     needs: "payment, release and parcel facts and their events; the body of the order",
     traps: "effects, not attempts; an authorization closed without a capture, or a release that was cancelled, before the target ever announced it. A release that is announced without its lines is compared by number alone.",
     facts_only: false,
@@ -108,6 +108,13 @@ impl Checker for PartnerAgreement {
             {
                 let what = format!("{} of {order} was taken on by its node with other units than were announced as released", parcel.fid);
                 ctx.fail(order, what, "the units announced are those that the node was given", vec![*fact, *claim]);
+            }
+            if let ([fact], [claim]) = (parcel.releases.as_slice(), parcel.released_claims.as_slice())
+                && parcel.claimed_node.is_some()
+                && parcel.claimed_node != parcel.release_node
+            {
+                let what = format!("{} of {order} was taken on by another node than was announced", parcel.fid);
+                ctx.fail(order, what, "the node announced is the one that has it", vec![*fact, *claim]);
             }
         }
     }
@@ -248,6 +255,21 @@ mod tests {
         };
         told(Some(1)).accepts("PARTNER_AGREEMENT");
         told(None).accepts("PARTNER_AGREEMENT");
+        let elsewhere = |node| {
+            let mut h = Story::new();
+            h.place(1, &[(1, A, 1)]).accept(1);
+            h.fact(1, Op::NodeRelease, |m| {
+                parcel(m, 1);
+                at_node(m, DC1, &[(1, A, 1)]);
+            });
+            h.event(1, Op::FulfillmentReleased, |m| {
+                parcel(m, 1);
+                m.node = node;
+            });
+            h
+        };
+        elsewhere(DC1).accepts("PARTNER_AGREEMENT");
+        elsewhere(crate::model::NodeId(2)).rejects("PARTNER_AGREEMENT", "F1 of O1 was taken on by another node than was announced");
         let finding = told(Some(2)).rejects("PARTNER_AGREEMENT", "F1 of O1 was taken on by its node with other units than were announced");
         assert_eq!(finding.evidence.len(), 2, "the fact and the claim");
     }

@@ -250,7 +250,8 @@ impl<'a> Lens<'a> {
             let signed = matches!(msg.op.class(), Class::Stock | Class::Feed) && msg.qty > 0;
             let _ = write!(text, " {}{} {}", if signed { "+" } else { "" }, msg.qty, self.sku(msg.sku));
         } else if msg.qty != 0 {
-            let _ = write!(text, " {} units", msg.qty);
+            // what was delivered in vain so often is no goods
+            let _ = write!(text, " {} {}", msg.qty, if msg.op == Op::DeadLettered { "attempts" } else { "units" });
         }
         if !msg.lines.is_empty() {
             let _ = write!(text, " {}", self.lines(&msg.lines));

@@ -1,6 +1,7 @@
 //! Burstiness indices of a stream of due times: how far it is from a steady one, in the numbers that capacity planning uses.
 
 use crate::sim::Timestamp;
+use std::collections::VecDeque;
 
 /// Counts are kept in at most so many equal bins.
 const MOST_BINS: u64 = 1 << 22;
@@ -55,7 +56,16 @@ impl Indices {
         let width = SECOND.max(span / MOST_BINS + 1);
         let mut counts = vec![0u32; (span / width + 1) as usize];
         let (mut backlog, mut most, mut before) = (0.0f64, 0.0f64, 0u64);
+        // a second is as wide as a bin, so what it holds at most is counted order by order
+        let (mut second, mut most_in_one) = (VecDeque::new(), 0);
         for at in times {
+            if width == SECOND {
+                second.push_back(at.0);
+                while second.front().is_some_and(|first| at.0 - first >= SECOND) {
+                    second.pop_front();
+                }
+                most_in_one = most_in_one.max(second.len());
+            }
             counts[(at.0 / width) as usize] += 1;
             backlog = (backlog - (at.0 - before) as f64 / mean_gap / RHO).max(0.0) + 1.0;
             most = most.max(backlog);
@@ -66,7 +76,7 @@ impl Indices {
         let wide = |seconds: f64| ((seconds / bin).round() as usize).max(1);
         let fits = |seconds: &f64, windows: usize| *seconds >= bin && wide(*seconds) * windows <= counts.len();
         let peak = |seconds: f64| {
-            let most = sums(&counts, wide(seconds)).fold(0.0, f64::max);
+            let most = if wide(seconds) == 1 && width == SECOND { most_in_one as f64 } else { busiest(&counts, wide(seconds)) };
             (seconds, most / (rate * wide(seconds) as f64 * bin))
         };
         let peaks = [1.0, 60.0, 3_600.0].into_iter().filter(|seconds| fits(seconds, 1)).map(peak).collect();
@@ -104,6 +114,19 @@ impl Indices {
         };
         sums(&self.counts, wide).enumerate().filter_map(part).collect()
     }
+}
+
+/// The most in so many parts that follow each other, wherever they begin.
+fn busiest(counts: &[u32], wide: usize) -> f64 {
+    let (mut sum, mut most) = (0u64, 0);
+    for (at, count) in counts.iter().enumerate() {
+        sum += u64::from(*count);
+        if at >= wide {
+            sum -= u64::from(counts[at - wide]);
+        }
+        most = most.max(sum);
+    }
+    most as f64
 }
 
 /// Sums of windows side by side; the last may be short.

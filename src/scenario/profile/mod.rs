@@ -168,7 +168,8 @@ impl LoadProfile {
     pub(super) fn with_times(mut self, text: &str) -> Result<LoadProfile, String> {
         let Process::Replay { speed, .. } = self.arrival.process else { return Ok(self) };
         let mut times = Vec::new();
-        for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        // some editors begin a file with a mark that nobody sees
+        for (n, line) in text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let time = line.trim().parse().ok().filter(|time: &f64| time.is_finite() && (0.0..=3e9).contains(time));
             let Some(time) = time else { return Err(format!("line {}: `{}` is no time: a number of seconds, 0 or more", n + 1, line.trim())) };
             if times.last().is_some_and(|last| time < *last) {
