@@ -10,8 +10,9 @@
 //!
 //! **A number of orders and a duration** together: given how many come, the times of a Poisson process are independent draws from the
 //! normalised rate. Their order statistics are drawn one after another, so the number is exact, the shape is kept, and no order is late. Equal
-//! gaps are equal parts of the mass. So are drawn, too, the times of partitions without a duration, up to one end for all. Hawkes processes and batches are scaled to expect the number in the duration; the last orders of a partition
-//! may then come somewhat after it, at the mean rate.
+//! gaps are equal parts of the mass. So are drawn, too, the times of partitions without a duration, up to one end for all. Those of a Hawkes process are stretched or
+//! shortened to it, for the number of its orders and their times are not independent; one that is not cut, and batches, are scaled to expect the number
+//! in the duration, and their last orders may come somewhat after it, at the mean rate.
 
 mod batch;
 mod modulation;
@@ -21,7 +22,7 @@ mod segment;
 mod tests;
 
 use crate::scenario::{Arrival, Process};
-use crate::sim::{Purpose, Seed, Timestamp};
+use crate::sim::{Draw, Purpose, Seed, Timestamp};
 use batch::Batches;
 pub use batch::batches_in;
 use path::Path;
@@ -83,7 +84,19 @@ pub fn due(arrival: &Arc<Arrival>, case: Seed, seed: Seed, share: Share) -> Due 
             let decay = std::f64::consts::LN_2 / (half_life.0 as f64 / gap);
             let of = f64::from(share.of);
             let (base, excess) = ((1.0 - branching) / of, branching / of);
-            timed(Clock::Hawkes { at: 0.0, unit: total / in_all, base, excess, jump: branching * decay, decay }, path)
+            let clusters = Clusters { at: 0.0, base, excess, jump: branching * decay, decay };
+            let unit = if share.of > 1 {
+                // one end for all, as above: each partition is stretched until the order after its last would come then. Clusters make numbers vary
+                // by 1 / (1 - branching)^2 more than independent orders do
+                let fewer = (1.0 - branching) * (1.0 - branching);
+                let end = if fitted { total } else { case.draw(GAP, 0, 0).gamma((in_all + 1.0) * fewer) / fewer };
+                let mut lasts = clusters.clone();
+                (1..=u64::from(share.orders) + 1).for_each(|n| lasts.step(&mut seed.draw(GAP, n, 0)));
+                end / lasts.at
+            } else {
+                total / in_all
+            };
+            timed(Clock::Hawkes { clusters, unit }, path)
         }
         Process::Batch { every, jitter, size, sigma, within } => {
             let fitted = arrival.duration.map(|duration| (duration, share.in_all));
@@ -133,15 +146,30 @@ enum Clock {
     Even {
         unit: f64,
     },
-    /// Dassios and Zhao, "Exact simulation of Hawkes process with exponentially decaying intensity", ECP 18 (2013)
     Hawkes {
-        at: f64,
+        clusters: Clusters,
         unit: f64,
-        base: f64,
-        excess: f64,
-        jump: f64,
-        decay: f64,
     },
+}
+
+/// Dassios and Zhao, "Exact simulation of Hawkes process with exponentially decaying intensity", ECP 18 (2013)
+#[derive(Clone)]
+struct Clusters {
+    at: f64,
+    base: f64,
+    excess: f64,
+    jump: f64,
+    decay: f64,
+}
+
+impl Clusters {
+    fn step(&mut self, draw: &mut Draw) {
+        let by_itself = draw.exponential() / self.base;
+        let left = 1.0 - self.decay * draw.exponential() / self.excess;
+        let gap = if left > 0.0 { by_itself.min(-libm::log(left) / self.decay) } else { by_itself };
+        self.at += gap;
+        self.excess = self.excess * libm::exp(-self.decay * gap) + self.jump;
+    }
 }
 
 /// A process on the path of a rate.
@@ -206,13 +234,9 @@ impl Iterator for Due {
                         -libm::expm1(-*passed) * *total
                     }
                     Clock::Even { unit } => nth as f64 * *unit,
-                    Clock::Hawkes { at, unit, base, excess, jump, decay } => {
-                        let by_itself = draw.exponential() / *base;
-                        let left = 1.0 - *decay * draw.exponential() / *excess;
-                        let gap = if left > 0.0 { by_itself.min(-libm::log(left) / *decay) } else { by_itself };
-                        *at += gap;
-                        *excess = *excess * libm::exp(-*decay * gap) + *jump;
-                        *at * *unit
+                    Clock::Hawkes { clusters, unit } => {
+                        clusters.step(&mut draw);
+                        clusters.at * *unit
                     }
                 };
                 timed.when(mass)

@@ -20,10 +20,7 @@ fn times(arrival: &Arrival, orders: u32, of: u32) -> Vec<f64> {
     let part =
         |number| due(&shared, CASE, own(number), Share { number, of, orders: share(orders, number, of).1, in_all: orders }).map(|at| at.0 as f64);
     let parts: Vec<Vec<f64>> = (0..of).map(|number| part(number).collect()).collect();
-    // where one has ended and others have not, there is less than the whole rate; a Poisson process, and any with a duration, ends at once in all
-    let whole = parts.iter().filter_map(|part| part.last()).fold(f64::INFINITY, |least, last| least.min(*last));
-    let whole = if arrival.duration.is_some() || !matches!(arrival.process, Process::Hawkes { .. }) { f64::INFINITY } else { whole };
-    let mut all: Vec<f64> = parts.concat().into_iter().filter(|at| *at <= whole).collect();
+    let mut all = parts.concat();
     all.sort_by(f64::total_cmp);
     all
 }
@@ -202,6 +199,19 @@ fn a_hawkes_process_is_as_dispersed_as_its_branching_says() {
         assert!((seen / 4.0 - 1.0).abs() < 0.15 && (mean - 1.0).abs() < 0.02, "in {of}: {seen} {mean}");
         let none = idc(&times(&hawkes(0.0), 100_000, of), 500e9);
         assert!((none - 1.0).abs() < 0.25, "in {of}: {none}");
+    }
+}
+
+/// Where a part ends before the others, the load tapers off; and a duration is over when it is over.
+#[test]
+fn the_parts_of_a_hawkes_process_end_together() {
+    let lasting = Arrival { duration: Some(Span::from_secs(1_200)), ..hawkes(0.6) };
+    for (arrival, seconds) in [(hawkes(0.6), 24_000.0), (lasting, 1_200.0)] {
+        let at = times(&arrival, 24_000, 24);
+        let (last, fifth) = (at[at.len() - 1], at[at.len() - 1] / 5.0);
+        assert!((last / 1e9 / seconds - 1.0).abs() < if arrival.duration.is_some() { 0.005 } else { 0.1 }, "{last}");
+        let of = |n: usize| at.iter().filter(|at| (**at / fifth) as usize == n).count() as f64 / at.len() as f64 * 5.0;
+        assert!((1..5).all(|n| (of(n) - 1.0).abs() < 0.12), "{:?}", (0..5).map(of).collect::<Vec<f64>>());
     }
 }
 
