@@ -537,6 +537,7 @@ pub struct SchemaArgs {
     /// All of them, into --out
     #[arg(long, requires = "out")]
     pub all: bool,
+    /// With --all: folder to write them into
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

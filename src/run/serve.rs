@@ -41,7 +41,10 @@ pub fn serve(args: &ServeArgs, stop: &Stop) -> Result<Ended, Trouble> {
         if let Some(defect) = &args.defect {
             eprintln!("with the bug `{defect}` switched on");
         }
-        eprintln!("GET /health /metrics /v1; drive it with `orderstorm run S01 --target reference`. Ctrl-C ends it.");
+        // where the profile looks for it unless it is told otherwise
+        let elsewhere = service.address().to_string() != "127.0.0.1:7070";
+        let drive = if elsewhere { format!("ORDERSTORM_TARGET_URL=http://{} ", service.address()) } else { String::new() };
+        eprintln!("GET /health /metrics /v1; drive it with `{drive}orderstorm run S01 --target reference`. Ctrl-C ends it.");
         tokio::select! {
             () = service.run() => {}
             () = async { while !stop.is_set() { tokio::time::sleep(Duration::from_millis(50)).await } } => {}

@@ -153,6 +153,13 @@ pub fn report(args: &ReportArgs) -> Result<Ended, Trouble> {
 }
 
 pub fn explain(args: &ExplainArgs) -> Result<Ended, Trouble> {
+    if args.case.is_some() && !args.run.is_dir() {
+        let help = "leave it out, or name the folder of the run";
+        return Err(Trouble::Usage(format!(
+            "error: --case chooses among the cases of a folder, and {} is one history\n  = help: {help}",
+            args.run.display()
+        )));
+    }
     let files = if args.run.is_dir() { candidates(args, &stored(&args.run)?)? } else { vec![args.run.clone()] };
     for file in &files {
         let Recorded { header, entries, end, names } = read_history(file).map_err(|error| Trouble::Usage(error.to_string()))?;

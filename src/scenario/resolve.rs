@@ -370,12 +370,20 @@ fn order(sort: &Sort<'_>, fixture: &Fixture, check: &mut Check<'_>) -> Order {
     Order { ship_to: file.ship_to, lines, shipping, ship_complete: file.ship_complete, ..Order::default() }
 }
 
+/// Of a line, as of those of a record.
+const MOST_CENTS: i64 = 1_000_000_000_000;
+
 fn order_line(line: &LineFile, number: usize, tax_bp: u32, path: &str, fixture: &Fixture, check: &mut Check<'_>) -> OrderLine {
     let sku = check.sku(&format!("{path}.sku"), &line.sku, fixture);
     let unit_price = line.price.unwrap_or_else(|| fixture.product(sku).map_or(0, |product| product.price.0));
     let gross = unit_price.saturating_mul(i64::from(line.qty));
     if !(0..=1_000_000_000).contains(&unit_price) {
         check.value_itself(&format!("{path}.price"), "a price is between 0 and 1000000000 cents", None);
+    }
+    if gross > MOST_CENTS {
+        // sums of such lines, with tax, are still exact
+        let most = "a line is worth at most 1000000000000 cents";
+        check.value_itself(&format!("{path}.qty"), format!("{most}, and {} of {unit_price} are more", line.qty), None);
     }
     if line.discount < 0 || line.discount > gross {
         check.value(&format!("{path}.discount"), format!("a discount is between 0 and the price of the line, {gross} cents"), None);

@@ -311,3 +311,16 @@ fn a_step_and_a_partner_that_never_come_to_be_are_not_exercised() {
         0,
     );
 }
+
+/// A sum that does not fit is refused, and not cut.
+#[test]
+fn a_line_is_worth_no_more_than_can_be_added_up() {
+    let folder = Folder::new("worth");
+    let scenario = |qty: u64| {
+        format!(
+            "name = \"RICH\"\ntitle = \"t\"\nstock = {{ \"A@DC1\" = 1 }}\n[order]\nlines = [{{ sku = \"A\", qty = {qty}, price = 1000000000 }}]\n[expect]\nflow = [\"order.accepted\"]\n"
+        )
+    };
+    plan(&folder, scenario(1_000)).exits(0);
+    plan(&folder, scenario(1_001)).exits(2).says(&["a line is worth at most 1000000000000 cents"]);
+}
