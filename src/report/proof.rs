@@ -113,7 +113,8 @@ impl Proof {
         if self.partial {
             "Stopped before its end: nothing is proven.".into()
         } else if self.problems.is_empty() {
-            "No survivor, no unproven invariant, no false alarm.".into()
+            let alarms = if self.clean.runs > 0 { "no false alarm" } else { "and false alarms were not looked for" };
+            format!("No survivor, no unproven invariant, {alarms}.")
         } else {
             format!("NOT PROVEN: {} problem{}.", self.problems.len(), if self.problems.len() == 1 { "" } else { "s" })
         }

@@ -267,6 +267,8 @@ fn words_and_rules_that_do_nothing_are_refused() {
     let target = "name = \"t\"\ntitle = \"t\"\n[http]\nbase_url = \"http://127.0.0.1:1\"\n[policies]\ncapture = \"on_shp\"\n";
     let target = folder.write("target.toml", target);
     folder.orderstorm(&["run", "S01.base", "--target", &target]).exits(2).says(&["target.toml:6", "`on_shp` is no word", "on_ship"]);
+    let load = folder.write("load.toml", "name = \"l\"\ntitle = \"t\"\nfaults = []\n[arrival]\nprocess = \"poisson\"\nrate = 5.0\n");
+    folder.orderstorm(&["plan", "S01.base", "--profile", &load]).exits(2).says(&["load.toml:3", "names no fault set"]);
     let empty = folder.write("empty.toml", "name = \"bad-evening\"\ntitle = \"t\"\n");
     folder.orderstorm(&["run", "S01.base", "--faults", &empty]).exits(2).says(&["empty.toml:1", "has no rules"]);
 }

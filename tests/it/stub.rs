@@ -3,7 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "it stands still in real time, and says how long it did")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -29,6 +29,8 @@ struct Seen {
     orders: usize,
     /// their idempotency keys
     keys: BTreeSet<String>,
+    /// what lies where, as it was told: `node/sku` in lower case
+    shelves: BTreeMap<String, i64>,
     first: Option<Instant>,
     froze: Option<Instant>,
     /// when orders were answered since it stood still, in order
@@ -114,7 +116,7 @@ async fn answer_all(mut stream: tokio::net::TcpStream, seen: Arc<Mutex<Seen>>, f
                 let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key:")).unwrap_or_default();
                 arrives(&seen, key.trim(), freeze);
             }
-            if stream.write_all(&answer(&first, &body)).await.is_err() {
+            if stream.write_all(&answer(&first, &body, &seen)).await.is_err() {
                 return;
             }
             if order {
@@ -150,7 +152,17 @@ fn arrives(seen: &Mutex<Seen>, key: &str, freeze: Option<Freeze>) {
     }
 }
 
-fn answer(first: &str, body: &str) -> Vec<u8> {
+/// Nothing is ever taken from a shelf, so what was told is what lies there.
+fn stocks(seen: &Mutex<Seen>, body: &str) {
+    let Ok(told) = serde_json::from_str::<serde_json::Value>(body) else { return };
+    let node = told["data"]["node_id"].as_str().unwrap_or_default();
+    for line in told["data"]["lines"].as_array().into_iter().flatten() {
+        let shelf = format!("{node}/{}", line["sku"].as_str().unwrap_or_default()).to_lowercase();
+        seen.lock().expect("whole").shelves.insert(shelf, line["quantity"].as_i64().unwrap_or_default());
+    }
+}
+
+fn answer(first: &str, body: &str, seen: &Mutex<Seen>) -> Vec<u8> {
     let respond = |status: &str, body: &str| {
         format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
     };
@@ -168,6 +180,12 @@ fn answer(first: &str, body: &str) -> Vec<u8> {
             r#"{"contract":"orderstorm/v1","name":"stub","version":"1","durable":false,"capabilities":[],"clock":{"mode":"skip","scale":1.0}}"#;
         return respond("200 OK", manifest);
     }
+    if let Some((_, shelf)) = path.split_once("/inventory/") {
+        let on_hand = seen.lock().expect("whole").shelves.get(shelf).copied();
+        return on_hand
+            .map_or_else(|| respond("404 Not Found", "{}"), |on_hand| respond("200 OK", &format!(r#"{{"on_hand":{on_hand},"reserved":0}}"#)));
+    }
+    stocks(seen, body);
     if first.starts_with("get") { respond("404 Not Found", "{}") } else { respond("200 OK", "{}") }
 }
 

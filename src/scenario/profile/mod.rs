@@ -119,6 +119,10 @@ impl LoadProfile {
                 check.value(&format!("assumed[{n}]"), format!("`{key}` is no key of this profile"), Some(help.into()));
             }
         }
+        if file.faults.is_empty() && check.spans.has("faults") {
+            // nobody who writes an empty list means all of them
+            check.value("faults", "an empty list names no fault set", Some("write [\"none\"] for the calm, or leave it out for all".into()));
+        }
         let arrival = Arc::new(Arrival::resolve(&file.arrival, check));
         if file.goods.is_none() {
             for key in ["basket", "channels", "shoppers", "after", "feed"].into_iter().filter(|key| check.spans.has(key)).collect::<Vec<_>>() {
