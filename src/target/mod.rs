@@ -60,6 +60,14 @@ pub enum Look<T> {
 }
 
 impl<T> Look<T> {
+    /// What `read` makes of it, where there is something to be read.
+    pub fn and_then<U>(self, read: impl FnOnce(T) -> Look<U>) -> Look<U> {
+        match self {
+            Look::Is(it) => read(it),
+            Look::Unknown => Look::Unknown,
+            Look::Silent => Look::Silent,
+        }
+    }
     pub fn known(self) -> Option<T> {
         match self {
             Look::Is(it) => Some(it),

@@ -3,11 +3,11 @@
 
 use super::super::{Inbound, Look, Outbound, Skip, Target};
 use super::exchange::Exchange;
-use super::{Asking, Commands, Controlled, Ears, Heard, What, until_told};
+use super::{Asking, Commands, Controlled, Ears, Heard, What, stated, until_told};
 use crate::model::{Class, Code, Harm, Id, Message, NodeId, Op, OrderNo, Outcome, SharedNames, SkuId};
 use crate::net::{Arrived, Client, Deed, Failed, How, Limits, Request, Response, Server, SpanKind, Spans};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock, time_of_day_ns};
-use crate::wire::{self, Answered, CloudEvent, Names, OrderView, Payload, Sandbox, Signature, Skipped, StockView, Traces, Unreadable};
+use crate::wire::{self, Answered, CloudEvent, Names, Payload, Sandbox, Signature, Skipped, StockView, Traces, Unreadable};
 use hyper::Method;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
@@ -365,11 +365,7 @@ impl Live {
             Request { method: Method::GET, path, headers: Vec::new(), body: Vec::new() }
         };
         let (client, requests): (Client, Vec<Request>) = (self.client.clone(), orders.iter().map(ask).collect());
-        let state = |response: &Response| match read_as(response) {
-            Look::Is(OrderView { state, reserved, net }) => Code::parse(&state).map_or(Look::Silent, |code| Look::Is((code, reserved, net))),
-            Look::Unknown => Look::Unknown,
-            Look::Silent => Look::Silent,
-        };
+        let state = |response: &Response| read_as(response).and_then(stated);
         // by one task of the network, which sees many answers at a time, and wakes this thread once
         let asking = self.handle.spawn(async move {
             let asked: Vec<_> = requests.into_iter().map(|request| client.ask(request)).collect();
@@ -630,11 +626,7 @@ impl Target for Live {
         let mut mute = self.mute;
         let look = until_told(&mut mute, at_rest, || self.read(&path));
         self.mute = mute;
-        match look {
-            Look::Is(StockView { on_hand, reserved }) => Look::Is((on_hand, reserved)),
-            Look::Unknown => Look::Unknown,
-            Look::Silent => Look::Silent,
-        }
+        look.and_then(|StockView { on_hand, reserved }| Look::Is((on_hand, reserved)))
     }
 
     fn is_live(&self) -> bool {

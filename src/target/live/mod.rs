@@ -19,7 +19,7 @@ pub use process::{Adapter, Process};
 use super::{Look, Outbound, Skip};
 use crate::model::{Code, Id, Message, Outcome};
 use crate::sim::{Inbox, Mailbox, NoInbox, Span, Stopwatch, Timestamp};
-use crate::wire::Skipped;
+use crate::wire::{OrderView, Skipped};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -89,6 +89,11 @@ fn until_told<T>(mute: &mut bool, at_rest: bool, mut ask: impl FnMut() -> Look<T
     }
     *mute |= at_rest && matches!(seen, Look::Silent);
     seen
+}
+
+/// The state that an answer names; one of a word that nobody knows cannot be read.
+fn stated(OrderView { state, reserved, net }: OrderView) -> Look<(Code, i32, i64)> {
+    Code::parse(&state).map_or(Look::Silent, |code| Look::Is((code, reserved, net)))
 }
 
 /// A target that does not answer for so long is gone: nobody waits for ever.

@@ -2,10 +2,10 @@
 //! is shown. When it ends, every request that is open is of unknown outcome.
 
 use super::super::{Inbound, Look, Outbound, Skip, Target};
-use super::{Asking, Ears, Heard, What, commands, until_told};
+use super::{Asking, Ears, Heard, What, commands, stated, until_told};
 use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SharedNames, SkuId};
 use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
-use crate::wire::{self, FromAdapter, Names, OrderView, Payload, Sandbox, StockView, ToAdapter};
+use crate::wire::{self, FromAdapter, Names, Payload, Sandbox, StockView, ToAdapter};
 use rustc_hash::FxHashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -399,21 +399,13 @@ impl Target for Process {
     }
 
     fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)> {
-        match self.look("GetOrder", &serde_json::json!({"order_id": self.names.show_order(order)}), true) {
-            Look::Is(OrderView { state, reserved, net }) => Code::parse(&state).map_or(Look::Silent, |code| Look::Is((code, reserved, net))),
-            Look::Unknown => Look::Unknown,
-            Look::Silent => Look::Silent,
-        }
+        self.look("GetOrder", &serde_json::json!({"order_id": self.names.show_order(order)}), true).and_then(stated)
     }
 
     fn inventory(&mut self, node: NodeId, sku: SkuId, at_rest: bool) -> Look<(i64, i64)> {
         let estate = self.names.estate();
         let args = serde_json::json!({"node_id": estate.node_name(node), "sku": estate.sku_name(sku)});
-        match self.look("GetInventory", &args, at_rest) {
-            Look::Is(StockView { on_hand, reserved }) => Look::Is((on_hand, reserved)),
-            Look::Unknown => Look::Unknown,
-            Look::Silent => Look::Silent,
-        }
+        self.look("GetInventory", &args, at_rest).and_then(|StockView { on_hand, reserved }| Look::Is((on_hand, reserved)))
     }
 
     fn is_live(&self) -> bool {

@@ -324,31 +324,27 @@ impl Target for Mapped {
     fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)> {
         let msg = Message::of_order(crate::model::Op::GetOrder, Id::NONE, order);
         let mapping = self.case.shared.mapping.clone();
-        let values = match self.read(mapping.read_order.as_ref(), order, &msg, true) {
-            Look::Is(values) => values,
-            Look::Unknown => return Look::Unknown,
-            Look::Silent => return Look::Silent,
-        };
-        let state = values.get("state").map(ToString::to_string).unwrap_or_default();
-        let Some(code) = Code::parse(&state).filter(|code| *code != Code::None) else {
-            self.case.trouble(format!("profile, read.order: `state` came out as `{state}`: expected open, completed, state_cancelled, .."));
-            return Look::Silent;
-        };
-        let number = |name| self.number("read.order", &values, name);
-        let held = number("reserved").and_then(|held| i32::try_from(held).ok());
-        held.zip(number("net")).map_or(Look::Silent, |(held, net)| Look::Is((code, held, net)))
+        let look = self.read(mapping.read_order.as_ref(), order, &msg, true);
+        look.and_then(|values| {
+            let state = values.get("state").map(ToString::to_string).unwrap_or_default();
+            let Some(code) = Code::parse(&state).filter(|code| *code != Code::None) else {
+                self.case.trouble(format!("profile, read.order: `state` came out as `{state}`: expected open, completed, state_cancelled, .."));
+                return Look::Silent;
+            };
+            let number = |name| self.number("read.order", &values, name);
+            let held = number("reserved").and_then(|held| i32::try_from(held).ok());
+            held.zip(number("net")).map_or(Look::Silent, |(held, net)| Look::Is((code, held, net)))
+        })
     }
 
     fn inventory(&mut self, node: NodeId, sku: SkuId, at_rest: bool) -> Look<(i64, i64)> {
         let msg = Message { node, sku, ..Message::new(crate::model::Op::GetInventory, Id::NONE) };
         let mapping = self.case.shared.mapping.clone();
-        let values = match self.read(mapping.read_stock.as_ref(), OrderNo::NONE, &msg, at_rest) {
-            Look::Is(values) => values,
-            Look::Unknown => return Look::Unknown,
-            Look::Silent => return Look::Silent,
-        };
-        let number = |name| self.number("read.stock", &values, name);
-        number("on_hand").zip(number("reserved")).map_or(Look::Silent, Look::Is)
+        let look = self.read(mapping.read_stock.as_ref(), OrderNo::NONE, &msg, at_rest);
+        look.and_then(|values| {
+            let number = |name| self.number("read.stock", &values, name);
+            number("on_hand").zip(number("reserved")).map_or(Look::Silent, Look::Is)
+        })
     }
 
     fn tells_stock(&self) -> bool {
