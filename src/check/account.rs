@@ -108,8 +108,9 @@ pub struct Parcel {
     /// claims
     pub allocated: Spot,
     pub released_claims: SmallVec<[u64; 1]>,
-    /// none where the claim names none
+    /// units and node of the claim; none where it names none
     pub claimed_release: Lines,
+    pub claimed_node: NodeId,
     pub shipped_claims: SmallVec<[u64; 1]>,
     pub claimed_lines: Lines,
     /// rejected, cancelled or expired, as the target says
@@ -118,8 +119,6 @@ pub struct Parcel {
     pub releases: SmallVec<[u64; 1]>,
     pub release_lines: Lines,
     pub release_node: NodeId,
-    /// none where no claim names one
-    pub claimed_node: NodeId,
     pub cancels: SmallVec<[u64; 1]>,
     pub shipments: SmallVec<[u64; 1]>,
     pub shipped_lines: Lines,

@@ -102,19 +102,15 @@ impl Checker for PartnerAgreement {
                 let what = format!("{} of {order} left with other units than were announced", parcel.fid);
                 ctx.fail(order, what, "the units announced are those that left", vec![*fact, *claim]);
             }
-            if let ([fact], [claim]) = (parcel.releases.as_slice(), parcel.released_claims.as_slice())
-                && !parcel.claimed_release.is_empty()
-                && !is_same(&parcel.release_lines, &parcel.claimed_release)
-            {
-                let what = format!("{} of {order} was taken on by its node with other units than were announced as released", parcel.fid);
-                ctx.fail(order, what, "the units announced are those that the node was given", vec![*fact, *claim]);
-            }
-            if let ([fact], [claim]) = (parcel.releases.as_slice(), parcel.released_claims.as_slice())
-                && parcel.claimed_node.is_some()
-                && parcel.claimed_node != parcel.release_node
-            {
-                let what = format!("{} of {order} was taken on by another node than was announced", parcel.fid);
-                ctx.fail(order, what, "the node announced is the one that has it", vec![*fact, *claim]);
+            if let ([fact], [claim]) = (parcel.releases.as_slice(), parcel.released_claims.as_slice()) {
+                if !parcel.claimed_release.is_empty() && !is_same(&parcel.release_lines, &parcel.claimed_release) {
+                    let what = format!("{} of {order} was taken on by its node with other units than were announced as released", parcel.fid);
+                    ctx.fail(order, what, "the units announced are those that the node was given", vec![*fact, *claim]);
+                }
+                if parcel.claimed_node.is_some() && parcel.claimed_node != parcel.release_node {
+                    let what = format!("{} of {order} was taken on by another node than was announced", parcel.fid);
+                    ctx.fail(order, what, "the node announced is the one that has it", vec![*fact, *claim]);
+                }
             }
         }
     }
@@ -184,7 +180,7 @@ fn by_sku(lines: &Lines) -> Vec<(SkuId, i64)> {
 mod tests {
     use crate::check::Verdict;
     use crate::check::testing::*;
-    use crate::model::{Money, Op};
+    use crate::model::{Money, NodeId, Op};
 
     fn shipped() -> Story {
         let mut h = Story::new();
@@ -239,8 +235,8 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_release_that_was_announced_with_other_units_and_accepts_one_without_any() {
-        let told = |units: Option<i32>| {
+    fn rejects_a_release_that_was_announced_with_other_units_or_another_node_and_accepts_one_without_any() {
+        let told = |node: NodeId, units: Option<i32>| {
             let mut h = Story::new();
             h.place(1, &[(1, A, 2)]).accept(1);
             h.fact(1, Op::NodeRelease, |m| {
@@ -249,28 +245,16 @@ mod tests {
             });
             h.event(1, Op::FulfillmentReleased, |m| {
                 parcel(m, 1);
-                units.into_iter().for_each(|units| at_node(m, DC1, &[(1, A, units)]));
-            });
-            h
-        };
-        told(Some(1)).accepts("PARTNER_AGREEMENT");
-        told(None).accepts("PARTNER_AGREEMENT");
-        let elsewhere = |node| {
-            let mut h = Story::new();
-            h.place(1, &[(1, A, 1)]).accept(1);
-            h.fact(1, Op::NodeRelease, |m| {
-                parcel(m, 1);
-                at_node(m, DC1, &[(1, A, 1)]);
-            });
-            h.event(1, Op::FulfillmentReleased, |m| {
-                parcel(m, 1);
+                units.into_iter().for_each(|units| at_node(m, node, &[(1, A, units)]));
                 m.node = node;
             });
             h
         };
-        elsewhere(DC1).accepts("PARTNER_AGREEMENT");
-        elsewhere(crate::model::NodeId(2)).rejects("PARTNER_AGREEMENT", "F1 of O1 was taken on by another node than was announced");
-        let finding = told(Some(2)).rejects("PARTNER_AGREEMENT", "F1 of O1 was taken on by its node with other units than were announced");
+        for fine in [told(DC1, Some(1)), told(DC1, None), told(NodeId::NONE, Some(1)), told(NodeId::NONE, None)] {
+            fine.accepts("PARTNER_AGREEMENT");
+        }
+        told(NodeId(2), None).rejects("PARTNER_AGREEMENT", "F1 of O1 was taken on by another node than was announced");
+        let finding = told(DC1, Some(2)).rejects("PARTNER_AGREEMENT", "F1 of O1 was taken on by its node with other units than were announced");
         assert_eq!(finding.evidence.len(), 2, "the fact and the claim");
     }
 

@@ -428,7 +428,7 @@ pub(super) async fn look(case: &Case, step: &Step, scope: &Scope) -> Result<Opti
     Ok(ended.goes_on().then_some(answered))
 }
 
-/// A read: its values by name; none where the target does not know.
+/// A read: its values by name.
 pub(super) async fn read(case: &Case, read: &Read, order: OrderNo, scope: &Scope) -> Look<BTreeMap<String, Value>> {
     let told = |why: String| case.trouble(why);
     if !holds(&read.step, scope).map_err(|Mistaken(why)| told(why)).unwrap_or(false) {
