@@ -398,6 +398,10 @@ impl Account {
         let said = |id: Id| self.calls.contains(&id) || self.heard.iter().any(|h| h.id == id);
         id.is_some() && (said(id) || (self.faulted_at(id).is_some() && self.sent_at(id).is_none()))
     }
+    /// A call of the target that its partner has not answered.
+    pub fn has_open_call(&self) -> bool {
+        self.calls.iter().any(|call| self.sent_at(*call).is_none())
+    }
     /// When a fault acted on the message of this id.
     pub fn faulted_at(&self, id: Id) -> Option<Timestamp> {
         self.faulted.iter().find(|(known, _)| *known == id).map(|(_, at)| *at)

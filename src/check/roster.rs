@@ -5,7 +5,7 @@ use super::expectation::{self, Expectation};
 use super::told::told;
 use super::{
     Checker, Coverage, Invariant, accept_once, alloc_within_order, auth_once, backorder_fair, cancel_honest, capture_complete, capture_within_auth,
-    capture_within_shipped, event_gapless, event_stable, evidence, exception_class, feed_tracked, no_lost, no_oversell, no_phantom,
+    capture_within_shipped, event_gapless, event_stable, evidence, exception_class, feed_tracked, no_lost, no_oversell, no_phantom, no_undersell,
     paid_before_release, partner_agreement, precedence, progress, quiet_after_end, refund_exact, refund_within_captured, reject_inert,
     release_within_alloc, released_on_end, replay_equal, reply_idempotent, restock_exact, routing, ship_once, state_agreement, stock_conserved,
     traceable,
@@ -32,6 +32,7 @@ pub const INVARIANTS: &[&Invariant] = &[
     &precedence::ABOUT,
     &reject_inert::ABOUT,
     &no_oversell::ABOUT,
+    &no_undersell::ABOUT,
     &alloc_within_order::ABOUT,
     &release_within_alloc::ABOUT,
     &routing::ABOUT,
@@ -77,6 +78,7 @@ pub(super) fn checkers(header: &Header, expect: Expect) -> Vec<Box<dyn Checker>>
         Box::new(precedence::Precedence::default()),
         Box::new(reject_inert::RejectInert::default()),
         Box::new(no_oversell::NoOversell::default()),
+        Box::new(no_undersell::NoUndersell::default()),
         Box::new(alloc_within_order::AllocWithinOrder::default()),
         Box::new(release_within_alloc::ReleaseWithinAlloc::default()),
         Box::new(routing::Routing::default()),

@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::per_order::PerOrder;
-use super::{Checker, Context, Invariant};
+use super::{Checker, Context, Invariant, certain};
 use crate::history::{Entry, Kind};
 use crate::model::{Code, Fid, Fulfil, Id, Node, NodeId, NodeKind, Op, OrderNo, Outcome, RUN_BEGINS_AT_H, SkuId};
 use crate::sim::{Span, Timestamp};
@@ -259,7 +259,7 @@ fn judge_choice(account: &Account, decision: &Decision, ctx: &mut Context<'_>) {
         (splits || Some(node.region) == region)
             && (node.capacity_per_day == 0 || mine)
             && node.kind != NodeKind::Supplier
-            && !ctx.ledger.rules().possibly(*id, false, node.enabled, decision.from, decision.to)
+            && !certain::maybe_disabled(*id, node, decision.from, decision.to, ctx)
             && !account.unhelpful.iter().any(|(refused, _, _)| refused == id)
             && decision.demand.iter().all(|(sku, qty)| certainly_had(account, *id, *sku, node, decision.from, ctx) >= *qty)
     });
@@ -279,7 +279,7 @@ fn judge_choice(account: &Account, decision: &Decision, ctx: &mut Context<'_>) {
 /// Units of a shelf that were free at `from` whatever order things happened in, those of this very order included.
 fn certainly_had(account: &Account, id: NodeId, sku: SkuId, node: &Node, from: Timestamp, ctx: &Context<'_>) -> i64 {
     let own: i64 = account.held.iter().filter(|held| (held.node, held.sku) == (id, sku)).map(|held| held.reserved).sum();
-    ctx.ledger.shelf(id, sku).map_or(0, |shelf| shelf.least(from, ctx.grace())) + own - i64::from(node.safety_stock)
+    certain::free(id, node, sku, from, ctx) + own
 }
 
 /// The day of the calendar.

@@ -84,7 +84,8 @@ impl Stock {
     pub fn available(&self, node: NodeId, sku: SkuId) -> i64 {
         let level = self.level(node, sku);
         let kept = if self.defect == Some(Defect::SafetyStockIgnored) { 0 } else { self.safety[node.0 as usize] };
-        (level.on_hand - level.reserved - kept).max(0)
+        let taken = if self.defect == Some(Defect::ReservedCountedTwice) { 2 * level.reserved } else { level.reserved };
+        (level.on_hand - taken - kept).max(0)
     }
     pub fn reserve(&mut self, node: NodeId, sku: SkuId, qty: u32) {
         self.level_mut(node, sku).reserved += i64::from(qty);

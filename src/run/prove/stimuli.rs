@@ -86,6 +86,7 @@ stimuli! {
     "feed-gap-ignored" in "S03.base" under ["drop", "reorder"] >= 90, silent in "S03.base" under "none";
     "supply-counted-as-stock" in "S05.base" under ["none"] >= 97, silent in "S03.base" under "none";
     "safety-stock-ignored" in "S03.safety-stock" under ["none"] >= 97, silent in "S01.base" under "none";
+    "reserved-counted-twice" in "S01.last-units" under ["none"] >= 97, silent in "S01.declined" under "none";
     "zero-quantity-ignored" in "S05.sold-out-unheard" under ["feed-gap"] >= 90, silent in "S05.sold-out-unheard" under "none";
     "feed-at-first-node" in "S03.base" under ["none"] >= 97, silent in "S01.base" under "none";
     "callback-memory-expires" in "S07.base" under ["replay"] >= 97, silent in "S07.base" under "none";
