@@ -403,7 +403,7 @@ pub struct LoadedArgs {
     /// lane (all, commands, keys), network
     #[arg(long, value_name = "KEY=VALUE,..", default_value = "")]
     pub service: String,
-    /// What clients do without an answer: timeout, retries, backoff (none, exponential, constant), wait, budget. They wait and try again for ever
+    /// What clients do without an answer: timeout, retries, backoff (none, exponential, constant), wait, budget. They wait, and try again for a day,
     /// where absent
     #[arg(long, value_name = "KEY=VALUE,..", default_value = "")]
     pub client: String,

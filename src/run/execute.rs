@@ -13,7 +13,7 @@ use crate::model::{Class, OrderNo, Threshold};
 use crate::reference::{Defect, Settings};
 use crate::report::{FindingReport, Lens};
 use crate::scenario::{Case, Expect};
-use crate::sim::{Clock, Law, Span, VirtualClock};
+use crate::sim::{Clock, Law, Span, Timestamp, VirtualClock};
 use crate::target::{Embedded, ServiceModel};
 use crate::workload::{self, Partition};
 use crate::world::{Client, World};
@@ -105,6 +105,11 @@ pub fn simulate<O: Observer>(setup: &Setup, case: &Case, part: &Partition, clock
     simulate_under(storm(case, part), setup, case, part, clock, stop, observer)
 }
 
+/// Until when faults may act: where there are none, that is over before it begins.
+pub fn storms_until(case: &Case, part: &Partition) -> Timestamp {
+    if case.fault.is_calm() { Timestamp::ZERO } else { part.calm }
+}
+
 /// The faults of a case.
 pub fn storm(case: &Case, part: &Partition) -> Storm {
     Storm::new(&case.fault, part.seed, part.first.0, part.calm, &part.plan.estate)
@@ -128,7 +133,7 @@ pub fn simulate_under<O: Observer>(
         target = target.durable();
     }
     let engine = Engine {
-        world: world.with_client(client),
+        world: world.with_client(client).with_faults_until(storms_until(case, part)),
         link,
         coalesce: Span::ZERO,
         opening,

@@ -484,7 +484,7 @@ pub fn watched(
     let engine = Engine {
         link: LINK,
         coalesce: Span((profile.coalesce.0 as f64 * profile.scale) as u64),
-        world: world.with_client(setup.conditions.client.clone()),
+        world: world.with_client(setup.conditions.client.clone()).with_faults_until(execute::storms_until(case, part)),
         opening,
         storm: execute::storm(case, part),
         target: opened.target(),

@@ -2,13 +2,13 @@
 
 use crate::sim::{Draw, Span};
 
-/// The manners of whoever sends commands. The default is that of a careful client: it waits as long as it takes, and tries again for ever,
-/// ever more slowly.
+/// The manners of whoever sends commands. The default is that of a careful client: it waits as long as it takes, and tries again, ever
+/// more slowly, until the world gives up.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     /// after so long without an answer it gives the attempt up; what the target does with it by then nobody stops
     pub timeout: Option<Span>,
-    /// attempts after the first; none: for ever
+    /// attempts after the first; none: as many as it takes
     pub retries: Option<u32>,
     pub backoff: Backoff,
     /// each first attempt, of any order, earns this share of a retry; what is earned is kept up to ten retries

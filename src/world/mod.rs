@@ -133,6 +133,8 @@ pub struct World {
     rule_version: u32,
     client: Client,
     tokens: client::Tokens,
+    /// until then faults may act
+    calm: Timestamp,
     bank_answers: Sampler,
     partner_answers: Sampler,
     /// how often (order, point) was met, for behaviours that name an nth
@@ -179,6 +181,7 @@ impl World {
             first: plan.first,
             rule_version: 1,
             client: Client::default(),
+            calm: Timestamp::ZERO,
             tokens: client::Tokens::default(),
             bank_answers: Sampler::new(BANK_ANSWERS),
             partner_answers: Sampler::new(PARTNER_ANSWERS),
@@ -198,6 +201,11 @@ impl World {
     /// The same with clients of other manners.
     pub fn with_client(self, client: Client) -> World {
         World { client, ..self }
+    }
+
+    /// The same where faults may act until `calm`: before, nobody despairs of the target.
+    pub fn with_faults_until(self, calm: Timestamp) -> World {
+        World { calm, ..self }
     }
 
     /// How long a client waits for an answer to a command, where there is an end to that.
@@ -279,6 +287,9 @@ impl World {
             }
             // no definite answer: the same business request again under its old key, as a careful client does
             Outcome::Backpressure | Outcome::Error | Outcome::Refused | Outcome::TimedOut => {
+                if now >= sent.due.max(self.calm) + GIVES_UP_AFTER {
+                    return self.shopper.done(sent.msg.key);
+                }
                 let tries = self.shopper.tries(sent.msg.key);
                 let wait = if sent.link == Link::Commands {
                     if !self.client.tries_again(tries, &mut self.tokens) {
@@ -383,4 +394,7 @@ fn correlation(order: OrderNo) -> Id {
 const BANK_ANSWERS: Law = Law::LogNormal { p50: Span::from_millis(350), p95: Span::from_millis(1400) };
 const PARTNER_ANSWERS: Law = Law::LogNormal { p50: Span::from_millis(60), p95: Span::from_millis(250) };
 const ANSWER_TIME: Purpose = Purpose(300);
+/// Whoever was told to come back for so long, with no fault to blame, is told no. Providers of payments and webhooks stop after some hours to
+/// three days (Shopify 4 h, Stripe 3 d).
+const GIVES_UP_AFTER: Span = Span::from_days(1);
 const RETRY: Purpose = Purpose(301);

@@ -275,6 +275,27 @@ fn questions_at_rest_are_asked_again_and_without_an_answer_nothing_is_known() {
     assert_eq!((code, reason.contains("had no answer that could be read")), (4, true), "{reason} {said}");
 }
 
+/// Without faults, who has said `not now` for a day says no.
+#[test]
+fn a_target_that_always_says_not_now_is_not_asked_for_months() {
+    let folder = Folder::new("live-sheds");
+    let mut service = Service::start(&folder, &[]);
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = asked.clone();
+    let sheds = Box::new(move |first: &str| {
+        let sheds = first.starts_with("POST") && first.contains("/orders ");
+        counted.fetch_add(u32::from(sheds), std::sync::atomic::Ordering::Relaxed);
+        sheds.then_some("503 Not now")
+    });
+    service.url = relay(service.address().to_string(), sheds);
+    let (code, said) = service.run(&folder, "out", &["--faults", "none", "--case", "S01.base.none.web.1"]);
+    let summary = folder.summary("out");
+    assert_eq!((code, text(&summary.cases()[0]["verdict"])), (4, "not_exercised"), "{said}");
+    // an order and three of the harness's own, every 256 s in the end
+    let asked = asked.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((4 * 300..4 * 400).contains(&asked), "{asked}");
+}
+
 #[test]
 fn a_target_that_says_yes_to_forged_news_fails() {
     let folder = Folder::new("live-forged");
