@@ -13,5 +13,5 @@ pub use degrade::{Grade, Step, grade};
 pub use recovery::{Second, itself_before, recovered};
 pub use search::{Found, Search, Tried};
 pub use sends::{Lags, Sends, bottleneck};
-pub use trial::{Batch, Decision, Objective, Trial, UNDECIDED};
+pub use trial::{Batch, Decision, Objective, Trial};
 pub use usl::{Interval, Usl, fit};

@@ -113,6 +113,12 @@ impl Search {
 }
 
 impl Found {
+    /// The smallest rate above it that was seen to be too much. What is between the two, nobody knows; what was `lost` may only have been undecided.
+    pub fn too_much(&self) -> Option<f64> {
+        let seen = self.trials.iter().filter(|tried| tried.rate > self.held && tried.decision.is_too_much());
+        seen.map(|tried| tried.rate).min_by(f64::total_cmp)
+    }
+
     /// What trials show where the search did not come to its end: nothing of it is confirmed.
     pub fn so_far(trials: Vec<Tried>) -> Found {
         let lost = trials.iter().filter(|tried| tried.decision != Decision::Held).map(|tried| tried.rate).min_by(f64::total_cmp);
@@ -179,6 +185,20 @@ mod tests {
         let few = Found::so_far(trials[..9].to_vec());
         assert!(few.held <= 948.5 && few.lost.is_some_and(|lost| lost > 948.5) && !few.confirmed, "{few:?}");
         assert_eq!((Found::so_far(Vec::new()).held, Found::so_far(Vec::new()).lost), (0.0, None));
+    }
+
+    #[test]
+    fn what_nobody_could_tell_is_neither_held_nor_too_much() {
+        let undecided = |why: &str| Some(Decision::Lost(why.into()));
+        let found = SEARCH.run(|rate, _| match rate {
+            _ if rate <= 900.0 => Some(Decision::Held),
+            _ if rate <= 1_000.0 => undecided("undecided: who knows"),
+            _ => undecided("too much"),
+        });
+        let found = found.unwrap();
+        assert!(found.lost.is_some_and(|lost| lost < 920.0), "{found:?}");
+        assert!(found.too_much().is_some_and(|rate| (1_000.0..1_300.0).contains(&rate)), "{found:?}");
+        assert_eq!(SEARCH.run(up_to(948.5)).map(|found| found.too_much() == found.lost), Some(true));
     }
 
     #[test]

@@ -38,6 +38,13 @@ pub enum Decision {
     Lost(String),
 }
 
+impl Decision {
+    /// It was seen that it does not, and not only left open.
+    pub fn is_too_much(&self) -> bool {
+        matches!(self, Decision::Lost(why) if !why.starts_with(UNDECIDED))
+    }
+}
+
 /// Half the width of the interval about a mean, in standard errors: of six batches and more two-sided 95 % of Student's t, and some for looking again after each.
 const WIDTH: f64 = 2.6;
 /// Of five the distribution is wider (2.78 without looking again).
@@ -50,7 +57,7 @@ const GROWS: usize = 8;
 const NEAR: usize = 16;
 
 /// How the reason begins where a trial showed neither that its rate is held nor that it is too much.
-pub const UNDECIDED: &str = "undecided";
+const UNDECIDED: &str = "undecided";
 
 /// The batches of one trial so far.
 #[derive(Clone, Debug)]
@@ -147,7 +154,7 @@ impl Trial {
     fn undecided(&self) -> String {
         let steady = self.steady();
         if steady.len() < LEAST {
-            return "it did not come to a steady state".into();
+            return format!("{UNDECIDED}: it did not come to a steady state");
         }
         let allowed = 1.0 - self.objective.quantile;
         let (late, wrong) = (Mean::of(steady, slow), Mean::of(self.counted(), errors));

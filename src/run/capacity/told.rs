@@ -2,7 +2,7 @@
 
 use super::super::matrix;
 use super::rig::{Flaw, Seen};
-use crate::capacity::{Decision, Found, Step, UNDECIDED, Usl, grade};
+use crate::capacity::{Decision, Found, Step, Usl, grade};
 use crate::cli::{CapacityArgs, LoadedArgs};
 use crate::sim::Span;
 
@@ -37,10 +37,11 @@ pub(super) fn conclusion(found: &Found, usl: &Result<Usl, String>, steps: &[Step
         (held, _) if held <= 0.0 => "\nNo rate was held.\n".into(),
         (held, Some(lost)) => {
             // what nobody could tell is not promised, and may be held all the same
-            let open = |why: &str| why.starts_with(UNDECIDED);
-            let tried = found.trials.iter().filter(|tried| tried.rate == lost && tried.decision != Decision::Held);
-            let seen = tried.clone().any(|tried| matches!(&tried.decision, Decision::Lost(why) if !open(why)));
-            let was = if seen { "was not" } else { "could not be told from too much within a trial, so it is not promised" };
+            let was = match found.too_much() {
+                Some(rate) if rate == lost => "was not".into(),
+                Some(rate) => format!("could not be told from too much within a trial, so it is not promised; {rate:.2} was too much"),
+                None => "could not be told from too much within a trial, so it is not promised".into(),
+            };
             format!("\nHeld     {held:.2} orders a second; {lost:.2} {was}\n")
         }
         (held, None) => format!("\nHeld     {held:.2} orders a second, the most that was tried\n"),
@@ -142,5 +143,5 @@ pub(super) fn summary(
         .collect();
     let grade = grade(steps).map(|grade| json!({"word": grade.word(), "at_double": grade.at_double, "hysteresis": grade.hysteresis}));
     json!({"command": capacity_command(args), "partial": partial, "scenario": args.loaded.scenario, "target": args.loaded.target, "objective": args.loaded.objective,
-        "errors": args.errors, "held": found.held, "lost": found.lost, "confirmed": found.confirmed, "trials": trials, "law": law, "beyond": beyond, "beyond_flaw": why, "grade": grade})
+        "errors": args.errors, "held": found.held, "lost": found.lost, "too_much": found.too_much(), "confirmed": found.confirmed, "trials": trials, "law": law, "beyond": beyond, "beyond_flaw": why, "grade": grade})
 }
