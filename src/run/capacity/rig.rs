@@ -28,6 +28,10 @@ const BATCH: Span = Span::from_secs(5);
 const BATCH_ORDERS: f64 = 50.0;
 /// A confirmation lasts so long at most.
 const CONFIRM_LASTS: Span = Span::from_secs(120);
+/// In virtual time, which costs little, batches and trials of slow targets are longer, as long as they have no more orders than this, and so many times
+/// at most: late orders come in clumps, and a dozen of those tell a rate within some 5 %.
+const STRETCH_ORDERS: f64 = 200_000.0;
+const STRETCH: f64 = 12.0;
 /// Steps beyond the capacity, in times of it, and back again; a step is as long as keeps its orders in memory.
 const FACTORS: [f64; 6] = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
 const STEP_S: f64 = 30.0;
@@ -216,11 +220,6 @@ fn step_s(capacity: f64, total: f64, objective: &Objective) -> f64 {
     (STEP_ORDERS / (capacity * total)).clamp(2.0, STEP_S).floor().max((STEP_TIMES * objective.within.as_secs_f64()).ceil())
 }
 
-/// Long enough for some orders.
-fn batch_at(rate: f64) -> Span {
-    BATCH.max(Span::from_secs_f64(BATCH_ORDERS / rate))
-}
-
 /// A gap that makes a rate.
 pub(super) fn at_rate(rate: f64) -> Arrival {
     Arrival { gap: 1e9 / rate, ..Arrival::poisson(Span::from_secs(1)) }
@@ -243,22 +242,31 @@ pub(super) struct Seen {
 }
 
 impl Rig<'_> {
+    /// The length of a batch, and how many there are at most.
+    fn batches(&self, rate: f64, confirms: bool) -> (Span, usize) {
+        let longest = if confirms { CONFIRM_LASTS } else { LONGEST };
+        let live = self.session.is_some();
+        let times = if live { 1.0 } else { (STRETCH_ORDERS / (rate * LONGEST.as_secs_f64())).clamp(1.0, STRETCH) };
+        let length = BATCH.as_secs_f64().max(BATCH_ORDERS / rate) * times;
+        (Span::from_secs_f64(length), ((longest.as_secs_f64() * times / length) as usize).max(8))
+    }
+
     /// Seconds of load that a search may take at most, where so many trials of both kinds are left.
-    pub fn longest_s(rate: f64, objective: &Objective, (searching, confirming): (u32, u32)) -> f64 {
-        let length = batch_at(rate).as_secs_f64();
-        let of = |longest: Span| (longest.as_secs_f64()).max(8.0 * length);
+    fn longest_s(&self, rate: f64, objective: &Objective, (searching, confirming): (u32, u32)) -> f64 {
+        let of = |confirms: bool| {
+            let (length, most) = self.batches(rate, confirms);
+            length.as_secs_f64() * most as f64
+        };
         let steps = step_s(rate, 1.0, objective).max(STEP_S) * (2 * FACTORS.len() - 1) as f64;
-        f64::from(searching) * of(LONGEST) + f64::from(confirming) * of(CONFIRM_LASTS) + steps
+        f64::from(searching) * of(false) + f64::from(confirming) * of(true) + steps
     }
 
     /// Holds a rate until it is decided; none where the user stopped. `left`: how many trials are left at most, with this one.
     pub fn trial(&self, objective: Objective, rate: f64, confirms: u32, left: (u32, u32)) -> Result<Option<(Decision, Seen)>, Trouble> {
-        let length = batch_at(rate);
-        let longest = if confirms > 0 { CONFIRM_LASTS } else { LONGEST };
-        let most = (longest.0 / length.0).max(8) as usize;
+        let (length, most) = self.batches(rate, confirms > 0);
         let trial = Trial::new(objective, most);
         let trial = if confirms > 0 { trial.confirming() } else { trial };
-        let (before, in_all) = (self.offered_s.get(), Rig::longest_s(rate, &objective, left));
+        let (before, in_all) = (self.offered_s.get(), self.longest_s(rate, &objective, left));
         let what = if confirms > 0 { format!("in confirmation {confirms}") } else { "tried".into() };
         let passed = |span: Span| {
             let seconds = span.as_secs_f64();
