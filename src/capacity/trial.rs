@@ -106,9 +106,12 @@ impl Trial {
     /// The batches after the warm-up. The first is never counted; how many more by the rule MSER (White, Simulation 69, 1997): those without which the
     /// mean of the rest is surest, and half of them at most.
     /// That is for late orders alone: whatever comes in bursts, as errors do, would be counted less often than it comes, for the bursts of the first
-    /// half would be warm-up.
+    /// half would be warm-up. Late orders of a busy queue come in bursts as well, so whoever confirms counts them all: there the mean alone decides.
     pub fn steady(&self) -> &[Batch] {
         let rest = self.counted();
+        if self.confirms {
+            return rest;
+        }
         let unsure = |from: usize| {
             let Mean { error, .. } = Mean::of(&rest[from..], slow);
             error * error

@@ -22,7 +22,7 @@ use serde_json::json;
 /// Before the trigger, to know what is usual.
 const BASELINE_S: u64 = 30;
 /// It is watched for so long at least after the trigger, and for so many times the trigger; where it is known how long it takes to work off what was
-/// left, twice as long as that and a minute, but no longer than an hour.
+/// left, with all that clients send again, twice as long as that and a minute, but no longer than an hour.
 const WATCHED_S: u64 = 120;
 const WATCHED_TIMES: u64 = 10;
 const WATCHED_IDEALS: f64 = 2.0;
@@ -44,6 +44,8 @@ struct Course<'a> {
     lasts: u64,
     /// how long it takes who works off what was left and nothing else
     ideal: Option<f64>,
+    /// the same for whoever has each order sent to him as often as its client ever may, where that is no more than he can do
+    drained: Option<f64>,
     cures: &'a [f64],
     cure_s: u64,
 }
@@ -61,8 +63,8 @@ impl Course<'_> {
     }
     fn watched_s(self) -> u64 {
         let least = WATCHED_S.max(WATCHED_TIMES * self.lasts);
-        let of_ideal = self.ideal.map_or(0.0, |ideal| WATCHED_IDEALS * ideal + WATCHED_MORE_S);
-        least.max((of_ideal as u64).min(WATCHED_MOST_S))
+        let longest = self.drained.or(self.ideal).map_or(0.0, |seconds| WATCHED_IDEALS * seconds + WATCHED_MORE_S);
+        least.max((longest as u64).min(WATCHED_MOST_S))
     }
 
     /// Shares of the rate, each with its seconds.
@@ -126,6 +128,7 @@ struct Cell {
     watched_s: u64,
     /// how long it takes who works off what was left and nothing else
     ideal: Option<f64>,
+    drained: Option<f64>,
     /// the share of the load at which it came back, where it had stayed down, and after how many seconds
     cured: Option<(f64, usize)>,
     /// for how long each share is tried at most
@@ -138,7 +141,7 @@ struct Cell {
 impl Cell {
     /// It stayed down for longer than it takes to work off what was left.
     fn stayed_down(&self) -> bool {
-        self.before && self.recovered.is_none() && self.ideal.is_none_or(|ideal| ideal <= self.watched_s as f64)
+        self.before && self.recovered.is_none() && self.drained.or(self.ideal).is_none_or(|seconds| seconds <= self.watched_s as f64)
     }
     /// It was not watched for long enough to know.
     fn is_open(&self) -> bool {
@@ -175,8 +178,12 @@ pub fn probe(args: &ProbeArgs, stop: &Stop) -> Result<Ended, Trouble> {
     let live = args.loaded.target != "embedded";
     let capacity = if live { None } else { capacity_of(&rig.setup.conditions.service) };
     let ideal = |rate: f64, lasts: u64| args.trigger.ideal(rate / capacity?, lasts);
-    let grid: Vec<Vec<Course<'_>>> =
-        args.rate.iter().flat_map(|rate| lasts.iter().map(|lasts| courses(live, *rate, *lasts, ideal(*rate, *lasts)))).collect();
+    let attempts = 1.0 + rig.setup.conditions.client.retries.map_or(0.0, f64::from);
+    let drained = |rate: f64, lasts: u64| ideal(rate * attempts, lasts).filter(|seconds| seconds.is_finite());
+    let of = |rate: f64, lasts: u64| {
+        courses(live, Course { rate, lasts, ideal: ideal(rate, lasts), drained: drained(rate, lasts), cures: &CURES, cure_s: CURE_S })
+    };
+    let grid: Vec<Vec<Course<'_>>> = args.rate.iter().flat_map(|rate| lasts.iter().map(|lasts| of(*rate, *lasts))).collect();
     // who has no orders left is no longer put under load, and what comes of it would be told as if he were
     if let Some(course) = grid.iter().flatten().find(|course| course.orders(SPIKE) > MOST_ORDERS) {
         let (rate, lasts, orders) = (course.rate, course.lasts, course.orders(SPIKE));
@@ -282,12 +289,12 @@ fn probe_command(args: &ProbeArgs, trigger: &str) -> String {
 }
 
 /// What is offered for one cell of the grid, in turn, until it is told.
-fn courses(live: bool, rate: f64, lasts: u64, ideal: Option<f64>) -> Vec<Course<'static>> {
+fn courses(live: bool, course: Course<'static>) -> Vec<Course<'static>> {
     if live {
-        return vec![Course { rate, lasts, ideal, cures: &CURES, cure_s: CURE_S }];
+        return vec![course];
     }
-    let cure_s = ((CURE_ORDERS / rate) as u64).clamp(CURE_S, CURE_VIRTUAL_S);
-    CURES.chunks(1).map(|cures| Course { rate, lasts, ideal, cures, cure_s }).collect()
+    let cure_s = ((CURE_ORDERS / course.rate) as u64).clamp(CURE_S, CURE_VIRTUAL_S);
+    CURES.chunks(1).map(|cures| Course { cures, cure_s, ..course }).collect()
 }
 
 /// Orders a second that the model can take, where one order is one piece of work.
@@ -352,6 +359,7 @@ fn one(
         recovered: itself,
         watched_s: course.watched_s(),
         ideal: course.ideal,
+        drained: course.drained,
         cured: if before && itself.is_none() { course.cured(all, objective.quantile) } else { None },
         cure_s: course.cure_s,
         good: good as f64 / f64::max(offered as f64, 1.0),
