@@ -19,3 +19,8 @@ pub(super) fn maybe_disabled(id: NodeId, node: &Node, from: Timestamp, to: Times
 pub(super) fn free(id: NodeId, node: &Node, sku: SkuId, from: Timestamp, ctx: &Context<'_>) -> i64 {
     ctx.ledger.shelf(id, sku).map_or(0, |shelf| shelf.least(from, ctx.grace())) - i64::from(node.safety_stock)
 }
+
+/// Units of a shelf for orders, whoever gets them: what was known at `from`, less all that ever went without an order.
+pub(super) fn had(id: NodeId, node: &Node, sku: SkuId, from: Timestamp, ctx: &Context<'_>) -> i64 {
+    ctx.ledger.shelf(id, sku).map_or(0, |shelf| shelf.least_for_orders(from, ctx.grace())) - i64::from(node.safety_stock)
+}

@@ -213,9 +213,14 @@ impl Shelf {
     /// Units that were free at `decided` whatever order things happened in: the first stock that was acknowledged, if that was before, less
     /// all that ever fell and all that was ever reserved. What rose later is left out.
     pub fn least(&self, decided: Timestamp, grace: Span) -> i64 {
+        self.least_for_orders(decided, grace) - self.reserved_ever
+    }
+
+    /// The same without what was reserved.
+    pub fn least_for_orders(&self, decided: Timestamp, grace: Span) -> i64 {
         match self.first_known {
-            Some((at, gross)) if at + grace <= decided => gross - self.fell - self.reserved_ever,
-            _ => -self.reserved_ever,
+            Some((at, gross)) if at + grace <= decided => gross - self.fell,
+            _ => 0,
         }
     }
 

@@ -26,7 +26,7 @@ const LONGEST: Span = Span::from_secs(300);
 /// Batches are as long as this, and longer where fewer orders than [`BATCH_ORDERS`] would come in one.
 const BATCH: Span = Span::from_secs(5);
 const BATCH_ORDERS: f64 = 50.0;
-/// A confirmation lasts so long at most.
+/// A confirmation of a live target lasts so long at most; in virtual time as long as any trial.
 const CONFIRM_LASTS: Span = Span::from_secs(120);
 /// In virtual time, which costs little, batches and trials of slow targets are longer, as long as they have no more orders than this, and so many times
 /// at most: late orders come in clumps, and a dozen of those tell a rate within some 5 %.
@@ -244,8 +244,8 @@ pub(super) struct Seen {
 impl Rig<'_> {
     /// The length of a batch, and how many there are at most.
     fn batches(&self, rate: f64, confirms: bool) -> (Span, usize) {
-        let longest = if confirms { CONFIRM_LASTS } else { LONGEST };
         let live = self.session.is_some();
+        let longest = if confirms && live { CONFIRM_LASTS } else { LONGEST };
         let times = if live { 1.0 } else { (STRETCH_ORDERS / (rate * LONGEST.as_secs_f64())).clamp(1.0, STRETCH) };
         let length = BATCH.as_secs_f64().max(BATCH_ORDERS / rate) * times;
         (Span::from_secs_f64(length), ((longest.as_secs_f64() * times / length) as usize).max(8))
