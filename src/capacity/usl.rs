@@ -8,6 +8,8 @@ const RESAMPLES: u64 = 400;
 /// Fewer points, or points that lie closer together, say nothing about the shape.
 const LEAST_POINTS: usize = 6;
 const LEAST_SPAN: f64 = 16.0;
+/// So many times as much as it allows is still within what chance does to a rate.
+const TOLERANCE: f64 = 1.05;
 
 /// Between these it lies with 95 %, by the bootstrap.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -40,6 +42,16 @@ impl Usl {
     pub fn knee(&self) -> Option<f64> {
         let knee = ((1.0 - self.alpha) / self.beta).max(1.0).sqrt();
         (self.beta_in.lo > 0.0 && knee > self.rises_to * 0.9 && knee <= self.reaches * 2.0).then_some(knee)
+    }
+    /// The law, unless more was done a second than it lets anybody do: then what it was fitted to was a queue that grew, and no cost of agreeing.
+    pub fn beside(self, done: f64) -> Result<Usl, String> {
+        let most = self.knee().map(|n| self.rate(n)).or(self.limit()).unwrap_or(f64::INFINITY);
+        if done <= most * TOLERANCE {
+            return Ok(self);
+        }
+        Err(format!(
+            "not identifiable: by the law of these rates no more than {most:.0} orders a second can be done, and beyond the capacity {done:.0} were"
+        ))
     }
     /// The most that any number under way can reach by waiting alone.
     pub fn limit(&self) -> Option<f64> {
@@ -178,6 +190,16 @@ mod tests {
         let queue: Vec<(f64, f64)> = [1.0f64, 2.0, 4.0, 8.0, 9.6, 12.0, 20.0, 28.0].map(|n| (n, 100.0 * n.min(9.4 + n / 50.0))).to_vec();
         let found = fit(&queue, Seed(1)).unwrap();
         assert_eq!(found.knee(), None, "{found:?}");
+    }
+
+    #[test]
+    fn a_law_that_what_was_done_contradicts_is_none() {
+        let found = fit(&measured(&TRUE, 0.0), Seed(1)).unwrap();
+        let most = found.rate(found.knee().unwrap());
+        assert_eq!(found.beside(most), Ok(found));
+        assert!(found.beside(most * 1.2).unwrap_err().contains("not identifiable: by the law of these rates no more than"));
+        let flat = fit(&measured(&Usl { beta: 0.0, ..TRUE }, 0.0), Seed(1)).unwrap();
+        assert!(flat.beside(2_000.0).is_ok() && flat.beside(2_500.0).is_err());
     }
 
     #[test]

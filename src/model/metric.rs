@@ -64,8 +64,10 @@ impl Stage {
             Stage::Ack => "due time of an order to the first definite answer",
             Stage::AckService => "sending of the attempt that was answered to its answer",
             Stage::OrderToAccept => "due time to the event that the order is accepted",
-            Stage::OrderToAllocate => "due time to the first allocation",
-            Stage::OrderToRelease => "due time to the first release to a node",
+            Stage::OrderToAllocate => "due time to the event of the first allocation",
+            Stage::OrderToRelease => {
+                "due time to the first release, as its node or its event shows it: it may be there before the allocation is heard"
+            }
             Stage::OrderToShip => "due time to the first units that left or stood ready for pickup",
             Stage::OrderToComplete => "due time to the event that the order is completed",
             Stage::ReleaseToShip => "a node takes a fulfillment on, until it leaves",

@@ -98,6 +98,10 @@ fn a_scenario_keeps_its_orders_and_takes_the_times_of_a_profile() {
     let summary = folder.run("lent", &["S01.base", "--profile", &replay, "--faults", "none"], 0);
     assert!(summary.cases().iter().all(|case| case["orders"] == 5 && text(&case["scenario"]) == "S01"));
     folder.orderstorm(&["explain", "lent", "O3"]).exits(0).says(&["00:02:00"]);
+    // who does not say how many orders there are means those that were recorded
+    let all = folder.write("all.toml", "name = \"r\"\ntitle = \"t\"\n[arrival]\nprocess = \"replay\"\ntimes = \"times\"\n");
+    let summary = folder.run("all", &["S01.base", "--profile", &all, "--faults", "none"], 0);
+    assert!(summary.cases().iter().all(|case| case["orders"] == 3));
     folder.write("times", "0\n1\n0.5\n");
     folder.orderstorm(&["plan", "--profile", &replay]).exits(2).says(&["times: line 3", "earlier"]);
     folder.write("times", "soon\n");

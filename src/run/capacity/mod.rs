@@ -115,9 +115,10 @@ fn searched(rig: &Rig<'_>, args: &CapacityArgs, objective: Objective) -> Result<
     let found = found.unwrap_or_else(|| Found::so_far(tried));
     let points: Vec<(f64, f64)> =
         all.iter().filter(|(_, decision)| *decision == Decision::Held).map(|(seen, _)| (seen.rate * seen.mean, seen.rate)).collect();
-    let usl = fit(&points, rig.seed("usl"));
     let beyond = if found.held > 0.0 && !stopped { rig.beyond(found.held, objective)? } else { None };
     let (steps, beyond) = beyond.unwrap_or_default();
+    let done = steps.iter().map(|step| step.goodput + step.wasted).fold(0.0, f64::max);
+    let usl = fit(&points, rig.seed("usl")).and_then(|law| law.beside(done));
     let plots = report::capacity_plots(&points, usl.as_ref().ok(), found.held, &steps);
     for plot in &plots {
         rig.write(&format!("{}.svg", plot.name), &plot.svg)?;

@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 /// Orders of a case where neither the profile nor anybody else says how many.
 const ORDERS: u32 = 1_000;
+/// As many as there are times: known when they are read.
+const AS_RECORDED: u32 = 0;
 
 /// A file in `profiles/load/`. It takes the place of the scenarios' own order counts and gaps; with `[goods]` it makes whole orders by itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +44,7 @@ pub struct LoadProfileFile {
     #[serde(default)]
     pub assumed: Vec<String>,
     /// orders a case, where `--orders` does not say. Where absent, a profile with goods has as many as its `rate`, or stages in orders a second, make up to
-    /// the end; else, and where there is neither or no end, 1000
+    /// the end, and a replay as many as it has times; else, and where there is neither or no end, 1000
     #[schemars(range(min = 1, max = 100000000))]
     pub orders: Option<u32>,
     /// fault sets that it is run under by itself, where `--faults` does not say; all where empty
@@ -138,7 +140,7 @@ impl LoadProfile {
             title: file.title.clone(),
             about: file.about.clone(),
             assumed: file.assumed.clone(),
-            orders: file.orders.unwrap_or(ORDERS),
+            orders: file.orders.unwrap_or(if file.arrival.times.is_some() { AS_RECORDED } else { ORDERS }),
             by_rates: file.orders.is_none() && file.goods.is_some() && (file.arrival.rate.is_some() || !file.arrival.stages.is_empty()),
             faults: file.faults.clone(),
             arrival,
@@ -183,6 +185,10 @@ impl LoadProfile {
         }
         if times.is_empty() {
             return Err("there is no time in it: write one a line, in seconds".into());
+        }
+        if self.orders == AS_RECORDED {
+            let ends = self.arrival.duration.map_or(f64::INFINITY, |duration| duration.as_secs_f64() * speed);
+            self.orders = times.partition_point(|time| *time < ends).max(1) as u32;
         }
         self.arrival = Arc::new(Arrival { process: Process::Replay { times: times.into(), speed }, ..(*self.arrival).clone() });
         Ok(self)
