@@ -321,7 +321,9 @@ mod tests {
         let mut h = Story::new();
         h.stock(DC1, A, 1).wait(Span::from_secs(10));
         let body = h.body(&[(1, A, 1)]);
-        (1..=3).for_each(|order| drop(h.place_with(order, body.clone(), Outcome::Rejected)));
+        for order in 1..=3 {
+            h.place_with(order, body.clone(), Outcome::Rejected);
+        }
         h.place_with(9, h.body(&[(1, A, 1)]), Outcome::Rejected).claim(9, Op::OrderRejected, |_| {});
         let failures = |h: &Story| h.judge().results.iter().find(|r| r.name == ABOUT.name).map(|r| r.failures);
         assert_eq!(failures(&h), Some(4));
@@ -341,10 +343,14 @@ mod tests {
         };
         assert_eq!(last(&|_| {}), Verdict::Fail);
         // taken at DC1 at first, and then from another node
-        let elsewhere = |h: &mut Story| drop(h.place(9, &ALL).accept(9).reserve(9, NodeId(2), &ALL, Id::NONE));
+        let elsewhere = |h: &mut Story| {
+            h.place(9, &ALL).accept(9).reserve(9, NodeId(2), &ALL, Id::NONE);
+        };
         assert_eq!(last(&elsewhere), Verdict::Pass);
         // for an exchange that its bank then declined
-        let exchange = |h: &mut Story| drop(h.place(9, &[(1, D, 1)]).exchange(9, 7, &[(1, D, 1)], &[(2, A, 2, 4000)]));
+        let exchange = |h: &mut Story| {
+            h.place(9, &[(1, D, 1)]).exchange(9, 7, &[(1, D, 1)], &[(2, A, 2, 4000)]);
+        };
         assert_eq!(last(&exchange), Verdict::Pass);
     }
 
