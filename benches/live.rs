@@ -209,7 +209,7 @@ fn main() {
         let scenario = write(
             "load.toml",
             format!(
-                "name = \"LOAD\"\ntitle = \"Orders\"\nabout = \"Orders for goods that are sold out.\"\nstock = {{ \"A@DC1\" = 1 }}\nmatrix = {{ channels = [\"web\"] }}\n\n[order]\nlines = [{}]\n",
+                "name = \"LOAD\"\ntitle = \"Orders\"\nabout = \"Orders for goods that are sold out.\"\nstock = {{ \"A@DC1\" = 0 }}\nmatrix = {{ channels = [\"web\"] }}\n\n[order]\nlines = [{}]\n",
                 lines.join(", ")
             ),
         );

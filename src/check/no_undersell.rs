@@ -14,7 +14,7 @@ pub(super) const ABOUT: Invariant = Invariant {
     summary: "no order is turned away while the goods are there",
     definition: "An order is turned down (PlaceOrder answered `rejected`, `order.rejected`) or cancelled by the target before anything went to a node, for whatever reason it names, though one distribution center certainly had all that is shipped and the stores that its shopper chose had what is picked up; and nothing in the record speaks against it: its shopper did not cancel it, payment, screening and address had nothing against it, no node refused it and no fault acted on it.",
     needs: "the body of the order, the feeds and their acknowledgements, and every `inventory.reserved`: judged at rest",
-    traps: "units may be held for an order that fails before it says so, at one node or another. So `certainly had` takes from the first stock that was acknowledged a grace before the order was sent all that ever fell, the safety stock, and all that any other order or exchange ever asked for of the SKU, before or after; but not what an order asked for that was turned down in the answer, for a single unit, without a partner having been asked: who has what it wants is not turned down. Stores, third parties and suppliers need not ship, nor a node of another region (but under the policy `region` = `nearest`); nodes with a capacity, and nodes that may have been out of routing, have nothing for certain. `key_reuse` turns down a message, not an order; `backpressure` is no decision. A call that its partner never answered may be the reason. Where an event of some order was lost: unknown.",
+    traps: "units may be held for an order that fails before it says so, at one node or another. So `certainly had` takes from the first stock that was acknowledged a grace before the order was sent all that ever fell, the safety stock, and all that any other order or exchange ever asked for of the SKU, before or after; but not what an order asked for that was turned down in the answer, for a single unit, without a partner having been asked: who has what it wants is not turned down. Stores, third parties and suppliers need not ship, nor a node of another region (but under the policy `region` = `nearest`); nodes with a capacity, and nodes that may have been out of routing, have nothing for certain. Probe orders are not judged: a target may not know their SKU. `key_reuse` turns down a message, not an order; `backpressure` is no decision. A call that its partner never answered may be the reason. Where an event of some order was lost: unknown.",
     facts_only: false,
 };
 
@@ -133,7 +133,8 @@ impl Checker for NoUndersell {
         for (sku, qty) in &own {
             *self.asked.entry(*sku).or_default() += qty;
         }
-        let Some(No { n, at, code, .. }) = turned_down else { return };
+        // a target may know nothing of what probe orders are for
+        let Some(No { n, at, code, .. }) = turned_down.filter(|_| !ctx.probe) else { return };
         ctx.judged();
         let reason = state.against || !state.open.is_empty() || has_a_reason(account);
         // what is certain only grows less: what is not certain now never will be

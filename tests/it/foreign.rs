@@ -75,6 +75,7 @@ fn a_right_history_passes_in_its_own_words() {
         "EXCEPTION_CLASS",
         "EXPECTATION",
         "FEED_TRACKED",
+        "NO_UNDERSELL",
         "PROGRESS",
         "QUIET_AFTER_END",
         "REJECT_INERT",

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
 /// A scenario whose orders it may refuse.
-pub const SOLD_OUT: &str = "name = \"LOAD\"\ntitle = \"t\"\nabout = \"Orders for goods that are sold out.\"\nstock = { \"A@DC1\" = 1 }\nmatrix = { channels = [\"web\"] }\n\n[order]\nlines = [{ sku = \"A\", qty = 1 }]\n";
+pub const SOLD_OUT: &str = "name = \"LOAD\"\ntitle = \"t\"\nabout = \"Orders for goods that are sold out.\"\nstock = { \"A@DC1\" = 0 }\nmatrix = { channels = [\"web\"] }\n\n[order]\nlines = [{ sku = \"A\", qty = 1 }]\n";
 
 /// Connections that wait to be taken; Linux allows as many without being asked.
 const BACKLOG: u32 = 4_096;
