@@ -416,6 +416,10 @@ mod tests {
         h.stock(DC1, A, 10).wait(Span::from_secs(10));
         rejected(&mut h, 1, Code::KeyReuse);
         assert_eq!(verdict(&mut h), Verdict::NotExercised);
+        let mut h = Story::new();
+        h.stock(DC1, A, 10).wait(Span::from_secs(10));
+        rejected(&mut h, OrderNo::FIRST_PROBE.0, Code::UnknownSku);
+        assert_eq!(verdict(&mut h), Verdict::NotExercised, "a probe order");
         let mut h = turned_down();
         h.resend(1, Outcome::Ok).accept(1);
         assert_eq!(verdict(&mut h), Verdict::NotExercised);
