@@ -67,7 +67,7 @@ pub(super) struct NoUndersell {
     suspicions: Vec<Suspicion>,
     /// units that were asked for by orders that may have held them
     asked: FxHashMap<SkuId, i64>,
-    /// events are missing of this order, and perhaps of others: what else was reserved is not known
+    /// events of some order are missing, or what it asked for: what may have been held is not known
     gap: bool,
 }
 
@@ -119,7 +119,12 @@ impl Checker for NoUndersell {
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         self.gap |= ctx.suspended;
         let state = ctx.place.and_then(|place| self.orders.remove(place)).unwrap_or_default();
-        let Some(account) = ctx.account.filter(|account| account.body.is_some()) else { return };
+        let Some(account) = ctx.account else { return };
+        if account.body.is_none() {
+            // nobody knows what it asked for
+            self.gap = true;
+            return;
+        }
         if !ctx.covers.claims(&[Op::InventoryReserved]) {
             return;
         }
@@ -488,6 +493,9 @@ mod tests {
         h.hold_event(9, Op::InventoryReserved, |m| at_node(m, DC1, &ALL));
         h.claim(9, Op::FulfillmentAllocated, |m| parcel(m, 1));
         assert_eq!(verdict(&mut h), Verdict::Unknown);
+        let mut h = turned_down();
+        h.claim(9, Op::InventoryReserved, |m| at_node(m, DC1, &ALL));
+        assert_eq!(verdict(&mut h), Verdict::Unknown, "an order that nobody knows the body of");
         assert_eq!(turned_down().cut_short().verdict_of(ABOUT.name), Verdict::Unknown, "not at rest");
     }
 }

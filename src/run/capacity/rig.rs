@@ -29,7 +29,7 @@ const BATCH_ORDERS: f64 = 50.0;
 /// A confirmation of a live target lasts so long at most; in virtual time as long as any trial.
 const CONFIRM_LASTS: Span = Span::from_secs(120);
 /// In virtual time, which costs little, batches and trials of slow targets are longer, as long as they have no more orders than this, and so many times
-/// at most: late orders come in clumps, and a dozen of those tell a rate within some 5 %.
+/// at most: late orders come in clumps, and a short trial has few of them.
 const STRETCH_ORDERS: f64 = 200_000.0;
 const STRETCH: f64 = 12.0;
 /// Steps beyond the capacity, in times of it, and back again; a step is as long as keeps its orders in memory.
