@@ -181,7 +181,7 @@ fn who_waits_for_a_place_that_the_profile_of_the_target_does_not_have_shows_noth
     ] {
         assert!(reference.contains(was));
         let target = folder.write("bounded.toml", reference.replacen(was, is, 1));
-        let arguments = ["run", "--rate", "100", "--orders", "80", "--profile", "steady", "--faults", "none"];
+        let arguments = ["run", "--rate", "100", "--orders", "30", "--profile", "steady", "--faults", "none"];
         let more = ["--out", out, "--target", &target, "--threshold", "latency.ack.p50 < 50ms"];
         let ran =
             folder.command(&[&arguments[..], &more[..]].concat()).env("ORDERSTORM_TARGET_URL", &served.url).output().expect("it can be started");
