@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub(super) const ABOUT: Invariant = Invariant {
     name: "EXPECTATION",
     summary: "what the scenario expects comes true",
-    definition: "What the scenario says in `[expect]`, per order, over its events in the order of `seq`. `a > b`: b needs every earlier step's least number before it; a step with a greatest number may not come after a later one began. `each shipment:` counts every fulfillment that took a step. `never \"a before b\"`: no a while there was no b yet. `calls` counts facts (for screening and address checks: answered calls by key; a void of nothing is none). Of the outcomes exactly one comes true; an order turned down in the reply is `order.rejected`. `stock` is summed over all orders, and exact for a key that is named for each of them.",
+    definition: "What the scenario says in `[expect]`, per order, over its events in the order of `seq`. `a > b`: b needs every earlier step's least number before it; a step with a greatest number may not come after a later one began. `each shipment:` counts every fulfillment that took a step. `never \"a before b\"`: no a while there was no b yet. `calls` counts facts (for screening and address checks: answered calls by key; a void of nothing is none). Of the outcomes exactly one comes true; an order turned down in the reply is `order.rejected`, with the event or without. `stock` is summed over all orders, and exact for a key that is named for each of them.",
     needs: "a scenario with expectations; events with `seq`",
     traps: "`within` is extended by the time from the order's first fault to the calm, and by that in which the target was down, as far as they overlap. A fulfillment that was rejected, cancelled or expired owes nothing more. An order that was shed (429, refused) owes nothing.",
     facts_only: false,
@@ -130,7 +130,8 @@ struct State {
     called_off: Objects,
     effects: Vec<(Op, u32, u64)>,
     answered: SmallVec<[Id; 2]>,
-    turned_down: u64,
+    /// the answer that turned the order down
+    turned_down: Option<(u64, Timestamp)>,
     /// deadlines met only thanks to the time that faults add
     excused: u64,
     wrong: Vec<(usize, String, Wrong)>,
@@ -149,7 +150,7 @@ impl State {
         answered.clear();
         wrong.clear();
         [allocated, ended, taken_on, called_off].into_iter().for_each(Objects::clear);
-        (self.turned_down, self.excused) = (0, 0);
+        (self.turned_down, self.excused) = (None, 0);
     }
     fn came(&self, op: Op) -> Option<(u32, u64)> {
         self.came.iter().find(|(known, ..)| *known == op).map(|(_, count, first, _)| (*count, *first))
@@ -227,7 +228,7 @@ impl Checker for Expectation {
                 }
             }
             Kind::Reply if e.msg.op == Op::PlaceOrder && e.outcome == Outcome::Rejected && e.msg.code != crate::model::Code::KeyReuse => {
-                self.orders.entry(place).turned_down = e.n;
+                self.orders.entry(place).turned_down = Some((e.n, e.at));
             }
             _ => {}
         }
@@ -237,6 +238,10 @@ impl Checker for Expectation {
         let Expectation { scenario, orders } = self;
         let Some(place) = ctx.place else { return };
         let state = orders.entry(place);
+        if let Some(account) = ctx.account {
+            let credit = || ctx.ledger.credit(account, ctx.header);
+            turned_down_in_the_answer(scenario, state, account, &credit);
+        }
         scenario.settle_one(order, state, ctx);
         state.empty();
         orders.leave(place);
@@ -282,7 +287,7 @@ impl Scenario {
         if self.empty || order.is_probe() {
             return;
         }
-        if account.happened() != Happened::Yes && state.turned_down == 0 {
+        if account.happened() != Happened::Yes && state.turned_down.is_none() {
             self.stock.open = true;
             if account.happened() == Happened::Unknown && account.said.is_none() {
                 ctx.unknown();
@@ -424,6 +429,14 @@ fn take<'a>(scenario: &Scenario, state: &mut State, event: Event, credit: &impl 
     }
 }
 
+/// Who was turned down in the answer need not be told so by an event once more: the answer is that step.
+fn turned_down_in_the_answer<'a>(scenario: &Scenario, state: &mut State, account: &Account, credit: &impl Fn() -> Credit<'a>) {
+    let Some((n, at)) = state.turned_down.filter(|_| account.happened() != Happened::Yes) else { return };
+    if state.waiting.is_empty() && state.came(Op::OrderRejected).is_none() {
+        take(scenario, state, Event { seq: state.next, op: Op::OrderRejected, fulfillment: 0, ret: 0, at, n }, credit);
+    }
+}
+
 fn chain_step(state: &mut State, (set, chain): (usize, usize), compiled: &Compiled, event: &Event) {
     let in_scope = if compiled.chain.all { Some(0) } else { object(compiled.chain.scope, event) };
     let Some(mut id) = in_scope else { return };
@@ -471,7 +484,7 @@ fn extended(extra: crate::sim::Span) -> String {
 impl Scenario {
     fn outcomes_that_came(&self, state: &State) -> SmallVec<[(usize, u64); 2]> {
         let came = |op: Op| match state.came(op) {
-            None if op == Op::OrderRejected && state.turned_down != 0 => Some(state.turned_down),
+            None if op == Op::OrderRejected => state.turned_down.map(|(n, _)| n),
             came => came.map(|(_, first)| first),
         };
         self.ops_of_outcomes.iter().enumerate().filter_map(|(i, op)| came(*op).map(|n| (i, n))).collect()
@@ -811,6 +824,14 @@ mod tests {
         assert_eq!((shed.verdict_of("EXPECTATION"), shed.verdict), (Verdict::NotExercised, Verdict::NotExercised));
         with(CHAIN, Outcome::Rejected).rejects("EXPECTATION", "order.accepted");
         with(r#"[outcome."order.rejected"]"#, Outcome::Rejected).accepts("EXPECTATION");
+        // the answer is the step, and an event beside it is the same step
+        let refused = r#"flow = ["order.rejected"]"#;
+        with(refused, Outcome::Rejected).accepts("EXPECTATION");
+        let mut told = with(refused, Outcome::Rejected);
+        told.event(1, Op::OrderRejected, |_| {});
+        told.accepts("EXPECTATION");
+        with(refused, Outcome::Ok).rejects("EXPECTATION", "order.rejected never came");
+        with(r#"never = ["order.rejected"]"#, Outcome::Rejected).rejects("EXPECTATION", "order.rejected came");
     }
 
     #[test]

@@ -97,7 +97,9 @@ impl Checker for ReleasedOnEnd {
                 ctx.unknown();
             } else if reserved != open {
                 let (node, sku) = (ctx.header.fixture.node_name(node), ctx.header.fixture.sku_name(sku));
-                let what = format!("the target says {reserved} of {sku} are reserved at {node}, but its open orders hold {open}");
+                let what = format!(
+                    "the target says {reserved} of {sku} are reserved at {node}, but what it announced to be reserved for open orders is {open}"
+                );
                 ctx.fail(OrderNo::NONE, what, "reserved on a shelf = reservations of open orders", vec![n]);
             }
         }
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn rejects_a_target_that_says_it_still_holds_units() {
         cancelled(true).state(1, Code::StateCancelled, 2).rejects("RELEASED_ON_END", "still reserved for it");
-        cancelled(true).shelf_state(DC1, A, 5, 2).rejects("RELEASED_ON_END", "open orders hold 0");
+        cancelled(true).shelf_state(DC1, A, 5, 2).rejects("RELEASED_ON_END", "for open orders is 0");
     }
 
     #[test]
@@ -157,7 +159,7 @@ mod tests {
             h
         };
         says(2).accepts("RELEASED_ON_END");
-        says(1).rejects("RELEASED_ON_END", "1 of A are reserved at DC1, but its open orders hold 2");
+        says(1).rejects("RELEASED_ON_END", "1 of A are reserved at DC1, but what it announced to be reserved for open orders is 2");
     }
 
     #[test]

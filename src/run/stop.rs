@@ -1,6 +1,7 @@
 //! A safe stop: the first Ctrl-C ends the run with what it has, the second ends the program.
 
 use crate::sim::Stopwatch;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -68,7 +69,7 @@ impl Stop {
         None
     }
 
-    /// Listens for Ctrl-C, and for the signal that build servers end programs with, on a thread of its own; `said` is what becomes of the work.
+    /// Listens for Ctrl-C, the signal that build servers end programs with, and a terminal that is closed, on a thread of its own; `said` is what becomes of the work.
     pub fn on_ctrl_c(&self, said: &'static str) {
         let stop = self.clone();
         let listen = move || {
@@ -84,8 +85,9 @@ impl Stop {
                         None if stop.is_set() => std::process::exit(130),
                         None => first = Some(Stopwatch::start()),
                     }
-                    eprintln!("\nStopping: {said}. Ctrl-C again ends at once.");
                     stop.set();
+                    // of a terminal that is gone nothing is left to write to
+                    let _ = writeln!(std::io::stderr(), "\nStopping: {said}. Ctrl-C again ends at once.");
                 }
             });
         };
@@ -98,20 +100,36 @@ impl Stop {
 struct Ends {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// the terminal was closed; none where that is to end nothing
+    #[cfg(unix)]
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 impl Ends {
+    #[cfg(unix)]
     fn listen() -> std::io::Result<Ends> {
-        Ok(Ends {
-            #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
-        })
+        use tokio::signal::unix::{SignalKind, signal};
+        // whoever listens takes away what `nohup` has set
+        let hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Ends { terminate: signal(SignalKind::terminate())?, hang_up })
+    }
+    #[cfg(not(unix))]
+    fn listen() -> std::io::Result<Ends> {
+        Ok(Ends {})
     }
     #[cfg(unix)]
     async fn wanted(&mut self) -> bool {
+        let Ends { terminate, hang_up } = self;
+        let hung_up = async {
+            match hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             ctrl_c = tokio::signal::ctrl_c() => ctrl_c.is_ok(),
-            terminate = self.terminate.recv() => terminate.is_some(),
+            terminate = terminate.recv() => terminate.is_some(),
+            hung_up = hung_up => hung_up.is_some(),
         }
     }
     #[cfg(not(unix))]
@@ -120,9 +138,29 @@ impl Ends {
     }
 }
 
+/// The program was started by `nohup` or the like. Where that cannot be told it is taken for so, and a closed terminal ends it as it ends any program.
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    std::fs::read_to_string("/proc/self/status").ok().and_then(|status| ignored(&status)).is_none_or(|ignored| ignored & 1 != 0)
+}
+
+/// The signals that a process ignores, as Linux says it: signal 1 (SIGHUP) is the lowest bit.
+#[cfg(unix)]
+fn ignored(status: &str) -> Option<u64> {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(set.trim(), 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_process_ignores_is_read() {
+        assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n"), Some(0x1001));
+        assert_eq!((ignored("SigCgt:\t1\n"), ignored("SigIgn:\tsome\n")), (None, None));
+    }
 
     #[test]
     fn work_is_waited_for_until_it_is_done_or_the_stop_is_set() {

@@ -237,6 +237,29 @@ fn orders_that_are_generated_up_to_a_stop_are_whole_and_counted() {
 }
 
 #[test]
+fn a_closed_terminal_is_a_stop_and_under_nohup_it_is_none() {
+    let folder = Folder::new("stop-hang-up");
+    let make = |out: &str| folder.command(&["generate", "--profile", "steady", "--orders", "300000000", "--out", out]);
+    let length = |out: &str| std::fs::metadata(folder.at(out)).map_or(0, |file| file.len());
+    let mut plain = make("plain.ndjson");
+    let plain = plain.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be started");
+    wait_until("some orders", || length("plain.ndjson") > 100_000);
+    signal("-HUP", &plain);
+    assert!(ends_with_130(plain).contains("Stopped: "));
+
+    let made = make("kept.ndjson");
+    let mut kept = Command::new("nohup");
+    kept.arg(made.get_program()).args(made.get_args()).current_dir(folder.at(".")).stdout(Stdio::null()).stderr(Stdio::piped());
+    let kept = kept.spawn().expect("there is a `nohup`");
+    wait_until("some orders", || length("kept.ndjson") > 100_000);
+    signal("-HUP", &kept);
+    let before = length("kept.ndjson");
+    wait_until("more orders", || length("kept.ndjson") > before + 1_000_000);
+    signal("-INT", &kept);
+    ends_with_130(kept);
+}
+
+#[test]
 fn a_verb_with_nothing_to_keep_ends_at_the_first_stop() {
     let folder = Folder::new("stop-plan");
     assert!(Command::new("mkfifo").arg(folder.at("orders.csv")).status().expect("there is a `mkfifo`").success());
