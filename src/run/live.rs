@@ -296,23 +296,18 @@ impl Opened {
     }
     /// Why what was recorded cannot be relied on, if it cannot.
     fn trouble(&self) -> Option<String> {
-        let (unreadable, fault, dead) = match self {
-            Opened::Http(live) => (live.unreadable(), String::new(), false),
+        let (broken, unreadable, fault) = match self {
+            Opened::Http(live) => (live.broken(), live.unreadable(), String::new()),
             Opened::Mapped(mapped) => {
                 let troubles = mapped.troubles();
                 let first = troubles.first()?;
                 let more = if troubles.len() > 1 { format!(", and {} more such", troubles.len() - 1) } else { String::new() };
                 return Some(format!("{first}{more}"));
             }
-            Opened::Adapter(process) => (process.unreadable(), process.fault(), process.is_dead()),
+            Opened::Adapter(process) => (process.broken(), process.unreadable(), process.fault()),
         };
-        if let Opened::Http(live) = self
-            && let Some(why) = live.broken()
-        {
-            return Some(why);
-        }
-        if dead {
-            return Some(format!("the adapter ended before the case did{fault}"));
+        if broken.is_some() {
+            return broken;
         }
         (unreadable > 0).then(|| format!("{unreadable} messages of the target could not be read{fault}"))
     }

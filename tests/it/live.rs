@@ -488,6 +488,33 @@ fn the_toy_orchestrator_passes_what_it_can_do_and_fails_what_it_cannot() {
     assert!(cannot.with_verdict("fail").count() > 0);
 }
 
+#[test]
+fn an_adapter_that_does_not_answer_in_time_is_asked_again_and_its_late_answer_is_none() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("NOT RUN: there is no python3");
+        return;
+    }
+    let folder = Folder::new("live-late-adapter");
+    // the first answer to an order comes with that to the second attempt, when nobody waits for it any longer
+    let toy = include_str!("../../adapters/toy.py")
+        .replace(
+            "        return say(re=line[\"id\"], **{\"class\": \"replayed\"})",
+            "        say(re=late.pop(line[\"key\"]), **{\"class\": \"ok\"})\n        return say(re=line[\"id\"], **{\"class\": \"replayed\"})",
+        )
+        .replace(
+            "    say(re=line[\"id\"], **{\"class\": \"ok\"})\n    event(order, \"order.accepted\"",
+            "    late[line[\"key\"]] = line[\"id\"]\n    event(order, \"order.accepted\"",
+        )
+        .replace("\nkeys = {}", "\nlate = {}\nkeys = {}");
+    assert_eq!(toy.matches("late").count(), 3, "the toy is another");
+    let toy = folder.write("late.py", toy);
+    let profile = include_str!("../../profiles/target/toy.toml").replace("${dir}/../../adapters/toy.py", &toy).replace("#:schema", "#");
+    let profile = folder.write("late.toml", profile.replace("[adapter]\n", "[adapter]\ntimeout = \"1s\"\n"));
+    folder.run("out", &["S01.base", "--faults", "none", "--case", "S01.base.none.web.1", "--record", "all", "--target", &profile], 0);
+    let late: usize = folder.histories("out").iter().map(|(_, bytes)| unzipped(bytes).matches("\"outcome\":\"timed_out\"").count()).sum();
+    assert!(late > 0, "the first attempt timed out");
+}
+
 /// Numbers and times are those of one run; all else is the same in each.
 #[test]
 fn the_order_that_the_document_of_adapters_shows_is_what_comes_over_the_pipe() {

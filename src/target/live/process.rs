@@ -1,12 +1,13 @@
 //! A target behind a child process of ours: JSON lines on its standard input and output, in any language. What it writes to standard error
-//! is shown. When it ends, every request that is open is of unknown outcome.
+//! is shown. When it ends, every request that is open is of unknown outcome; so is one that was not answered in time.
 
 use super::super::{Inbound, Look, Outbound, Skip, Target};
 use super::{Asking, Ears, Heard, What, commands, stated, until_told};
 use crate::model::{Code, Id, NodeId, OrderNo, Outcome, SharedNames, SkuId};
-use crate::sim::{Clock, Inbox, Mailbox, Span, Timestamp, WallClock};
+use crate::sim::{Clock, Inbox, Mailbox, Span, Stopwatch, Timestamp, WallClock};
 use crate::wire::{self, FromAdapter, Names, Payload, Sandbox, StockView, ToAdapter};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -37,12 +38,28 @@ enum Asked {
     Skip,
 }
 
+/// Questions by their number.
+#[derive(Default)]
+struct Questions {
+    open: FxHashMap<u64, Asked>,
+    /// nobody waits for these any longer, and an answer is none
+    given_up: FxHashSet<u64>,
+}
+
+impl Questions {
+    fn give_up(&mut self, id: u64) -> Option<Asked> {
+        let asked = self.open.remove(&id)?;
+        self.given_up.insert(id);
+        Some(asked)
+    }
+}
+
 /// What the threads around one child share.
 struct Shared {
     names: Arc<Names>,
     clock: WallClock,
     inbox: Mailbox<Heard<Waiting>>,
-    asked: Mutex<FxHashMap<u64, Asked>>,
+    asked: Mutex<Questions>,
     dead: AtomicBool,
     /// `init` was answered
     greeted: AtomicBool,
@@ -61,7 +78,7 @@ fn shown(line: &str) -> String {
 }
 
 impl Shared {
-    fn asked(&self) -> MutexGuard<'_, FxHashMap<u64, Asked>> {
+    fn asked(&self) -> MutexGuard<'_, Questions> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -76,7 +93,7 @@ impl Shared {
         self.unreadable.fetch_add(1, Ordering::Release);
         // who cannot say its first word will not say a better one: `init` is not waited for any longer
         if !self.greeted.load(Ordering::Acquire) {
-            self.asked().clear();
+            self.asked().open.clear();
         }
     }
 
@@ -88,8 +105,8 @@ impl Shared {
         };
         if said.re != 0 {
             // what was heard is in the inbox before the question is gone: who sees none open has heard all answers
-            let mut open = self.asked();
-            match open.remove(&said.re) {
+            let mut asked = self.asked();
+            match asked.open.remove(&said.re) {
                 Some(Asked::Here(to)) => {
                     let _ = to.send(said);
                 }
@@ -100,8 +117,9 @@ impl Shared {
                     let code = if matches!(outcome, Outcome::Rejected | Outcome::Backpressure) { code } else { Code::None };
                     self.inbox.push(Heard { at, what: What::Reply { to, outcome, code, retry_after } });
                 }
+                None if asked.given_up.remove(&said.re) => debug!(question = said.re, "an answer for which nobody waits any longer"),
                 None => {
-                    drop(open);
+                    drop(asked);
                     self.fault(line, "an answer to what nobody asked, or to what was answered before");
                 }
             }
@@ -126,7 +144,7 @@ impl Shared {
         self.dead.store(true, Ordering::Release);
         let at = self.clock.now();
         let mut asked = self.asked();
-        let mut open: Vec<(u64, Asked)> = asked.drain().collect();
+        let mut open: Vec<(u64, Asked)> = asked.open.drain().collect();
         open.sort_unstable_by_key(|(id, _)| *id);
         for (_, asked) in open {
             if let Asked::Message(to) = asked {
@@ -152,6 +170,8 @@ pub struct Process {
     next: u64,
     ears: Ears<Waiting>,
     skips: bool,
+    /// messages that were sent, with their time; the oldest first
+    sent: VecDeque<(u64, Stopwatch)>,
     names: Arc<Names>,
     /// children that ended before: their faults count, too
     unreadable: usize,
@@ -172,6 +192,7 @@ impl Process {
             next: 0,
             ears: Ears::new(),
             skips: false,
+            sent: VecDeque::new(),
             names,
             unreadable: 0,
             ended_by_itself: false,
@@ -216,8 +237,15 @@ impl Process {
         self.unreadable + self.running.shared.unreadable.load(Ordering::Relaxed)
     }
     /// It ended before anybody wanted it to.
-    pub fn is_dead(&self) -> bool {
+    fn is_dead(&self) -> bool {
         self.ended_by_itself || self.running.shared.dead.load(Ordering::Acquire)
+    }
+    /// Why nothing more is to be had of it, if so.
+    pub fn broken(&self) -> Option<String> {
+        if self.is_dead() {
+            return Some(format!("the adapter ended before the case did{}", self.fault()));
+        }
+        self.ears.is_silent().then(|| format!("the adapter has not said for a minute whether time may go on{}", self.fault()))
     }
 
     fn signal(&mut self, name: &str) {
@@ -239,14 +267,29 @@ impl Process {
     fn ask(&mut self, op: &str, args: serde_json::Value) -> Option<FromAdapter> {
         let id = self.number();
         let (to, answer) = mpsc::channel();
-        self.running.shared.asked().insert(id, Asked::Here(to));
+        self.running.shared.asked().open.insert(id, Asked::Here(to));
         let shared = &self.running.shared;
         if shared.dead.load(Ordering::Acquire) || !shared.greeted.load(Ordering::Acquire) && shared.unreadable.load(Ordering::Acquire) > 0 {
             return None;
         }
         let now_ns = self.running.shared.clock.now().0;
         self.write(&ToAdapter { id, op: op.into(), args, now_ns, ..ToAdapter::default() });
-        answer.recv_timeout(self.adapter.timeout).ok()
+        answer.recv_timeout(self.adapter.timeout).inspect_err(|_| drop(self.running.shared.asked().give_up(id))).ok()
+    }
+
+    /// Nobody waits longer than the profile says.
+    fn give_up_on_late(&mut self) {
+        let most = self.adapter.timeout.as_secs_f64();
+        while self.sent.front().is_some_and(|(_, since)| since.seconds() >= most) {
+            let Some((id, _)) = self.sent.pop_front() else { return };
+            let shared = &self.running.shared;
+            // what was answered is open no more
+            if let Some(Asked::Message(to)) = shared.asked().give_up(id) {
+                debug!(id = self.names.show_id(to), "no answer in time");
+                let what = What::Reply { to, outcome: Outcome::TimedOut, code: Code::None, retry_after: Span::ZERO };
+                shared.inbox.push(Heard { at: shared.clock.now(), what });
+            }
+        }
     }
 
     fn look<T: serde::de::DeserializeOwned>(&mut self, op: &str, args: &serde_json::Value, at_rest: bool) -> Look<T> {
@@ -334,7 +377,8 @@ impl Target for Process {
             Inbound::Message(msg) => {
                 let id = self.number();
                 debug!(op = msg.op.name(), order = self.names.show_order(msg.order), id = self.names.show_id(msg.id), "sent");
-                self.running.shared.asked().insert(id, Asked::Message(msg.id));
+                self.running.shared.asked().open.insert(id, Asked::Message(msg.id));
+                self.sent.push_back((id, Stopwatch::start()));
                 self.write(&ToAdapter::message(id, &msg, now.0, &self.names));
             }
             Inbound::Answer { msg, outcome } => {
@@ -348,6 +392,7 @@ impl Target for Process {
     }
 
     fn next_due(&mut self) -> Timestamp {
+        self.give_up_on_late();
         self.ears.gather(&self.running.shared.inbox);
         self.ears.next_due()
     }
@@ -376,7 +421,7 @@ impl Target for Process {
         self.unreadable += self.running.shared.unreadable.load(Ordering::Relaxed);
         // what it had written when it died has left it: the pipe gives it out to its end
         let _ = self.running.reader.take().map(JoinHandle::join);
-        self.ears.asking = Asking::No;
+        (self.ears.asking, self.ears.silent) = (Asking::No, None);
         self.ears.gather(&self.running.shared.inbox);
     }
 
@@ -396,6 +441,8 @@ impl Target for Process {
 
     fn resume(&mut self) {
         self.signal("CONT");
+        // who stood still could not answer
+        self.ears.silent = None;
     }
 
     fn order_state(&mut self, order: OrderNo) -> Look<(Code, i32, i64)> {
@@ -421,9 +468,12 @@ impl Target for Process {
             return Skip::Unable;
         }
         if let Some(skip) = self.ears.asked() {
+            if self.ears.holds() {
+                self.ears.silent.get_or_insert_with(Stopwatch::start);
+            }
             return skip;
         }
-        let under_way = !self.running.shared.asked().is_empty();
+        let under_way = !self.running.shared.asked().open.is_empty();
         let heard = self.running.shared.heard.load(Ordering::Acquire);
         self.ears.gather(&self.running.shared.inbox);
         if under_way || !self.ears.heard.is_empty() {
@@ -431,14 +481,14 @@ impl Target for Process {
         }
         let args = serde_json::to_value(wire::SkipLine { to_ns: to.map(|to| to.0), heard }).unwrap_or_default();
         let id = self.number();
-        self.running.shared.asked().insert(id, Asked::Skip);
+        self.running.shared.asked().open.insert(id, Asked::Skip);
         self.ears.asking = Asking::Yes;
         self.write(&ToAdapter { id, op: "skip".into(), args, now_ns: self.running.shared.clock.now().0, ..ToAdapter::default() });
         Skip::Busy
     }
 
     fn is_gone(&self) -> bool {
-        self.is_dead()
+        self.is_dead() || self.ears.is_silent()
     }
 
     fn patience(&self) -> Span {
