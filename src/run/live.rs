@@ -347,9 +347,17 @@ pub enum Broken {
 }
 
 /// Runs, judges and measures one partition against the target; its history is kept in `file`.
-pub fn partition(session: &Session, setup: &Setup, case: &Case, part: &Partition, file: &Path, stop: &Stop) -> Result<Part, Broken> {
+pub fn partition(
+    session: &Session,
+    setup: &Setup,
+    case: &Case,
+    part: &Partition,
+    file: &Path,
+    stop: &Stop,
+    told: &mut dyn Observer,
+) -> Result<Part, Broken> {
     let before = session.waited();
-    let mut ran = watched(session, setup, case, part, file, stop, None, (None, &mut ()))?;
+    let mut ran = watched(session, setup, case, part, file, stop, None, (None, told))?;
     // other cases at the same time wait for the same places
     let (rate, profile) = (part.busiest_second() as f64, &session.profile);
     let orders = (u64::from(part.orders), bounds::FEW);

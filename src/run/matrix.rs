@@ -3,6 +3,7 @@
 use super::execute::{self, Setup};
 use super::live::{self, Broken, Session};
 use super::pace::{Asked, paced};
+use super::progress::Sending;
 use super::rows::{Parts, Rows, case_report, fails};
 use super::source::{self, Recorded};
 use super::{Ended, Stop, Trouble, cannot_write, say, shown, sweep, width};
@@ -15,7 +16,7 @@ use crate::report::{self, Manifest, RunReport, View};
 use crate::scenario::{Case, Expansion, Library, LoadProfile, Problem, Problems, Selection, expand};
 use crate::sim::{Seed, Stopwatch};
 use crate::workload::{self, Partition};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -242,7 +243,8 @@ pub fn run(args: &RunArgs, stop: &Stop) -> Result<Ended, Trouble> {
         let name = || histories.join(history_name(case, number, chosen.partitions(case)));
         if let Some(session) = &live {
             let file = name();
-            let mut result = live::partition(session, &setup, case, &part, &file, stop);
+            let mut sending = Sending::new(&bar, &case.name, part.orders);
+            let mut result = live::partition(session, &setup, case, &part, &file, stop, &mut sending);
             if let Ok(part) = &mut result
                 && (record == Record::None || record == Record::Failures && !fails(case, part))
             {
@@ -371,10 +373,14 @@ pub(super) fn progress(units: usize, cases: usize) -> ProgressBar {
     let what = if units > cases { "parts of cases" } else { "cases" };
     // two that write to one terminal would write over each other
     let bar = if super::logs::are_on() { ProgressBar::hidden() } else { ProgressBar::new(units as u64) };
-    if let Ok(style) =
-        ProgressStyle::with_template(&format!("{{elapsed_precise}} [{{bar:30}}] {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left  {{wide_msg}}"))
-    {
-        bar.set_style(style.progress_chars("=> "));
+    if let Ok(style) = ProgressStyle::with_template(&format!("{{elapsed_precise}} [{{bar:20}}] {{pos}}/{{len}} {what}{{pace}}  {{wide_msg}}")) {
+        // before the first has ended nobody knows how long one takes
+        let pace = |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+            if state.pos() > 0 {
+                let _ = write!(to, ", {:.1}/s, {:#} left", state.per_sec(), HumanDuration(state.eta()));
+            }
+        };
+        bar.set_style(style.with_key("pace", pace).progress_chars("=> "));
     }
     bar
 }

@@ -31,10 +31,9 @@ fn rate(text: &str) -> Result<f64, Trouble> {
         _ => None,
     };
     let number = number.trim().parse::<f64>().ok().filter(|rate| rate.is_finite() && (1e-9..=1e9).contains(rate));
-    number
-        .zip(seconds)
-        .map(|(number, seconds)| number / seconds)
-        .ok_or_else(|| wrong(format!("--rate: `{text}` is no rate"), "orders a second, such as 200, or with a unit: 12000/min, 5000/h"))
+    number.zip(seconds).map(|(number, seconds)| number / seconds).ok_or_else(|| {
+        wrong(format!("--rate: `{text}` is no rate"), "orders a second, such as 200, or with a unit: 12000/min, 5000/h; from 1e-9 to 1e9")
+    })
 }
 
 /// The profile with the mean rate and the length that were asked for.

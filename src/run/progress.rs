@@ -1,10 +1,16 @@
 //! Progress of work that is done in trials: on a terminal one line of standard error, redrawn; elsewhere a line a trial, where nothing else tells of it.
 
 use super::logs;
-use crate::sim::Stopwatch;
+use crate::history::{Entry, Kind, Observer};
+use crate::model::Op;
+use crate::sim::{Span, Stopwatch};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+/// A case of few entries is over before anybody reads of it.
+const LOOKS_EVERY: u64 = 16;
+const TOLD_EVERY_S: f64 = 1.0;
 
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -60,6 +66,40 @@ impl Progress {
     /// `at most 3m left`, where so much of the work was done and so much is left at most, whatever it is counted in; nothing at the beginning.
     pub fn left(&self, done: f64, left: f64) -> String {
         left_of(self.began.seconds(), done, left)
+    }
+}
+
+/// Progress within one live case, which may take long: what of its load was sent, and how far the clock of the business is where all was.
+pub(super) struct Sending<'a> {
+    bar: &'a ProgressBar,
+    case: &'a str,
+    orders: u32,
+    sent: u32,
+    told: Stopwatch,
+}
+
+impl<'a> Sending<'a> {
+    pub fn new(bar: &'a ProgressBar, case: &'a str, orders: u32) -> Sending<'a> {
+        Sending { bar, case, orders, sent: 0, told: Stopwatch::start() }
+    }
+}
+
+impl Observer for Sending<'_> {
+    fn observe(&mut self, e: &Entry) {
+        if e.kind == Kind::Sent && e.msg.op == Op::PlaceOrder && !e.msg.order.is_probe() {
+            // in the order of their numbers; attempts are no orders
+            self.sent = self.sent.max(e.msg.order.0);
+        }
+        if !e.n.is_multiple_of(LOOKS_EVERY) || self.told.seconds() < TOLD_EVERY_S {
+            return;
+        }
+        self.told = Stopwatch::start();
+        let Sending { case, orders, sent, .. } = self;
+        self.bar.set_message(if sent < orders {
+            format!("{sent} of {orders} orders sent: {case}")
+        } else {
+            format!("all sent, until rest (now {}): {case}", Span(e.at.0))
+        });
     }
 }
 

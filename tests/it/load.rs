@@ -283,4 +283,8 @@ fn what_a_profile_cannot_mean_is_refused_in_place() {
         let file = folder.write("bad.toml", format!("{head}{goods}{body}"));
         folder.orderstorm(&["plan", "--profile", &file]).exits(2).says(&["bad.toml:", said]);
     }
+    // what follows from a mistake is not told as one more
+    let file = folder.write("bad.toml", format!("{head}[arrival]\nstages = [{{ for = \"30 parsec\", to = 2 }}]\n"));
+    let ended = folder.orderstorm(&["plan", "--profile", &file]).exits(2).says(&["4:19", "`30 parsec` is not a duration"]);
+    assert_eq!(ended.err.matches("error: ").count(), 1, "{ended}");
 }
