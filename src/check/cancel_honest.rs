@@ -30,6 +30,8 @@ struct State {
     cancelled: Option<(Code, u64)>,
     /// `order.cancel_rejected` of the whole order
     refused: Option<u64>,
+    /// `line.cancelled`
+    called_off: SmallVec<[u64; 1]>,
 }
 
 #[derive(Default)]
@@ -43,7 +45,7 @@ impl Checker for CancelHonest {
     }
     fn hears(&self, kind: Kind, op: Op) -> bool {
         matches!(kind, Kind::Sent | Kind::Reply) && op == Op::CancelOrder
-            || kind == Kind::Event && matches!(op, Op::OrderCancelled | Op::OrderCancelRejected)
+            || kind == Kind::Event && matches!(op, Op::OrderCancelled | Op::OrderCancelRejected | Op::LineCancelled)
     }
 
     fn observe(&mut self, e: &Entry, ctx: &mut Context<'_>) {
@@ -58,6 +60,7 @@ impl Checker for CancelHonest {
                 }
             }
             Kind::Event if m.op == Op::OrderCancelled => state.cancelled = state.cancelled.or(Some((m.code, e.n))),
+            Kind::Event if m.op == Op::LineCancelled => state.called_off.push(e.n),
             Kind::Event if m.lines.is_empty() => state.refused = state.refused.or(Some(e.n)),
             _ => {}
         }
@@ -65,8 +68,8 @@ impl Checker for CancelHonest {
 
     fn settle_order(&mut self, order: OrderNo, ctx: &mut Context<'_>) {
         let Some(account) = ctx.account else { return };
-        units_called_off(order, account, ctx);
-        let Some(state) = ctx.place.and_then(|place| self.orders.remove(place)) else { return };
+        let state = ctx.place.and_then(|place| self.orders.remove(place)).unwrap_or_default();
+        units_called_off(order, account, &state.called_off, ctx);
         let left: Vec<u64> = account.parcels.iter().flat_map(|parcel| parcel.shipments.iter().copied()).collect();
         let done = |outcome: Outcome| outcome == Outcome::Ok && ctx.header.fixture.policies.cancel_ok == "done";
         let mut promised: SmallVec<[(usize, i64, [u64; 2]); 2]> = SmallVec::new();
@@ -127,7 +130,7 @@ impl Checker for CancelHonest {
 }
 
 /// What the target called off, and what left, are different units.
-fn units_called_off(order: OrderNo, account: &Account, ctx: &mut Context<'_>) {
+fn units_called_off(order: OrderNo, account: &Account, claims: &[u64], ctx: &mut Context<'_>) {
     for line in account.lines.iter().filter(|line| line.cancelled > 0) {
         ctx.judged();
         if line.cancelled + line.shipped > line.qty {
@@ -135,8 +138,9 @@ fn units_called_off(order: OrderNo, account: &Account, ctx: &mut Context<'_>) {
                 "of {} units of line {} of {order} {} were announced as cancelled, and {} have left",
                 line.qty, line.line.0, line.cancelled, line.shipped
             );
-            let left = account.parcels.iter().flat_map(|parcel| parcel.shipments.iter().copied()).collect();
-            ctx.fail(order, what, "units that are announced as cancelled do not leave", left);
+            let left = account.parcels.iter().flat_map(|parcel| parcel.shipments.iter().copied());
+            let evidence = claims.iter().copied().chain(left).collect();
+            ctx.fail(order, what, "units that are announced as cancelled do not leave", evidence);
         }
     }
 }
@@ -240,7 +244,8 @@ mod tests {
             h
         };
         story(1).accepts("CANCEL_HONEST");
-        story(2).rejects("CANCEL_HONEST", "of 2 units of line 1 of O1 2 were announced as cancelled, and 1 have left");
+        let found = story(2).rejects("CANCEL_HONEST", "of 2 units of line 1 of O1 2 were announced as cancelled, and 1 have left");
+        assert_eq!(found.evidence.len(), 2, "the claim and the parcel: {:?}", found.evidence);
     }
 
     #[test]

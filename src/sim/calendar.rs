@@ -58,6 +58,53 @@ pub struct Calendar<T: Ord + Copy> {
     len: usize,
 }
 
+/// Puts what was in a slot into an empty list, the latest first. Most slots hold a handful, which is ranked.
+fn sort_into<T: Ord + Copy>(sorted: &mut Vec<Entry<T>>, entries: &[Entry<T>]) {
+    let ranked = match entries.len() {
+        1 => rank_into::<1, T>(sorted, entries),
+        2 => rank_into::<2, T>(sorted, entries),
+        3 => rank_into::<3, T>(sorted, entries),
+        4 => rank_into::<4, T>(sorted, entries),
+        5 => rank_into::<5, T>(sorted, entries),
+        6 => rank_into::<6, T>(sorted, entries),
+        7 => rank_into::<7, T>(sorted, entries),
+        8 => rank_into::<8, T>(sorted, entries),
+        _ => false,
+    };
+    if !ranked {
+        sorted.extend_from_slice(entries);
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+    }
+}
+
+/// The same for exactly `N` items at different times; else it does nothing and says so.
+///
+/// An item's place is how many are later. Counting that takes no branch, where each step of a sort by comparisons is a guess of the
+/// processor's that is wrong half of the time.
+#[inline]
+fn rank_into<const N: usize, T: Copy>(sorted: &mut Vec<Entry<T>>, entries: &[Entry<T>]) -> bool {
+    let Some(entries) = entries.first_chunk::<N>() else { return false };
+    let mut later = [0usize; N];
+    let mut simultaneous = false;
+    for i in 1..N {
+        for j in 0..i {
+            let is_later = usize::from(entries[j].at > entries[i].at);
+            later[i] += is_later;
+            later[j] += 1 - is_later;
+            simultaneous |= entries[i].at == entries[j].at;
+        }
+    }
+    if simultaneous {
+        return false;
+    }
+    let mut places = *entries;
+    for (entry, later) in entries.iter().zip(later) {
+        places[later] = *entry;
+    }
+    sorted.extend_from_slice(&places);
+    true
+}
+
 impl<T: Ord + Copy> Default for Calendar<T> {
     fn default() -> Self {
         Calendar::new()
@@ -77,12 +124,17 @@ impl<T: Ord + Copy> Calendar<T> {
         }
     }
 
+    #[inline]
     pub fn push(&mut self, at: Timestamp, item: T) {
         self.len += 1;
         let entry = Entry { at: at.0, item };
-        if entry.at > self.covered {
-            self.place(entry);
-        } else if self.bottom.len() <= INSERT_MAX {
+        if entry.at > self.covered { self.place(entry) } else { self.push_near(entry) }
+    }
+
+    /// Takes what is due at or before `covered`.
+    #[inline(never)]
+    fn push_near(&mut self, entry: Entry<T>) {
+        if self.bottom.len() <= INSERT_MAX {
             let index = self.bottom.partition_point(|other| *other > entry);
             self.bottom.insert(index, entry);
         } else {
@@ -180,16 +232,14 @@ impl<T: Ord + Copy> Calendar<T> {
     fn refill(&mut self) -> bool {
         while let Some((level, slot)) = self.first_slot() {
             let Slot { earliest, entries } = &mut self.slots[level * SLOTS + slot];
-            let earliest = *earliest;
             if level == 0 || entries.len() <= SORT_MAX {
-                // nothing is copied: the slot goes on in the memory of the bottom, which is empty
-                std::mem::swap(&mut self.bottom, entries);
-                self.bottom.sort_unstable_by(|a, b| b.cmp(a));
-                self.covered = earliest | ((1 << (DIGIT * level as u32)) - 1);
+                self.covered = *earliest | ((1 << (DIGIT * level as u32)) - 1);
+                sort_into(&mut self.bottom, entries);
                 let emptied = self.take(level, slot);
                 self.keep(level, slot, emptied);
                 return true;
             }
+            let earliest = *earliest;
             let entries = self.take(level, slot);
             // Relative to its earliest item a slot spreads at once as finely as its items differ.
             self.covered = earliest;
