@@ -8,11 +8,12 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a bench that cannot begin has nothing to measure, and it runs in real time")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What the lines of a larger order are for.
@@ -28,6 +29,8 @@ struct Count {
     bytes: AtomicU64,
     /// looks at an order
     reads: AtomicU64,
+    /// what it was told lies on each shelf: nothing is ever taken from one
+    shelves: Mutex<BTreeMap<String, i64>>,
 }
 
 /// Takes requests of the contract and answers each at once: orders with a definite no, so that nothing follows.
@@ -91,7 +94,19 @@ fn answer(first: &str, body: &[u8], count: &Count) -> Vec<u8> {
             r#"{"contract":"orderstorm/v1","name":"stub","version":"1","durable":false,"capabilities":[],"clock":{"mode":"skip","scale":1.0}}"#,
         );
     }
+    if let Some((_, shelf)) = path.split_once("/inventory/") {
+        let on_hand = count.shelves.lock().expect("whole").get(shelf).copied();
+        return on_hand
+            .map_or_else(|| respond("404 Not Found", "{}"), |on_hand| respond("200 OK", &format!(r#"{{"on_hand":{on_hand},"reserved":0}}"#)));
+    }
     count.reads.fetch_add(u64::from(path.contains("/orders/")), Ordering::Relaxed);
+    if let Ok(told) = serde_json::from_slice::<serde_json::Value>(body) {
+        let node = told["data"]["node_id"].as_str().unwrap_or_default();
+        for line in told["data"]["lines"].as_array().into_iter().flatten() {
+            let shelf = format!("{node}/{}", line["sku"].as_str().unwrap_or_default()).to_lowercase();
+            count.shelves.lock().expect("whole").insert(shelf, line["quantity"].as_i64().unwrap_or_default());
+        }
+    }
     if first.starts_with("get") { respond("404 Not Found", "{}") } else { respond("200 OK", "{}") }
 }
 

@@ -37,7 +37,7 @@ pub struct Found {
 }
 
 /// A rate that fails so often when it is confirmed, a step lower each time, is none that can be promised.
-const STEPS_DOWN: u32 = 20;
+const STEPS_DOWN: u32 = 40;
 /// No target is so slow that a smaller rate would be of use.
 const SLOWEST: f64 = 0.01;
 
@@ -84,7 +84,8 @@ impl Search {
             number += 1;
             if !holds(held, number, &mut trials)? {
                 lost = Some(held);
-                held /= self.precision;
+                // half as far as the search goes: a whole step below what is held by a hair would be less than it promises
+                held /= self.precision.sqrt();
                 (number, steps) = (0, steps + 1);
                 confirmed = steps < STEPS_DOWN;
             }
