@@ -57,21 +57,24 @@ pub struct Lags {
     /// 99th percentiles of how late orders were sent, and of the time to an answer from when they were due; none where too few were sent
     pub sent: Option<Span>,
     pub answered: Option<Span>,
+    /// how late the threads that hear answers got their turn, but for a hundredth of the time
+    pub heard: Option<Span>,
 }
 
-/// Why a run says nothing of its target, if it does not: an order was sent later than any may be, or orders were sent late by more than a tenth of what is
-/// told as the target's time. Who has no processor to send hears late, too, so more of that time is the harness's own than what passed before it sent.
+/// Why a run says nothing of its target, if it does not: an order was sent later than any may be, or orders were sent late, or answers heard late, by more
+/// than a tenth of what is told as the target's time.
 pub fn bottleneck(lags: &Lags) -> Option<String> {
-    let Lags { worst, most, sent, answered } = *lags;
+    let Lags { worst, most, sent, answered, heard } = *lags;
     if worst > most {
         return Some(format!("the harness was the bottleneck: it sent up to {worst} later than it meant to, more than {most}"));
     }
-    let (sent, answered) = (sent?, answered?);
-    (sent > USUAL && sent.0 > answered.0 / SHARE).then(|| {
-        format!(
-            "the harness was the bottleneck: one order in a hundred was sent more than {sent} after it was due, of {answered} until it was answered"
-        )
-    })
+    let answered = answered?;
+    let counts = |late: &Span| *late > USUAL && late.0 > answered.0 / SHARE;
+    let sent = sent.filter(counts).map(|sent| format!("one order in a hundred was sent more than {sent} after it was due"));
+    let heard = || {
+        heard.filter(counts).map(|heard| format!("for a hundredth of the time whoever hears answers had to wait more than {heard} for a processor"))
+    };
+    sent.or_else(heard).map(|why| format!("the harness was the bottleneck: {why}, of {answered} until it was answered"))
 }
 
 #[cfg(test)]
@@ -106,7 +109,7 @@ mod tests {
 
     fn told(worst: u64, sent: u64, answered: u64) -> Option<String> {
         let ms = Span::from_millis;
-        bottleneck(&Lags { worst: ms(worst), most: ms(2_000), sent: Some(ms(sent)), answered: Some(ms(answered)) })
+        bottleneck(&Lags { worst: ms(worst), most: ms(2_000), sent: Some(ms(sent)), answered: Some(ms(answered)), heard: None })
     }
 
     #[test]
@@ -122,6 +125,14 @@ mod tests {
         // all that was slow was ourselves
         assert!(told(500, 300, 310).is_some_and(|why| why.contains("more than 300ms after it was due, of 310ms")));
         assert!(told(2_100, 3, 900).is_some_and(|why| why.contains("up to 2s 100ms later")));
+        // as seen with a twelfth of one core: it sent in time, nearly, and heard an idle target late
+        assert_eq!(told(194, 186, 2_270), None);
+        let starved = |heard: u64, answered: u64| {
+            let (heard, answered) = (Some(Span::from_millis(heard)), Some(Span::from_millis(answered)));
+            bottleneck(&Lags { worst: Span::from_millis(194), most: Span::from_secs(2), sent: Some(Span::from_millis(186)), answered, heard })
+        };
+        assert!(starved(900, 2_270).is_some_and(|why| why.contains("had to wait more than 900ms for a processor, of 2s 270ms")));
+        assert_eq!(starved(100, 2_270), None);
         // with few orders there is no percentile, and only the worst can tell
         let few = Lags { worst: Span::from_millis(500), most: Span::from_secs(2), ..Lags::default() };
         assert_eq!(bottleneck(&few), None);

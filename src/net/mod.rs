@@ -2,6 +2,7 @@
 
 mod body;
 mod client;
+mod echo;
 mod lane;
 mod reading;
 mod server;
@@ -10,6 +11,7 @@ mod tls;
 mod wire;
 
 pub use client::{Client, Failed, Headers, How, Request, Response, Waited};
+pub use echo::Echo;
 pub use server::{Arrived, Deed, Limits, Server};
 pub use spans::{Span, SpanKind, Spans, Told};
 pub use tls::Trust;

@@ -11,10 +11,10 @@ use crate::history::{Fingerprint, Header, HistoryWriter, Observer, Tells, read_h
 use crate::mapping::{StatesSeen, value_of};
 use crate::measure::Stage;
 use crate::model::{Policies, SharedNames};
-use crate::net::{Client, Spans, Trust, Waited};
+use crate::net::{Client, Echo, Spans, Trust, Waited};
 use crate::report::Lens;
 use crate::scenario::{Capability, Case, ClockMode, FaultAction, Library, Protocol, TargetProfile, from_environment};
-use crate::sim::{Span, WallClock};
+use crate::sim::{Span, Stopwatch, WallClock};
 use crate::target::{Adapter, Commands, Harness, Live, Mapped, MappedOpening, Opening, Process, Shared, Target};
 use crate::wire::Sandbox;
 use crate::workload::Partition;
@@ -180,6 +180,17 @@ impl Session {
         match &self.reach {
             Reach::Http(http) | Reach::Mapped(http, _) => http.client.waited(),
             Reach::Adapter(_) => Waited::default(),
+        }
+    }
+
+    /// What watches whether answers are heard in time, where the network hears them.
+    fn echo(&self) -> Option<Echo> {
+        match &self.reach {
+            Reach::Http(http) | Reach::Mapped(http, _) => {
+                let watch = Stopwatch::start();
+                Echo::of(http.runtime.handle(), move || Duration::from_secs_f64(watch.seconds()))
+            }
+            Reach::Adapter(_) => None,
         }
     }
 
@@ -371,7 +382,7 @@ pub fn partition(
         let seconds = measures.latency.get(stage.name()).and_then(|times| times.p99_s);
         seconds.map(|seconds| Span::from_secs_f64(seconds / session.profile.scale))
     };
-    let lags = Lags { sent: p99(Stage::SendLag), answered: p99(Stage::Ack), ..Lags::default() };
+    let lags = Lags { sent: p99(Stage::SendLag), answered: p99(Stage::Ack), heard: ran.heard, ..Lags::default() };
     if let Some(why) = bottleneck(&lags).filter(|_| ran.doubt.is_none()) {
         if ran.judgement.verdict < Verdict::Unknown {
             ran.judgement.verdict = Verdict::Unknown;
@@ -498,7 +509,10 @@ pub fn watched(
         horizon: part.horizon,
         stop: stop.flag(),
     };
+    let echo = session.echo();
     let mut ran = engine.run(((&mut suite, also), (&mut gauge, (&mut fingerprint, &mut writer))));
+    let heard = echo.as_ref().and_then(Echo::p99).map(|late| Span(late.as_nanos() as u64));
+    drop(echo);
     writer.finish().map_err(Broken::Disk)?;
     let mut judgement = suite.finish(!ran.stopped);
     let mut unknown = |reason: String| {
@@ -537,5 +551,5 @@ pub fn watched(
         );
     }
     let (totals, broke) = gauge.finish();
-    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt, bounded: None, of_one: part.of == 1, kept: true, stories })
+    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt, heard, bounded: None, of_one: part.of == 1, kept: true, stories })
 }

@@ -265,7 +265,8 @@ fn a_verb_with_nothing_to_keep_ends_at_the_first_stop() {
     assert!(Command::new("mkfifo").arg(folder.at("orders.csv")).status().expect("there is a `mkfifo`").success());
     let mut child = start(&folder, &["plan", "--source", "orders.csv", "--columns", "orderstorm"]);
     (0..10).for_each(|_| pause());
-    signal("-INT", &child);
+    // by a shell that runs it in the background SIGINT may be ignored, and then it is for its children
+    signal("-TERM", &child);
     wait_until("a plan that has stopped", || child.try_wait().expect("a child").is_some());
     assert!(!child.wait().expect("a child").success());
 }
