@@ -154,6 +154,8 @@ mod tests {
     fn what_other_seeds_do_not_hold_steps_down_and_is_confirmed_again() {
         let found = SEARCH.run(|rate, confirms| up_to(if confirms == 2 { 900.0 } else { 1_000.0 })(rate, confirms)).unwrap();
         assert!(found.held <= 900.0 && found.held > 850.0, "{found:?}");
+        // finer than the search itself
+        assert!(found.lost.is_some_and(|lost| lost / found.held < 1.011), "{found:?}");
         assert_eq!(found.trials.iter().rev().take(3).map(|tried| tried.confirms).collect::<Vec<_>>(), [3, 2, 1]);
     }
 

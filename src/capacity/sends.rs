@@ -57,7 +57,7 @@ pub struct Lags {
     /// 99th percentiles of how late orders were sent, and of the time to an answer from when they were due; none where too few were sent
     pub sent: Option<Span>,
     pub answered: Option<Span>,
-    /// how late the threads that hear answers got their turn, but for a hundredth of the time
+    /// 99th percentile of how late the network heard what it said to itself; none where nobody listened
     pub heard: Option<Span>,
 }
 
@@ -71,10 +71,8 @@ pub fn bottleneck(lags: &Lags) -> Option<String> {
     let answered = answered?;
     let counts = |late: &Span| *late > USUAL && late.0 > answered.0 / SHARE;
     let sent = sent.filter(counts).map(|sent| format!("one order in a hundred was sent more than {sent} after it was due"));
-    let heard = || {
-        heard.filter(counts).map(|heard| format!("for a hundredth of the time whoever hears answers had to wait more than {heard} for a processor"))
-    };
-    sent.or_else(heard).map(|why| format!("the harness was the bottleneck: {why}, of {answered} until it was answered"))
+    let heard = || heard.filter(counts).map(|heard| format!("one message in a hundred that it sent to itself was heard more than {heard} late"));
+    sent.or_else(heard).map(|why| format!("the harness was the bottleneck: {why}, of {answered} until an order was answered"))
 }
 
 #[cfg(test)]
@@ -123,7 +121,7 @@ mod tests {
         // as seen with a seventh of one core: the answers were heard late, and the target was idle
         assert!(told(186, 165, 891).is_some());
         // all that was slow was ourselves
-        assert!(told(500, 300, 310).is_some_and(|why| why.contains("more than 300ms after it was due, of 310ms")));
+        assert!(told(500, 300, 310).is_some_and(|why| why.contains("more than 300ms after it was due, of 310ms until")));
         assert!(told(2_100, 3, 900).is_some_and(|why| why.contains("up to 2s 100ms later")));
         // as seen with a twelfth of one core: it sent in time, nearly, and heard an idle target late
         assert_eq!(told(194, 186, 2_270), None);
@@ -131,7 +129,7 @@ mod tests {
             let (heard, answered) = (Some(Span::from_millis(heard)), Some(Span::from_millis(answered)));
             bottleneck(&Lags { worst: Span::from_millis(194), most: Span::from_secs(2), sent: Some(Span::from_millis(186)), answered, heard })
         };
-        assert!(starved(900, 2_270).is_some_and(|why| why.contains("had to wait more than 900ms for a processor, of 2s 270ms")));
+        assert!(starved(900, 2_270).is_some_and(|why| why.contains("was heard more than 900ms late, of 2s 270ms until an order was answered")));
         assert_eq!(starved(100, 2_270), None);
         // with few orders there is no percentile, and only the worst can tell
         let few = Lags { worst: Span::from_millis(500), most: Span::from_secs(2), ..Lags::default() };

@@ -59,8 +59,6 @@ pub struct Part {
     pub broke: Option<Broke>,
     /// why the times that were measured cannot be relied on
     pub doubt: Option<String>,
-    /// how late whoever hears answers got his turn, but for a hundredth of the time
-    pub heard: Option<Span>,
     /// orders waited for ourselves, so what was slow may not have been the target
     pub bounded: Option<Bounded>,
     /// it is the whole case
@@ -178,7 +176,6 @@ pub fn partition(setup: &Setup, case: &Case, part: &Partition, file: Option<&Pat
         ran,
         broke,
         doubt: None,
-        heard: None,
         bounded: None,
         of_one: part.of == 1,
         kept: file.is_some(),

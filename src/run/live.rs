@@ -368,7 +368,9 @@ pub fn partition(
     told: &mut dyn Observer,
 ) -> Result<Part, Broken> {
     let before = session.waited();
+    let echo = session.echo();
     let mut ran = watched(session, setup, case, part, file, stop, None, (None, told))?;
+    let heard = echo.and_then(|echo| echo.p99()).map(|late| Span(late.as_nanos() as u64));
     // other cases at the same time wait for the same places
     let (rate, profile) = (part.busiest_second() as f64, &session.profile);
     let orders = (u64::from(part.orders), bounds::FEW);
@@ -382,7 +384,7 @@ pub fn partition(
         let seconds = measures.latency.get(stage.name()).and_then(|times| times.p99_s);
         seconds.map(|seconds| Span::from_secs_f64(seconds / session.profile.scale))
     };
-    let lags = Lags { sent: p99(Stage::SendLag), answered: p99(Stage::Ack), heard: ran.heard, ..Lags::default() };
+    let lags = Lags { sent: p99(Stage::SendLag), answered: p99(Stage::Ack), heard, ..Lags::default() };
     if let Some(why) = bottleneck(&lags).filter(|_| ran.doubt.is_none()) {
         if ran.judgement.verdict < Verdict::Unknown {
             ran.judgement.verdict = Verdict::Unknown;
@@ -509,10 +511,7 @@ pub fn watched(
         horizon: part.horizon,
         stop: stop.flag(),
     };
-    let echo = session.echo();
     let mut ran = engine.run(((&mut suite, also), (&mut gauge, (&mut fingerprint, &mut writer))));
-    let heard = echo.as_ref().and_then(Echo::p99).map(|late| Span(late.as_nanos() as u64));
-    drop(echo);
     writer.finish().map_err(Broken::Disk)?;
     let mut judgement = suite.finish(!ran.stopped);
     let mut unknown = |reason: String| {
@@ -551,5 +550,5 @@ pub fn watched(
         );
     }
     let (totals, broke) = gauge.finish();
-    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt, heard, bounded: None, of_one: part.of == 1, kept: true, stories })
+    Ok(Part { judgement, totals, digest: fingerprint.hex(), ran, broke, doubt, bounded: None, of_one: part.of == 1, kept: true, stories })
 }

@@ -21,7 +21,7 @@ const LEVELS: usize = 13;
 const SORT_MAX: usize = 32;
 /// Up to this size an item is inserted into the bottom itself; beyond, moving the rest costs more than a heap.
 const INSERT_MAX: usize = 32;
-/// A slot's memory is kept for its next use up to this capacity, so that one burst does not hold memory for ever.
+/// The memory of a slot, and of the bottom, is kept for its next use up to this capacity, so that one burst does not hold memory for ever.
 const KEEP_CAPACITY: usize = 256;
 /// The heap may grow to this size before anyone asks whether its items are better spread over the wheel.
 const HEAP_MAX: usize = 256;
@@ -58,31 +58,26 @@ pub struct Calendar<T: Ord + Copy> {
     len: usize,
 }
 
-/// Puts what was in a slot into an empty list, the latest first. Most slots hold a handful, which is ranked.
-fn sort_into<T: Ord + Copy>(sorted: &mut Vec<Entry<T>>, entries: &[Entry<T>]) {
-    let ranked = match entries.len() {
-        1 => rank_into::<1, T>(sorted, entries),
-        2 => rank_into::<2, T>(sorted, entries),
-        3 => rank_into::<3, T>(sorted, entries),
-        4 => rank_into::<4, T>(sorted, entries),
-        5 => rank_into::<5, T>(sorted, entries),
-        6 => rank_into::<6, T>(sorted, entries),
-        7 => rank_into::<7, T>(sorted, entries),
-        8 => rank_into::<8, T>(sorted, entries),
+/// Puts a handful of items at different times into an empty list, the latest first; of anything else it does nothing and says so. Most slots hold a
+/// handful.
+fn rank_into<T: Copy>(sorted: &mut Vec<Entry<T>>, entries: &[Entry<T>]) -> bool {
+    match entries.len() {
+        1 => rank_all::<1, T>(sorted, entries),
+        2 => rank_all::<2, T>(sorted, entries),
+        3 => rank_all::<3, T>(sorted, entries),
+        4 => rank_all::<4, T>(sorted, entries),
+        5 => rank_all::<5, T>(sorted, entries),
+        6 => rank_all::<6, T>(sorted, entries),
+        7 => rank_all::<7, T>(sorted, entries),
+        8 => rank_all::<8, T>(sorted, entries),
         _ => false,
-    };
-    if !ranked {
-        sorted.extend_from_slice(entries);
-        sorted.sort_unstable_by(|a, b| b.cmp(a));
     }
 }
 
-/// The same for exactly `N` items at different times; else it does nothing and says so.
-///
-/// An item's place is how many are later. Counting that takes no branch, where each step of a sort by comparisons is a guess of the
-/// processor's that is wrong half of the time.
+/// The same for exactly `N` items. An item's place is how many are later: counting that takes no branch, where each step of a sort by comparisons is one
+/// that the processor has to guess.
 #[inline]
-fn rank_into<const N: usize, T: Copy>(sorted: &mut Vec<Entry<T>>, entries: &[Entry<T>]) -> bool {
+fn rank_all<const N: usize, T: Copy>(sorted: &mut Vec<Entry<T>>, entries: &[Entry<T>]) -> bool {
     let Some(entries) = entries.first_chunk::<N>() else { return false };
     let mut later = [0usize; N];
     let mut simultaneous = false;
@@ -230,11 +225,18 @@ impl<T: Ord + Copy> Calendar<T> {
 
     /// Fills the empty bottom with the earliest slot; false if there is none.
     fn refill(&mut self) -> bool {
+        if self.bottom.capacity() > KEEP_CAPACITY {
+            self.bottom = Vec::new();
+        }
         while let Some((level, slot)) = self.first_slot() {
             let Slot { earliest, entries } = &mut self.slots[level * SLOTS + slot];
             if level == 0 || entries.len() <= SORT_MAX {
                 self.covered = *earliest | ((1 << (DIGIT * level as u32)) - 1);
-                sort_into(&mut self.bottom, entries);
+                if !rank_into(&mut self.bottom, entries) {
+                    // nothing is copied: the slot goes on in the memory of the bottom, which is empty
+                    std::mem::swap(&mut self.bottom, entries);
+                    self.bottom.sort_unstable_by(|a, b| b.cmp(a));
+                }
                 let emptied = self.take(level, slot);
                 self.keep(level, slot, emptied);
                 return true;
@@ -381,6 +383,16 @@ mod tests {
         for stride in [1u32, 7, 4999] {
             agrees((0..5000u32).map(|i| Do::Push(1_000_000_007, (i * stride % 5000) as u16)));
         }
+    }
+
+    #[test]
+    fn a_burst_does_not_hold_its_memory_for_ever() {
+        let mut calendar = Calendar::new();
+        (0..5000u16).for_each(|i| calendar.push(Timestamp(1_000_000), i));
+        (1..9u64).for_each(|i| calendar.push(Timestamp(i << 40), 0));
+        while calendar.pop().is_some() {}
+        let most = calendar.slots.iter().map(|slot| slot.entries.capacity()).max();
+        assert!(calendar.bottom.capacity() <= KEEP_CAPACITY && most <= Some(KEEP_CAPACITY), "{} {most:?}", calendar.bottom.capacity());
     }
 
     #[test]
